@@ -1,0 +1,139 @@
+//! One signal: identity, context, the bytes as they came, and what a codec made of them.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::{Data, FluxId, Lease, Metadata, TraceId};
+
+/// One signal. Clones in `O(1)`: payload, metadata and data are shared and copied when written.
+///
+/// `Debug` prints identity and sizes, never content: a payload may hold a card number.
+#[derive(Clone)]
+pub struct FluxMsg {
+    /// Who it is. Kept by every gear that passes the message on, changed or not.
+    pub id: FluxId,
+    /// The message this one answers or derives from.
+    pub cause: Option<FluxId>,
+    /// The W3C trace it belongs to.
+    pub trace: Option<TraceId>,
+    /// The gear that brought it in.
+    pub source: Option<FluxId>,
+    /// Flat text context.
+    pub metadata: Metadata,
+    /// The bytes as received or to be sent.
+    pub payload: Bytes,
+    /// What a codec made of the payload, or what a gear will have encoded.
+    pub data: Data,
+    /// Nanoseconds since the Unix epoch at which it was made.
+    pub born_unix_ns: i64,
+    /// Bit 0 marks a probe; the others are reserved and kept.
+    pub flags: u32,
+    hops: u16,
+    trail: Option<Arc<Vec<Hop>>>,
+    lease: Option<Lease>,
+}
+
+/// A timed passage through a port, kept for sampled messages and those that leave the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hop {
+    /// The gear.
+    pub gear: FluxId,
+    /// Its port.
+    pub port: FluxId,
+    /// Nanoseconds since the Unix epoch.
+    pub unix_ns: i64,
+}
+
+impl FluxMsg {
+    /// A message with a payload and nothing else.
+    pub fn new(id: FluxId, born_unix_ns: i64, payload: impl Into<Bytes>) -> FluxMsg {
+        FluxMsg {
+            id,
+            cause: None,
+            trace: None,
+            source: None,
+            metadata: Metadata::new(),
+            payload: payload.into(),
+            data: Data::Empty,
+            born_unix_ns,
+            flags: 0,
+            hops: 0,
+            trail: None,
+            lease: None,
+        }
+    }
+
+    /// Ports passed so far, counting both ends of a wire.
+    pub fn hops(&self) -> u16 {
+        self.hops
+    }
+
+    /// Counts one more port passed. The engine calls it; a gear has no reason to.
+    pub fn count_hop(&mut self) {
+        self.hops = self.hops.saturating_add(1);
+    }
+
+    /// The timed hops, when they are kept.
+    pub fn trail(&self) -> &[Hop] {
+        self.trail.as_deref().map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Puts back what was read from outside: the count is at least the number of timed hops.
+    pub fn set_hops(&mut self, hops: u16, trail: Vec<Hop>) {
+        self.hops = hops.max(u16::try_from(trail.len()).unwrap_or(u16::MAX));
+        self.trail = (!trail.is_empty()).then(|| Arc::new(trail));
+    }
+
+    /// The lease it is on, if its source waits for its end.
+    pub fn lease(&self) -> Option<&Lease> {
+        self.lease.as_ref()
+    }
+
+    /// Ties the message to a lease, beside the one it may already have.
+    pub fn attach_lease(&mut self, lease: Lease) {
+        self.lease = Some(match self.lease.take() {
+            Some(held) => Lease::join(held, lease),
+            None => lease,
+        });
+    }
+
+    /// Takes the lease off, to hold it elsewhere.
+    pub fn take_lease(&mut self) -> Option<Lease> {
+        self.lease.take()
+    }
+
+    /// Bytes of payload, metadata and data, nested data included.
+    pub fn weight_bytes(&self) -> usize {
+        self.payload.len() + self.metadata.weight_bytes() + self.data.weight_bytes()
+    }
+}
+
+impl fmt::Debug for FluxMsg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FluxMsg({}, {} bytes)", self.id, self.payload.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_content() {
+        let mut msg = FluxMsg::new(FluxId::v7(1, 1), 0, &b"4111111111111111"[..]);
+        msg.metadata.set("card.pan", "4111111111111111");
+        msg.data.set("card.pan", "4111111111111111".into()).unwrap();
+        let shown = format!("{msg:?} {:?} {:?}", msg.metadata, msg.data);
+        assert!(!shown.contains("4111"), "{shown}");
+    }
+
+    #[test]
+    fn an_edit_does_not_reach_a_clone() {
+        let mut a = FluxMsg::new(FluxId::v7(1, 1), 0, &b"x"[..]);
+        a.data.set("k", 1.into()).unwrap();
+        let b = a.clone();
+        a.data.set("k", 2.into()).unwrap();
+        assert_eq!(b.data.get("k"), Some(1.into()));
+    }
+}

@@ -1,0 +1,344 @@
+//! Structured data: a tree of values, its maps in canonical key order, read and edited by dotted path.
+
+use bytes::Bytes;
+
+use crate::{PathError, Text};
+
+/// One datum. The variants are those of CBOR (RFC 8949 section 2), so that a round trip loses nothing.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Value {
+    /// Nothing.
+    #[default]
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// An integer.
+    Int(i64),
+    /// An integer that no `i64` holds; build it with [`Value::integer`].
+    Wide(Box<i128>),
+    /// An IEEE 754 double.
+    Float(f64),
+    /// UTF-8 text.
+    Text(Text),
+    /// A byte string, shared with the frame it was cut from.
+    Bytes(Bytes),
+    /// Values in order.
+    List(Vec<Value>),
+    /// Values by name.
+    Map(Map),
+    /// A tagged value (RFC 8949 section 3.4) that has no variant of its own.
+    Tag(Box<(u64, Value)>),
+    /// An unassigned simple value (RFC 8949 section 3.3); 23 is `undefined`.
+    Simple(u8),
+}
+
+impl Value {
+    /// The integer in its smallest variant.
+    pub fn integer(n: i128) -> Value {
+        match i64::try_from(n) {
+            Ok(n) => Value::Int(n),
+            Err(_) => Value::Wide(Box::new(n)),
+        }
+    }
+
+    /// Text, if that is what it is.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// An integer, if it is one and fits.
+    pub fn as_int(&self) -> Option<i64> {
+        match self {
+            Value::Int(n) => Some(*n),
+            _ => None,
+        }
+    }
+
+    /// A map, if that is what it is.
+    pub fn as_map(&self) -> Option<&Map> {
+        match self {
+            Value::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// Reads the value at a dotted path. A map key that contains the dots itself wins over nesting; a number
+    /// indexes a list; the empty path is the value itself.
+    pub fn get(&self, path: &str) -> Option<&Value> {
+        if path.is_empty() {
+            return Some(self);
+        }
+        if let Value::Map(map) = self
+            && let Some(found) = map.get(path)
+        {
+            return Some(found);
+        }
+        let (head, rest) = split(path);
+        match self {
+            Value::Map(map) => map.get(head)?.get_rest(rest),
+            Value::List(list) => list.get(head.parse::<usize>().ok()?)?.get_rest(rest),
+            Value::Tag(tagged) => tagged.1.get(path),
+            _ => None,
+        }
+    }
+
+    fn get_rest(&self, rest: Option<&str>) -> Option<&Value> {
+        match rest {
+            Some(rest) => self.get(rest),
+            None => Some(self),
+        }
+    }
+
+    /// Writes the value at a dotted path and makes the maps on the way. A scalar in the way is a [`PathError`],
+    /// and nothing is changed; so is a list index past the end (one past the end appends).
+    pub fn set(&mut self, path: &str, value: Value) -> Result<(), PathError> {
+        if path.is_empty() {
+            *self = value;
+            return Ok(());
+        }
+        let (head, rest) = split(path);
+        match self {
+            Value::Null => {
+                let mut map = Map::new();
+                map.insert(head, nested(rest, value));
+                *self = Value::Map(map);
+                Ok(())
+            }
+            Value::Map(map) => match (map.get_mut(path).is_some(), rest) {
+                (true, _) | (false, None) => {
+                    map.insert(path, value);
+                    Ok(())
+                }
+                (false, Some(rest)) => match map.get_mut(head) {
+                    Some(child) => child.set(rest, value),
+                    None => {
+                        map.insert(head, nested(Some(rest), value));
+                        Ok(())
+                    }
+                },
+            },
+            Value::List(list) => match (head.parse::<usize>(), rest) {
+                (Ok(index), rest) if index < list.len() => list[index].set(rest.unwrap_or(""), value),
+                (Ok(index), rest) if index == list.len() => {
+                    list.push(nested(rest, value));
+                    Ok(())
+                }
+                _ => Err(PathError::new(path, "a list takes an index up to its length")),
+            },
+            Value::Tag(tagged) => tagged.1.set(path, value),
+            _ => Err(PathError::new(path, "a scalar is in the way")),
+        }
+    }
+
+    /// Removes what is at a dotted path and returns it. Removing the empty path leaves `Null`.
+    pub fn delete(&mut self, path: &str) -> Option<Value> {
+        if path.is_empty() {
+            return Some(std::mem::take(self));
+        }
+        let (head, rest) = split(path);
+        match self {
+            Value::Map(map) => match map.remove(path) {
+                Some(found) => Some(found),
+                None => map.get_mut(head)?.delete(rest?),
+            },
+            Value::List(list) => {
+                let index = head.parse::<usize>().ok()?;
+                match rest {
+                    Some(rest) => list.get_mut(index)?.delete(rest),
+                    None => (index < list.len()).then(|| list.remove(index)),
+                }
+            }
+            Value::Tag(tagged) => tagged.1.delete(path),
+            _ => None,
+        }
+    }
+
+    /// Bytes of content, nested keys and values included. Scalars count eight, so that no tree is free.
+    pub fn weight_bytes(&self) -> usize {
+        match self {
+            Value::Text(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            Value::List(list) => 8 + list.iter().map(Value::weight_bytes).sum::<usize>(),
+            Value::Map(map) => 8 + map.iter().map(|(k, v)| k.len() + v.weight_bytes()).sum::<usize>(),
+            Value::Tag(tagged) => 8 + tagged.1.weight_bytes(),
+            Value::Wide(_) => 16,
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Simple(_) => 8,
+        }
+    }
+}
+
+fn split(path: &str) -> (&str, Option<&str>) {
+    match path.split_once('.') {
+        Some((head, rest)) => (head, Some(rest)),
+        None => (path, None),
+    }
+}
+
+/// `value` wrapped in one map per segment of `rest`. Written as a loop: a path may be long.
+fn nested(rest: Option<&str>, value: Value) -> Value {
+    rest.into_iter().flat_map(|rest| rest.rsplit('.')).fold(value, |inner, key| {
+        let mut map = Map::new();
+        map.insert(key, inner);
+        Value::Map(map)
+    })
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::Text(text.into())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(n: i64) -> Value {
+        Value::Int(n)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(b: bool) -> Value {
+        Value::Bool(b)
+    }
+}
+
+impl From<Map> for Value {
+    fn from(map: Map) -> Value {
+        Value::Map(map)
+    }
+}
+
+/// Values by name, kept in the canonical key order of RFC 8949 section 4.2.1: a shorter key first, then bytewise.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Map(Vec<(Text, Value)>);
+
+impl Map {
+    /// No entries.
+    pub fn new() -> Map {
+        Map::default()
+    }
+
+    /// The entries in any order; of two with one key the later wins. Sorts once: `O(n log n)`.
+    pub fn from_entries(mut entries: Vec<(Text, Value)>) -> Map {
+        entries.sort_by(|(a, _), (b, _)| canonical(a, b));
+        entries.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                std::mem::swap(later, earlier);
+            }
+            same
+        });
+        Map(entries)
+    }
+
+    /// The value under `key`.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.find(key).ok().map(|i| &self.0[i].1)
+    }
+
+    /// The value under `key`, to be edited.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
+        self.find(key).ok().map(|i| &mut self.0[i].1)
+    }
+
+    /// Puts `value` under `key`; returns what was there.
+    pub fn insert(&mut self, key: &str, value: Value) -> Option<Value> {
+        match self.find(key) {
+            Ok(i) => Some(std::mem::replace(&mut self.0[i].1, value)),
+            Err(i) => {
+                self.0.insert(i, (key.into(), value));
+                None
+            }
+        }
+    }
+
+    /// Takes out what is under `key`.
+    pub fn remove(&mut self, key: &str) -> Option<Value> {
+        self.find(key).ok().map(|i| self.0.remove(i).1)
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The entries in canonical order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(k, v)| (k.as_str(), v))
+    }
+
+    fn find(&self, key: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(k, _)| canonical(k, key))
+    }
+}
+
+/// Canonical order of text keys: their CBOR heads sort shorter keys first.
+pub(crate) fn canonical(a: &str, b: &str) -> std::cmp::Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.as_bytes().cmp(b.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn set_makes_the_maps_on_the_way_and_get_finds_them() {
+        let mut value = Value::Null;
+        value.set("iso8583.field.2", "4111".into()).unwrap();
+        value.set("iso8583.field.11", Value::Int(7)).unwrap();
+        assert_eq!(value.get("iso8583.field.2").and_then(Value::as_text), Some("4111"));
+        assert_eq!(value.get("iso8583.field").and_then(Value::as_map).map(Map::len), Some(2));
+        assert_eq!(value.get("iso8583.field.3"), None);
+        assert_eq!(value.delete("iso8583.field.2"), Some("4111".into()));
+        assert_eq!(value.get("iso8583.field.2"), None);
+    }
+
+    #[test]
+    fn a_key_with_dots_wins_over_nesting() {
+        let mut map = Map::new();
+        map.insert("iso8583.unknown_tags", "x".into());
+        let mut value = Value::Map(map);
+        assert_eq!(value.get("iso8583.unknown_tags").and_then(Value::as_text), Some("x"));
+        value.set("iso8583.unknown_tags", "y".into()).unwrap();
+        assert_eq!(value.as_map().map(Map::len), Some(1));
+    }
+
+    #[test]
+    fn a_scalar_in_the_way_is_refused_and_nothing_changes() {
+        let mut value = Value::Null;
+        value.set("a", Value::Int(1)).unwrap();
+        let before = value.clone();
+        assert!(value.set("a.b", Value::Int(2)).is_err());
+        assert_eq!(value, before);
+    }
+
+    #[test]
+    fn lists_are_indexed_and_appended_to() {
+        let mut value = Value::List(vec![Value::Int(1)]);
+        value.set("1", Value::Int(2)).unwrap();
+        assert!(value.set("5", Value::Int(3)).is_err());
+        assert_eq!(value.get("1"), Some(&Value::Int(2)));
+        assert_eq!(value.delete("0"), Some(Value::Int(1)));
+    }
+
+    #[test]
+    fn of_two_entries_with_one_key_the_later_wins() {
+        let map =
+            Map::from_entries(vec![("bb".into(), 1.into()), ("a".into(), 2.into()), ("bb".into(), 3.into())]);
+        assert_eq!(map.iter().collect::<Vec<_>>(), [("a", &Value::Int(2)), ("bb", &Value::Int(3))]);
+    }
+
+    #[test]
+    fn nested_data_is_weighed() {
+        let mut value = Value::Null;
+        value.set("a.b", Value::Bytes(vec![0; 1000].into())).unwrap();
+        assert!(value.weight_bytes() >= 1002);
+    }
+}
