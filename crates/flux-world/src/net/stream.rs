@@ -1,0 +1,173 @@
+//! An open connection and its two halves.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+#[cfg(feature = "sim")]
+use crate::sim::{SimRead, SimWrite};
+
+/// An open connection. Take its halves apart to read and write from two tasks.
+#[derive(Debug)]
+pub struct Stream {
+    /// What the peer sends.
+    pub read: ReadHalf,
+    /// What the peer receives; dropping it tells the peer that no more comes.
+    pub write: WriteHalf,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The peer's end.
+    pub peer: SocketAddr,
+}
+
+/// The receiving half of a connection.
+#[derive(Debug)]
+pub struct ReadHalf {
+    kind: ReadKind,
+}
+
+/// The sending half of a connection; vectored writes are one system call.
+#[derive(Debug)]
+pub struct WriteHalf {
+    kind: WriteKind,
+}
+
+#[derive(Debug)]
+enum ReadKind {
+    Tcp(OwnedReadHalf),
+    #[cfg(feature = "sim")]
+    Sim(SimRead),
+}
+
+#[derive(Debug)]
+enum WriteKind {
+    Tcp(OwnedWriteHalf),
+    #[cfg(feature = "sim")]
+    Sim(SimWrite),
+}
+
+impl Stream {
+    pub(super) fn tcp(stream: tokio::net::TcpStream) -> io::Result<Self> {
+        let (local, peer) = (stream.local_addr()?, stream.peer_addr()?);
+        let (read, write) = stream.into_split();
+        Ok(Self {
+            read: ReadHalf { kind: ReadKind::Tcp(read) },
+            write: WriteHalf { kind: WriteKind::Tcp(write) },
+            local,
+            peer,
+        })
+    }
+
+    #[cfg(feature = "sim")]
+    pub(crate) fn simulated(read: SimRead, write: SimWrite, local: SocketAddr, peer: SocketAddr) -> Self {
+        Self {
+            read: ReadHalf { kind: ReadKind::Sim(read) },
+            write: WriteHalf { kind: WriteKind::Sim(write) },
+            local,
+            peer,
+        }
+    }
+}
+
+impl ReadHalf {
+    /// Reads what is there, at most the buffer's free capacity, and returns how much; 0 is the end of the stream.
+    ///
+    /// The caller reserves the capacity, and so decides how many bytes one read may take. Cancel-safe.
+    pub async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        self.read_buf(buffer).await
+    }
+}
+
+impl AsyncRead for ReadHalf {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.kind {
+            ReadKind::Tcp(half) => Pin::new(half).poll_read(cx, buf),
+            #[cfg(feature = "sim")]
+            ReadKind::Sim(half) => half.poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for WriteHalf {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.kind {
+            WriteKind::Tcp(half) => Pin::new(half).poll_write(cx, bytes),
+            #[cfg(feature = "sim")]
+            WriteKind::Sim(half) => half.poll_write(cx, &[IoSlice::new(bytes)]),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.kind {
+            WriteKind::Tcp(half) => Pin::new(half).poll_write_vectored(cx, slices),
+            #[cfg(feature = "sim")]
+            WriteKind::Sim(half) => half.poll_write(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Neither kind holds bytes back.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.kind {
+            WriteKind::Tcp(half) => Pin::new(half).poll_shutdown(cx),
+            #[cfg(feature = "sim")]
+            WriteKind::Sim(half) => Poll::Ready(half.shutdown()),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.read).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.write).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.write).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.write).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.write).poll_shutdown(cx)
+    }
+}
