@@ -1,0 +1,449 @@
+//! The settings of a rack: every section and key of `fluxrig.toml` beside `[gears]` and `[bus]`, with its default.
+//!
+//! The doc comment of a field is its entry in the reference and in an editor. A field marked `x-flux-inert` is
+//! accepted so that one file serves several versions; `check` says that it has no effect yet.
+
+mod secret;
+
+use std::num::{NonZeroU16, NonZeroU32};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use secret::Secret;
+
+use crate::units::{ByteSize, Duration};
+
+/// Port of the HTTP API.
+pub const API_PORT: u16 = 8090;
+/// Port of the bus between rack and mixer.
+pub const SNAKE_PORT: u16 = 4222;
+/// Port a server for ISO 8583 listens at.
+pub const ISO8583_PORT: u16 = 8583;
+/// Port a server for plain TCP listens at.
+pub const TCP_PORT: u16 = 9000;
+
+/// Everything a rack can be told besides what to run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Who this rack is and where it keeps its state.
+    pub base: Base,
+    /// What is logged, and where.
+    pub logging: Logging,
+    /// What is measured, and where it goes.
+    pub telemetry: Telemetry,
+    /// Storage on disk.
+    pub store: Store,
+    /// How the rack runs gears.
+    pub rack: RackSettings,
+    /// The bus between rack and mixer.
+    pub snake: Snake,
+    /// The HTTP API of the rack.
+    pub api: Api,
+}
+
+/// Who this rack is and where it keeps its state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Base {
+    /// Name of the rack. Empty: generated with `rack.name_prefix`.
+    #[schemars(extend("format" = "name-or-empty"))]
+    pub name: String,
+    /// Directory for state.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub state_dir: String,
+    /// File of the passport, in the state directory.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub state_file: String,
+    /// File of the saved scenario, in the state directory. Empty: no copy is kept.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub scenario_file: String,
+}
+
+/// What is logged, and where.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Logging {
+    /// Least severe level that is logged.
+    pub level: Level,
+    /// Log file. The terminal is used meanwhile.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub filename: String,
+    /// Size at which the log file is rotated, in MB.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub max_size_mb: NonZeroU32,
+    /// Rotated log files that are kept.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub max_backups: u32,
+    /// Whether rotated log files are compressed.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub compress: bool,
+    /// Shortcut for level `trace`.
+    pub trace: bool,
+    /// Shortcut for level `debug`.
+    pub debug: bool,
+    /// Limit on the log lines shipped to a mixer.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub throttling: Throttling,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Everything, step by step.
+    Trace,
+    /// Per message.
+    Debug,
+    /// Lifecycle.
+    #[default]
+    Info,
+    /// The house coped.
+    Warn,
+    /// A human must act.
+    Error,
+}
+
+/// A token bucket for shipped log lines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Throttling {
+    /// Whether there is a limit.
+    pub enabled: bool,
+    /// Lines per second.
+    pub rate: NonZeroU32,
+    /// Lines above the rate that may come at once.
+    pub burst: u32,
+}
+
+/// What is measured, and where it goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// Service name in traces and metrics.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub service_name: String,
+    /// Whether nothing is sent.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub disabled: bool,
+    /// Longest wait before a batch is sent.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub batch_interval: Duration,
+    /// Most records in a batch.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub max_batch_size: NonZeroU32,
+    /// Subject under which batches are published.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub base_subject: String,
+    /// Stream that keeps the batches.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub stream_name: String,
+    /// Subjects of that stream.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub stream_subjects: Vec<String>,
+    /// Sets of metrics beyond those of gears and wires.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub metrics: Metrics,
+}
+
+/// Sets of metrics beyond those of gears and wires.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Metrics of the host.
+    pub host_enabled: bool,
+    /// Metrics of the runtime.
+    pub runtime_enabled: bool,
+    /// Metrics of bento pipelines.
+    pub bento_enabled: bool,
+}
+
+/// Storage on disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// Directory of the journals.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub dir: String,
+    /// Most that unsent logs may take on disk, in MB.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub wal_max_size_mb: NonZeroU32,
+}
+
+/// How the rack runs gears.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RackSettings {
+    /// Start of a generated rack name.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub name_prefix: String,
+    /// Address announced to the mixer. Empty: detected.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub ip: String,
+    /// Secret for enrolment. There is no default: without one the rack does not enrol.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub bootstrap_secret: Option<Secret>,
+    /// Data threads. 0: as many as the machine has cores.
+    #[schemars(range(max = 1024))]
+    pub threads: u16,
+    /// Whether gears that can share a task do.
+    pub fuse: bool,
+    /// Most messages that cross from one task to another at once.
+    #[schemars(range(max = 65536))]
+    pub batch_messages_max: NonZeroU32,
+    /// Messages a wire between tasks can hold before its sender waits.
+    #[schemars(range(max = 1_048_576))]
+    pub lane_queue_size: NonZeroU32,
+    /// Longest wait for a full wire; then the message goes to the error port.
+    pub lane_send_timeout: Duration,
+    /// Longest time a gear that waits may take for one message, retries included.
+    pub process_timeout: Duration,
+    /// Dead letters kept in memory; when they are full, the gear that fails stops.
+    #[schemars(range(max = 10_000_000))]
+    pub dead_letters_max: u32,
+    /// What happens after a transient fault.
+    pub retry: Retry,
+    /// What happens after a fatal fault or a panic.
+    pub error_restart: Restart,
+    /// Longest time for draining before what is left is named in the log and dropped.
+    pub drain_timeout: Duration,
+    /// Longest time for a gear to stop after draining.
+    pub cleanup_timeout: Duration,
+    /// Most gears a message may pass.
+    #[schemars(range(max = 65_535))]
+    pub max_hops: NonZeroU16,
+    /// Largest message, nested data counted.
+    pub max_payload_size: ByteSize,
+    /// Longest wait for all wires to the mixer to carry a probe.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub convergence_timeout: Duration,
+    /// Time between probes.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub handshake_interval: Duration,
+    /// Time between heartbeats to the mixer.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub heartbeat_interval: Duration,
+    /// Longest wait for an answer to an enrolment.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub enrollment_timeout: Duration,
+    /// Time between attempts to enrol.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub enrollment_interval: Duration,
+}
+
+/// Retries in place after a transient fault; order holds, since later messages wait.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retry {
+    /// Attempts after the first. 0: a transient fault is final at once.
+    #[schemars(range(max = 1000))]
+    pub attempts: u32,
+    /// Wait before the first retry; it doubles each time, with jitter.
+    pub backoff: Duration,
+    /// Longest wait between two attempts.
+    pub backoff_max: Duration,
+}
+
+/// Restarts after a fatal fault.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Restart {
+    /// Wait before the first restart; it doubles each time, with jitter.
+    pub backoff: Duration,
+    /// Longest wait between two restarts.
+    pub backoff_max: Duration,
+    /// Time without a fault after which the wait starts over.
+    pub stable_after: Duration,
+}
+
+/// The bus between rack and mixer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("x-flux-inert" = true))]
+pub struct Snake {
+    /// Address of the bus.
+    pub url: String,
+    /// First word of every subject.
+    pub domain: String,
+    /// Stream that carries messages.
+    pub stream_name: String,
+    /// Longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// Wait before connecting again.
+    pub reconnect_wait: Duration,
+    /// Longest wait for an operation.
+    pub operation_timeout: Duration,
+    /// Wait before subscribing again.
+    pub subscription_retry_wait: Duration,
+    /// Attempts to subscribe.
+    pub subscription_retry_attempts: u32,
+    /// Time after which an idle consumer is removed.
+    pub inactive_threshold: Duration,
+    /// Wait for subscriptions to settle.
+    pub convergence_delay: Duration,
+    /// Wait before the second attempt to connect at start.
+    pub initial_retry_wait: Duration,
+    /// Attempts to connect at start.
+    pub initial_retry_attempts: u32,
+    /// Longest wait for a mixer before starting without it.
+    pub offline_start_timeout: Duration,
+    /// Time between attempts to join a mixer later.
+    pub offline_retry_interval: Duration,
+    /// Certificate authorities to trust, as PEM.
+    #[schemars(extend("x-flux-file" = true))]
+    pub root_ca_file: Option<String>,
+    /// Whether the certificate of the bus goes unchecked.
+    pub insecure_skip_verify: bool,
+    /// Client certificate, as PEM.
+    #[schemars(extend("x-flux-file" = true))]
+    pub tls_cert_file: Option<String>,
+    /// Key of the client certificate, as PEM.
+    #[schemars(extend("x-flux-file" = true))]
+    pub tls_key_file: Option<String>,
+}
+
+/// The HTTP API of the rack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Api {
+    /// Address to listen at.
+    #[schemars(extend("x-flux-inert" = true))]
+    pub listen: String,
+}
+
+const fn ms(count: u64) -> Duration {
+    Duration(std::time::Duration::from_millis(count))
+}
+
+const fn secs(count: u64) -> Duration {
+    Duration(std::time::Duration::from_secs(count))
+}
+
+const fn at_least_one(count: u32) -> NonZeroU32 {
+    NonZeroU32::new(count).expect("a default above zero")
+}
+
+impl Default for Base {
+    fn default() -> Self {
+        Base {
+            name: String::new(),
+            state_dir: "./data".into(),
+            state_file: "rack.flux".into(),
+            scenario_file: "scenario.flux".into(),
+        }
+    }
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Logging {
+            level: Level::Info,
+            filename: "logs/fluxrig.log".into(),
+            max_size_mb: at_least_one(100),
+            max_backups: 7,
+            compress: true,
+            trace: false,
+            debug: false,
+            throttling: Throttling::default(),
+        }
+    }
+}
+
+impl Default for Throttling {
+    fn default() -> Self {
+        Throttling { enabled: true, rate: at_least_one(500), burst: 50 }
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Telemetry {
+            service_name: "flux.rack".into(),
+            disabled: false,
+            batch_interval: secs(5),
+            max_batch_size: at_least_one(512),
+            base_subject: "flux.telemetry".into(),
+            stream_name: "flux-telemetry".into(),
+            stream_subjects: vec!["flux.telemetry.>".into()],
+            metrics: Metrics::default(),
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Store { dir: "./data".into(), wal_max_size_mb: at_least_one(500) }
+    }
+}
+
+impl Default for RackSettings {
+    fn default() -> Self {
+        RackSettings {
+            name_prefix: "node-".into(),
+            ip: String::new(),
+            bootstrap_secret: None,
+            threads: 0,
+            fuse: true,
+            batch_messages_max: at_least_one(64),
+            lane_queue_size: at_least_one(1024),
+            lane_send_timeout: secs(5),
+            process_timeout: secs(5),
+            dead_letters_max: 10_000,
+            retry: Retry::default(),
+            error_restart: Restart::default(),
+            drain_timeout: secs(35),
+            cleanup_timeout: secs(2),
+            max_hops: NonZeroU16::new(64).expect("a default above zero"),
+            max_payload_size: ByteSize(2 << 20),
+            convergence_timeout: secs(5),
+            handshake_interval: ms(500),
+            heartbeat_interval: secs(30),
+            enrollment_timeout: secs(15),
+            enrollment_interval: secs(2),
+        }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Retry { attempts: 5, backoff: ms(50), backoff_max: secs(1) }
+    }
+}
+
+impl Default for Restart {
+    fn default() -> Self {
+        Restart { backoff: ms(100), backoff_max: secs(30), stable_after: secs(60) }
+    }
+}
+
+impl Default for Snake {
+    fn default() -> Self {
+        Snake {
+            url: format!("nats://localhost:{SNAKE_PORT}"),
+            domain: "flux".into(),
+            stream_name: "flux-msg".into(),
+            connect_timeout: secs(10),
+            reconnect_wait: secs(1),
+            operation_timeout: secs(5),
+            subscription_retry_wait: ms(200),
+            subscription_retry_attempts: 5,
+            inactive_threshold: secs(30),
+            convergence_delay: ms(100),
+            initial_retry_wait: ms(500),
+            initial_retry_attempts: 10,
+            offline_start_timeout: secs(3),
+            offline_retry_interval: secs(5),
+            root_ca_file: None,
+            insecure_skip_verify: false,
+            tls_cert_file: None,
+            tls_key_file: None,
+        }
+    }
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Api { listen: format!("127.0.0.1:{API_PORT}") }
+    }
+}
