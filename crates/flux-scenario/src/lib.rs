@@ -13,13 +13,20 @@ mod annotate;
 pub mod catalog;
 pub mod circuit;
 pub mod codes;
+mod conform;
+mod forms;
 pub mod limits;
 pub mod node;
 pub mod report;
+mod resolve;
 pub mod scenario;
 pub mod settings;
 pub mod source;
+pub mod subset;
+#[cfg(test)]
+mod testing;
 pub mod units;
+mod words;
 
 pub use catalog::{
     Catalog, Category, Claim, Direction, Emits, GearPorts, Manifest, PortSpec, Status, Terminus,

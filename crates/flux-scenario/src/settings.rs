@@ -10,6 +10,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use secret::REDACTED;
 pub use secret::Secret;
 
 use crate::units::{ByteSize, Duration};
