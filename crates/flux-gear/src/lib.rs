@@ -1,1 +1,30 @@
-//! placeholder
+//! What a gear author sees: the contract, its context, the registry, a mock world and the conformance suite.
+//!
+//! Invariant: nothing here knows how gears are hosted. The host (`flux-rack`) implements [`Outlet`] and drives
+//! [`HostedGear`]; a gear never names it.
+
+pub mod conformance;
+mod context;
+mod control;
+mod emit;
+mod gear;
+mod hosted;
+mod ids;
+mod key;
+pub mod mock;
+mod registry;
+
+pub use flux_scenario::{
+    catalog::{Category, Direction, ERROR_PORT, Emits, Manifest, PortSpec, Status, Terminus},
+    units::{ByteSize, Duration},
+};
+pub use flux_signal::{Bytes, Data, Fault, FaultClass, FluxId, FluxMsg, Lease, Metadata, Value, keys};
+
+pub use context::{Files, GearContext, GearParts};
+pub use control::{Control, ControlEvent, Link};
+pub use emit::{EmitError, Emitter, Outbox, Outlet, Receipt};
+pub use gear::{Descriptor, Drain, Gear, Held, InPort, OutPort, Step, Waiting};
+pub use hosted::HostedGear;
+pub use ids::IdSource;
+pub use key::{Key, KeyParseError};
+pub use registry::{InitError, Registry};

@@ -1,1 +1,24 @@
-//! placeholder
+//! The edge runtime: hosts gears, patches wires, contains faults, drains.
+//!
+//! Invariant: no concrete gear is named here. A rack is booted from a [`flux_scenario`] circuit and a registry.
+//!
+//! How a circuit runs: gears whose `process` halves may share a task form a *segment*; a message that enters a
+//! segment runs to completion in it, hop after hop as plain calls ([`segment`]). Wires between segments are bounded
+//! queues emptied in batches ([`wire`]). What a gear's own tasks emit goes by queue into the receiving segment,
+//! in the task that emits: that is the other half of the gear, and it waits when the wire is full.
+
+mod cell;
+mod contain;
+mod dead_letters;
+mod outlet;
+mod rack;
+mod routes;
+mod segment;
+mod shutdown;
+mod stats;
+mod wire;
+
+pub use dead_letters::{DeadLetter, DeadLetters};
+pub use rack::{BootError, Rack};
+pub use shutdown::{DrainReport, Left};
+pub use stats::{GearStats, LatencyStats, RackStats, WireStats};

@@ -42,7 +42,12 @@ impl Lease {
 
     /// One lease that stands for both: for a message derived from two others.
     pub fn join(a: Lease, b: Lease) -> Lease {
-        if Arc::ptr_eq(&a.0, &b.0) { a } else { Lease::with(vec![a, b], None) }
+        if a.is_same(&b) { a } else { Lease::with(vec![a, b], None) }
+    }
+
+    /// Whether both are shares of one lease.
+    pub fn is_same(&self, other: &Lease) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Says that this holder gives its message up undelivered.

@@ -69,9 +69,9 @@ impl FluxMsg {
         self.hops
     }
 
-    /// Counts one more port passed. The engine calls it; a gear has no reason to.
-    pub fn count_hop(&mut self) {
-        self.hops = self.hops.saturating_add(1);
+    /// Counts ports passed. The engine calls it; a gear has no reason to.
+    pub fn count_hops(&mut self, ports: u16) {
+        self.hops = self.hops.saturating_add(ports);
     }
 
     /// The timed hops, when they are kept.
@@ -96,6 +96,15 @@ impl FluxMsg {
             Some(held) => Lease::join(held, lease),
             None => lease,
         });
+    }
+
+    /// Ties the message to the lease of the message it was made from, if it is not yet.
+    pub fn inherit_lease(&mut self, from: &FluxMsg) {
+        if let Some(lease) = &from.lease
+            && !self.lease.as_ref().is_some_and(|own| own.is_same(lease))
+        {
+            self.attach_lease(lease.clone());
+        }
     }
 
     /// Takes the lease off, to hold it elsewhere.

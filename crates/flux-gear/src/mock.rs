@@ -1,0 +1,197 @@
+//! A world in miniature for gear authors: one gear, no rack, everything it emits in hand.
+//!
+//! ```ignore
+//! let mut gear = Mock::new().output("out").build::<Upper>(json!({}))?;
+//! assert_eq!(gear.process("in", "abc")?, [("out".into(), "ABC".into())]);
+//! ```
+
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use flux_scenario::{catalog::Direction, scenario::DeclaredPorts};
+use flux_signal::{Fault, FluxMsg, Limits};
+use flux_world::World;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Control, EmitError, Emitter, Files, Gear, GearContext, GearParts, IdSource, InPort, InitError, OutPort, Outbox,
+    Outlet, Step, registry::manifest,
+};
+
+/// How to make a gear under test. The ports are those its configuration gives it, as in a rack.
+pub struct Mock {
+    name: String,
+    world: World,
+    files: BTreeMap<String, Bytes>,
+    bindings: BTreeMap<String, String>,
+    control: Control,
+}
+
+impl Default for Mock {
+    fn default() -> Mock {
+        Mock::new()
+    }
+}
+
+impl Mock {
+    /// A gear called `gear`, on the real world.
+    pub fn new() -> Mock {
+        Mock {
+            name: "gear".into(),
+            world: World::real(),
+            files: BTreeMap::new(),
+            bindings: BTreeMap::new(),
+            control: Control::default(),
+        }
+    }
+
+    /// On another world, for instance a simulated one.
+    pub fn world(mut self, world: World) -> Mock {
+        self.world = world;
+        self
+    }
+
+    /// With a file its configuration may name.
+    pub fn file(mut self, path: &str, content: impl Into<Bytes>) -> Mock {
+        self.files.insert(path.into(), content.into());
+        self
+    }
+
+    /// With an I/O gear behind an output port.
+    pub fn binding(mut self, output: &str, gear: &str) -> Mock {
+        self.bindings.insert(output.into(), gear.into());
+        self
+    }
+
+    /// With a control plane that the test holds too.
+    pub fn control(mut self, control: Control) -> Mock {
+        self.control = control;
+        self
+    }
+
+    /// The context alone.
+    pub fn context<G: Gear>(self, config: &serde_json::Value) -> GearContext {
+        let ports = manifest::<G>().ports_for(config, &DeclaredPorts::default());
+        let names = |direction| {
+            let ports = if direction == Direction::In { &ports.inputs } else { &ports.outputs };
+            ports.iter().map(|port| port.name.clone()).collect()
+        };
+        let ids = IdSource::new(&self.world);
+        GearContext::new(GearParts {
+            name: self.name,
+            id: ids.next(self.world.clock.unix_ms()),
+            inputs: names(Direction::In),
+            outputs: names(Direction::Out),
+            bindings: self.bindings,
+            ids: Arc::new(ids),
+            world: self.world,
+            control: self.control,
+            files: Arc::new(FilesInMemory(self.files)),
+            limits: Limits::DEFAULT,
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        })
+    }
+
+    /// Makes the gear.
+    pub fn build<G: Gear>(self, config: serde_json::Value) -> Result<MockGear<G>, InitError> {
+        let ctx = self.context::<G>(&config);
+        let gear = G::init(serde_json::from_value(config)?, &ctx)?;
+        Ok(MockGear { gear, ctx, emitted: Arc::default(), out: Outbox::new() })
+    }
+}
+
+/// Files that exist only in the test.
+pub struct FilesInMemory(pub BTreeMap<String, Bytes>);
+
+impl Files for FilesInMemory {
+    fn read(&self, path: &str) -> Result<Bytes, String> {
+        self.0.get(path).cloned().ok_or_else(|| format!("no file `{path}`"))
+    }
+}
+
+/// A gear under test.
+pub struct MockGear<G> {
+    /// The gear itself.
+    pub gear: G,
+    /// Its context.
+    pub ctx: GearContext,
+    emitted: Arc<Emitted>,
+    out: Outbox,
+}
+
+impl<G: Gear> MockGear<G> {
+    /// Starts the gear; what its tasks emit is read with [`MockGear::emitted`].
+    pub async fn start(&mut self) -> Result<(), Fault> {
+        Gear::start(&mut self.gear, Emitter::new(self.emitted.clone())).await
+    }
+
+    /// Sends a payload to an input port; returns what came out, as port and payload.
+    pub async fn process(
+        &mut self,
+        port: &str,
+        payload: impl Into<Bytes>,
+    ) -> Result<Vec<(String, Bytes)>, Fault> {
+        let msg = self.ctx.message(payload);
+        Ok(self.process_msg(port, msg).await?.into_iter().map(|(port, msg)| (port, msg.payload)).collect())
+    }
+
+    /// Sends a message to an input port; returns what came out.
+    pub async fn process_msg(&mut self, port: &str, msg: FluxMsg) -> Result<Vec<(String, FluxMsg)>, Fault> {
+        let port: InPort = self.ctx.input(port)?;
+        self.out.clear();
+        match Gear::process(&mut self.gear, port, msg, &mut self.out)? {
+            Step::Done => {}
+            Step::Wait(rest) => self.out = rest.await?,
+        }
+        Ok(self.out.drain().map(|(port, msg)| (self.ctx.output_name(port), msg)).collect())
+    }
+
+    /// The next message that the gear's own tasks emit. Waits for it: give the test a deadline.
+    pub async fn emitted(&self) -> (String, FluxMsg) {
+        loop {
+            let arrived = self.emitted.arrived.notified();
+            if let Some((port, msg)) = self.emitted.take() {
+                return (self.ctx.output_name(port), msg);
+            }
+            arrived.await;
+        }
+    }
+
+    /// Drains the gear, stops it, and ends its tasks.
+    pub async fn stop(mut self) {
+        Gear::drain(&mut self.gear).await;
+        Gear::stop(self.gear).await;
+        self.ctx.end_tasks().await;
+    }
+}
+
+#[derive(Default)]
+struct Emitted {
+    messages: Mutex<std::collections::VecDeque<(OutPort, FluxMsg)>>,
+    arrived: Notify,
+}
+
+impl Emitted {
+    fn take(&self) -> Option<(OutPort, FluxMsg)> {
+        self.messages.lock().pop_front()
+    }
+}
+
+impl Outlet for Emitted {
+    fn try_send(&self, port: OutPort, msgs: &mut Vec<FluxMsg>) -> Result<(), EmitError> {
+        self.messages.lock().extend(msgs.drain(..).map(|msg| (port, msg)));
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    fn send<'a>(
+        &'a self,
+        port: OutPort,
+        msgs: &'a mut Vec<FluxMsg>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), EmitError>> + Send + 'a>> {
+        Box::pin(async move { self.try_send(port, msgs) })
+    }
+}

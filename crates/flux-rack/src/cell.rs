@@ -1,0 +1,170 @@
+//! One gear where it runs: its state, its tally, and how it is started again after it failed.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use flux_gear::{Emitter, Fault, FluxId, GearContext, Held, HostedGear, InPort, InitError};
+use flux_world::{Backoff, Instant};
+
+use crate::{contain::Contained, rack::Shared, stats::GearCounters};
+
+/// Makes a gear and its context anew: at boot, and after it failed.
+pub(crate) type Make = Arc<dyn Fn() -> Result<(Box<dyn HostedGear>, GearContext), InitError> + Send + Sync>;
+
+/// A gear in its segment.
+pub(crate) struct Cell {
+    pub(crate) gear: usize,
+    pub(crate) name: String,
+    pub(crate) inputs: Vec<String>,
+    pub(crate) outputs: Vec<String>,
+    pub(crate) counters: Arc<GearCounters>,
+    pub(crate) state: State,
+    /// Messages that arrived while the gear was not up, oldest first.
+    pub(crate) pending: VecDeque<(InPort, Held)>,
+    /// The message in hand when the gear failed: if it fails on it again, the message is at fault.
+    pub(crate) suspect: Option<FluxId>,
+    /// Counted here per message, added to the shared counters per batch.
+    pub(crate) tally: Tally,
+    pub(crate) emitter: Emitter,
+    make: Make,
+    ctx: GearContext,
+    backoff: Backoff,
+}
+
+/// Whether a gear can process.
+pub(crate) enum State {
+    /// Made, not started: messages wait.
+    Made(Box<dyn HostedGear>),
+    /// It processes.
+    Up(Box<dyn HostedGear>),
+    /// It failed; it is made again then.
+    Down(Instant),
+}
+
+/// Counts since the last flush.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) processed: u64,
+    pub(crate) emitted: u64,
+    /// Messages ever processed here; one in [`TIMED_ONE_IN`] is timed.
+    pub(crate) seen: u64,
+}
+
+/// One message in so many is timed: a clock reading costs as much as a hop.
+pub(crate) const TIMED_ONE_IN: u64 = 64;
+
+/// What a cell is made of.
+pub(crate) struct CellParts {
+    pub(crate) gear: usize,
+    pub(crate) name: String,
+    pub(crate) inputs: Vec<String>,
+    pub(crate) outputs: Vec<String>,
+    pub(crate) counters: Arc<GearCounters>,
+    pub(crate) emitter: Emitter,
+    pub(crate) make: Make,
+    pub(crate) backoff: Backoff,
+}
+
+impl Cell {
+    /// Makes the gear. Pure, as `init` is.
+    pub(crate) fn new(parts: CellParts) -> Result<Cell, InitError> {
+        let (hosted, ctx) = (parts.make)()?;
+        Ok(Cell {
+            gear: parts.gear,
+            name: parts.name,
+            inputs: parts.inputs,
+            outputs: parts.outputs,
+            counters: parts.counters,
+            state: State::Made(hosted),
+            pending: VecDeque::new(),
+            suspect: None,
+            tally: Tally::default(),
+            emitter: parts.emitter,
+            make: parts.make,
+            ctx,
+            backoff: parts.backoff,
+        })
+    }
+
+    /// Starts a gear that is made; what waited for it is the caller's to deliver.
+    pub(crate) async fn start(&mut self, shared: &Shared) -> Result<(), Fault> {
+        let State::Made(gear) = &mut self.state else { return Ok(()) };
+        let start = Contained(gear.start(self.emitter.clone()));
+        let clock = shared.world.clock;
+        let started = match clock.timeout(shared.settings.start_timeout, start).await {
+            Ok(started) => started.and_then(|started| started),
+            Err(_) => Err(Fault::fatal("start took too long").reason("timeout")),
+        };
+        if started.is_ok() {
+            self.backoff.up(clock.now());
+            let now = clock.now();
+            let State::Made(gear) = std::mem::replace(&mut self.state, State::Down(now)) else { return Ok(()) };
+            self.state = State::Up(gear);
+        }
+        started
+    }
+
+    /// Takes a failed gear down, gives back what it held, and says when it will be tried again.
+    pub(crate) async fn fail(&mut self, fault: &Fault, shared: &Shared) {
+        let now = shared.world.clock.now();
+        let wait = self.backoff.wait(now, &shared.world.entropy);
+        let failed = std::mem::replace(&mut self.state, State::Down(now + wait));
+        self.counters.fault(fault.class());
+        tracing::error!(gear = self.name, reason = fault.reason_word(), error = %fault, retry_in = ?wait, "gear failed");
+        if let State::Made(gear) | State::Up(gear) = failed {
+            self.give_back(gear, shared).await;
+        }
+    }
+
+    /// When a failed gear is due.
+    pub(crate) fn restart_at(&self) -> Option<Instant> {
+        match self.state {
+            State::Down(at) => Some(at),
+            State::Made(_) | State::Up(_) => None,
+        }
+    }
+
+    /// Makes and starts a failed gear again.
+    pub(crate) async fn restart(&mut self, shared: &Shared) {
+        self.counters.restarted.add(1);
+        let made = (self.make)().map_err(|why| Fault::fatal(why.to_string()).reason("init"));
+        let started = match made {
+            Ok((gear, ctx)) => {
+                (self.state, self.ctx) = (State::Made(gear), ctx);
+                self.start(shared).await
+            }
+            Err(fault) => Err(fault),
+        };
+        match started {
+            Ok(()) => tracing::info!(gear = self.name, "gear restarted"),
+            Err(fault) => self.fail(&fault, shared).await,
+        }
+    }
+
+    /// Stops the gear for good.
+    pub(crate) async fn stop(mut self, shared: &Shared) {
+        let now = shared.world.clock.now();
+        if let State::Made(gear) | State::Up(gear) = std::mem::replace(&mut self.state, State::Down(now)) {
+            self.give_back(gear, shared).await;
+        }
+    }
+
+    async fn give_back(&self, gear: Box<dyn HostedGear>, shared: &Shared) {
+        let stopped = shared.world.clock.timeout(shared.settings.stop_timeout, Contained(gear.stop())).await;
+        match stopped {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => tracing::error!(gear = self.name, error = %fault, "gear failed while stopping"),
+            Err(_) => tracing::error!(gear = self.name, "gear did not stop in time"),
+        }
+        if shared.world.clock.timeout(shared.settings.stop_timeout, self.ctx.end_tasks()).await.is_err() {
+            tracing::error!(gear = self.name, "tasks of the gear did not end in time");
+        }
+    }
+
+    /// Adds what was counted since the last time to the shared counters.
+    pub(crate) fn flush_tally(&mut self) {
+        if self.tally.processed > 0 {
+            self.counters.processed.add(std::mem::take(&mut self.tally.processed));
+            self.counters.emitted.add(std::mem::take(&mut self.tally.emitted));
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The emitting half of a gear: from its own tasks into the wires, in the task that emits.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use flux_gear::{EmitError, FluxMsg, OutPort, Outlet};
+
+use crate::{dead_letters::DeadLetter, rack::Shared, routes::Target, stats::GearCounters, wire::Closed};
+
+/// What an [`flux_gear::Emitter`] sends through.
+pub(crate) struct RackOutlet {
+    pub(crate) gear: usize,
+    pub(crate) name: String,
+    pub(crate) outputs: Vec<String>,
+    pub(crate) counters: Arc<GearCounters>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl From<Closed> for EmitError {
+    fn from(_: Closed) -> EmitError {
+        EmitError::Stopping
+    }
+}
+
+impl Outlet for RackOutlet {
+    fn try_send(&self, port: OutPort, msgs: &mut Vec<FluxMsg>) -> Result<(), EmitError> {
+        let routes = self.shared.patchbay.load();
+        // Only the common case is worth a shortcut: one wire, every message within limits.
+        match routes.targets(self.gear, port) {
+            [Target { wires, .. }] if wires.len() == 1 && self.first_over_limit(msgs).is_none() => {
+                let before = msgs.len();
+                let pushed = wires[0].try_push(msgs);
+                self.counters.emitted.add((before - msgs.len()) as u64);
+                Ok(pushed?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn send<'a>(
+        &'a self,
+        port: OutPort,
+        msgs: &'a mut Vec<FluxMsg>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), EmitError>> + Send + 'a>> {
+        Box::pin(self.send_all(port, msgs))
+    }
+}
+
+impl RackOutlet {
+    async fn send_all(&self, port: OutPort, msgs: &mut Vec<FluxMsg>) -> Result<(), EmitError> {
+        let refused = self.first_over_limit(msgs);
+        let mut rest = refused.map(|at| msgs.split_off(at)).unwrap_or_default();
+        let sent = self.send_within_limits(port, msgs).await;
+        msgs.append(&mut rest);
+        sent?;
+        match msgs.first() {
+            Some(over) => Ok(self.shared.limits.check(over)?),
+            None => Ok(()),
+        }
+    }
+
+    async fn send_within_limits(&self, port: OutPort, msgs: &mut Vec<FluxMsg>) -> Result<(), EmitError> {
+        let routes = self.shared.patchbay.load_full();
+        let emitted = msgs.len() as u64;
+        match routes.targets(self.gear, port) {
+            [] => self.bury(port, msgs).await,
+            [Target { wires, .. }] if wires.len() == 1 => wires[0].push(msgs).await?,
+            targets => {
+                for target in targets {
+                    for msg in msgs.iter() {
+                        target.wires[target.shard(msg)].push(&mut vec![msg.clone()]).await?;
+                    }
+                }
+                msgs.clear();
+            }
+        }
+        self.counters.emitted.add(emitted);
+        Ok(())
+    }
+
+    fn first_over_limit(&self, msgs: &[FluxMsg]) -> Option<usize> {
+        msgs.iter().position(|msg| self.shared.limits.check(msg).is_err())
+    }
+
+    /// A port that no wire leaves: the messages are kept as dead letters.
+    async fn bury(&self, port: OutPort, msgs: &mut Vec<FluxMsg>) {
+        let port = self.outputs.get(usize::from(port.0)).cloned().unwrap_or_default();
+        for msg in msgs.drain(..) {
+            self.counters.dead_lettered.add(1);
+            let letter = DeadLetter {
+                msg,
+                gear: self.name.clone(),
+                message: format!("no wire leaves `{}.{port}`: wire it to a gear, or to a `null` gear to discard", self.name),
+                port: port.clone(),
+                reason: "no_wire",
+                attempts: 1,
+                unix_ns: self.shared.world.clock.unix_ns(),
+            };
+            self.shared.dead_letters.keep(letter).await;
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Gears that share a task: a message that enters runs to completion in it, hop after hop as plain calls.
+//!
+//! The common path, [`Segment::step`], is synchronous. Whatever must wait (a fault, a full wire, a gear that waits)
+//! leaves it as an [`Exception`] and is handled by [`Segment::handle`].
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use flux_gear::{Drain, Fault, FluxMsg, Held, InPort, OutPort, Outbox, Step, Waiting};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::{
+    cell::{Cell, State, TIMED_ONE_IN},
+    contain::panicked,
+    rack::Shared,
+    routes::{Routes, Target},
+    wire::Wire,
+};
+
+mod faults;
+
+/// A task that runs gears.
+pub(crate) struct Segment {
+    pub(crate) cells: Vec<Cell>,
+    /// All wires that end here.
+    intake: Vec<Arc<Wire>>,
+    /// Rings when one of them has something.
+    bell: Arc<Notify>,
+    commands: mpsc::Receiver<Command>,
+    shared: Arc<Shared>,
+    out: Outbox,
+    onward: Onward,
+}
+
+/// Where messages go from a gear: on this segment's stack, or to the edge of the segment.
+struct Onward {
+    /// What is still to be processed of the message that runs; the next on top.
+    stack: Vec<Work>,
+    /// By slot: what waits to cross to another segment, and how many went to a fused gear.
+    crossings: Vec<Vec<Held>>,
+    fused_tally: Vec<u64>,
+    waiting_to_cross: usize,
+}
+
+/// A message about to be processed.
+pub(crate) struct Work {
+    cell: usize,
+    port: InPort,
+    msg: Held,
+}
+
+/// What a rack asks of a segment. Obeyed between batches, when no message is in hand.
+pub(crate) enum Command {
+    /// Start a gear.
+    Start { cell: usize, started: oneshot::Sender<Result<(), Fault>> },
+    /// Tell a gear to drain; the reply ends when it has nothing in hand. A gear that is down has nothing.
+    Drain { cell: usize, draining: oneshot::Sender<Option<Drain>> },
+    /// Reply once everything taken before is processed.
+    Sync { done: oneshot::Sender<()> },
+    /// Give the gears back and end.
+    Leave,
+}
+
+/// Why a message could not simply go on.
+enum Exception {
+    Waits(Work, Waiting),
+    Failed(Work, Fault),
+    Panicked(Work),
+    NotUp(Work),
+    NoWire { cell: usize, strays: Vec<(OutPort, FluxMsg)> },
+}
+
+impl Segment {
+    pub(crate) fn new(
+        cells: Vec<Cell>,
+        intake: Vec<Arc<Wire>>,
+        bell: Arc<Notify>,
+        commands: mpsc::Receiver<Command>,
+        shared: Arc<Shared>,
+        slots: usize,
+    ) -> Segment {
+        Segment {
+            cells,
+            intake,
+            bell,
+            commands,
+            shared,
+            out: Outbox::new(),
+            onward: Onward {
+                stack: Vec::new(),
+                crossings: std::iter::repeat_with(Vec::new).take(slots).collect(),
+                fused_tally: vec![0; slots],
+                waiting_to_cross: 0,
+            },
+        }
+    }
+
+    /// Runs until told to leave; then gives its gears back.
+    pub(crate) async fn run(mut self) -> Vec<Cell> {
+        let mut batch = VecDeque::new();
+        loop {
+            let restart_at = self.cells.iter().filter_map(Cell::restart_at).min();
+            let clock = self.shared.world.clock;
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => match command {
+                    None | Some(Command::Leave) => return self.cells,
+                    Some(command) => self.obey(command).await,
+                },
+                () = async { clock.sleep_until(restart_at.expect("guarded")).await }, if restart_at.is_some() => {
+                    self.restart_due().await;
+                }
+                () = self.bell.notified() => self.work(&mut batch).await,
+            }
+        }
+    }
+
+    async fn obey(&mut self, command: Command) {
+        // A reply nobody waits for is no loss: the rack has given up on this segment.
+        match command {
+            Command::Start { cell, started } => {
+                let result = self.cells[cell].start(&self.shared).await;
+                self.deliver_pending(cell).await;
+                let _ = started.send(result);
+            }
+            Command::Drain { cell, draining } => {
+                let drain = match &mut self.cells[cell].state {
+                    State::Made(gear) | State::Up(gear) => {
+                        catch_unwind(AssertUnwindSafe(|| gear.drain())).ok()
+                    }
+                    State::Down(_) => None,
+                };
+                let _ = draining.send(drain);
+            }
+            Command::Sync { done } => {
+                let _ = done.send(());
+            }
+            Command::Leave => {}
+        }
+    }
+
+    async fn restart_due(&mut self) {
+        let now = self.shared.world.clock.now();
+        for cell in 0..self.cells.len() {
+            if self.cells[cell].restart_at().is_some_and(|at| at <= now) {
+                self.cells[cell].restart(&self.shared).await;
+                self.deliver_pending(cell).await;
+            }
+        }
+    }
+
+    /// Takes a batch from every wire in turn, runs it, and lets the other tasks have the core.
+    async fn work(&mut self, batch: &mut VecDeque<Held>) {
+        let batch_max = self.shared.settings.batch_messages_max;
+        let mut is_more = false;
+        for at in 0..self.intake.len() {
+            let wire = &self.intake[at];
+            if wire.take(batch_max, batch) == 0 {
+                continue;
+            }
+            let (cell, port) = (wire.to_cell, wire.to_port);
+            let routes = self.shared.patchbay.load_full();
+            while let Some(msg) = batch.pop_front() {
+                self.onward.stack.push(Work { cell, port, msg });
+                self.run_stack(&routes).await;
+            }
+            self.flush(&routes).await;
+            is_more |= self.intake[at].len() > 0;
+        }
+        if is_more {
+            self.bell.notify_one();
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn run_stack(&mut self, routes: &Routes) {
+        while let Some(work) = self.onward.stack.pop() {
+            if let Err(exception) = self.step(work, routes) {
+                self.handle(*exception, routes).await;
+            }
+            if self.onward.waiting_to_cross >= self.shared.settings.batch_messages_max {
+                self.cross(routes).await;
+            }
+        }
+    }
+
+    /// Processes one message and routes what comes out.
+    fn step(&mut self, work: Work, routes: &Routes) -> Result<(), Box<Exception>> {
+        let cell = &mut self.cells[work.cell];
+        let State::Up(gear) = &mut cell.state else { return Err(Box::new(Exception::NotUp(work))) };
+        let mut msg = work.msg.msg().clone();
+        msg.count_hops(2);
+        if msg.hops() > self.shared.limits.hops_max {
+            let over = self.shared.limits.check(&msg).err().map(|over| over.to_string()).unwrap_or_default();
+            return Err(Box::new(Exception::Failed(work, Fault::invalid(over).reason("hops"))));
+        }
+        cell.tally.processed += 1;
+        cell.tally.seen += 1;
+        let clock = self.shared.world.clock;
+        let began = cell.tally.seen.is_multiple_of(TIMED_ONE_IN).then(|| clock.now());
+        let step = catch_unwind(AssertUnwindSafe(|| gear.process(work.port, msg, &mut self.out)));
+        if let Some(began) = began {
+            cell.counters.latency.record(clock.now().saturating_duration_since(began));
+        }
+        match step {
+            Ok(Ok(Step::Done)) => self.route(work, routes),
+            Ok(Ok(Step::Wait(rest))) => Err(Box::new(Exception::Waits(work, rest))),
+            Ok(Err(fault)) => Err(Box::new(Exception::Failed(work, fault))),
+            Err(_) => Err(Box::new(Exception::Panicked(work))),
+        }
+    }
+
+    /// Sends what a gear emitted on its way; the message it came from is done with.
+    fn route(&mut self, work: Work, routes: &Routes) -> Result<(), Box<Exception>> {
+        let from = work.msg.release();
+        let bottom = self.onward.stack.len();
+        let cell = &mut self.cells[work.cell];
+        let mut strays = Vec::new();
+        for (port, mut msg) in self.out.drain() {
+            cell.tally.emitted += 1;
+            msg.inherit_lease(&from);
+            match routes.targets(cell.gear, port) {
+                [] => strays.push((port, msg)),
+                [targets @ .., last] => {
+                    targets.iter().for_each(|target| self.onward.forward(target, msg.clone()));
+                    self.onward.forward(last, msg);
+                }
+            }
+        }
+        // The first emission runs first, and to its end.
+        self.onward.stack[bottom..].reverse();
+        if strays.is_empty() { Ok(()) } else { Err(Box::new(Exception::NoWire { cell: work.cell, strays })) }
+    }
+
+    /// Sends a message out of a gear's port from outside `process`. Whether a wire leaves the port.
+    fn emit(&mut self, cell: usize, port: OutPort, msg: FluxMsg, routes: &Routes) -> bool {
+        let targets = routes.targets(self.cells[cell].gear, port);
+        targets.iter().for_each(|target| self.onward.forward(target, msg.clone()));
+        !targets.is_empty()
+    }
+
+    /// Hands over what waits to cross, waiting for room, so that back-pressure reaches this segment's own wires.
+    async fn cross(&mut self, routes: &Routes) {
+        for target in routes.gears.iter().flat_map(|gear| gear.outputs.iter().flatten()) {
+            for (shard, wire) in target.wires.iter().enumerate() {
+                let waiting = &mut self.onward.crossings[target.slot + shard];
+                if !waiting.is_empty() {
+                    // A closed wire means that the rack gives up: what is left abandons its lease.
+                    let _ = wire.push(waiting).await;
+                }
+            }
+        }
+        self.onward.waiting_to_cross = 0;
+    }
+
+    /// Ends a batch: everything has crossed and is counted.
+    async fn flush(&mut self, routes: &Routes) {
+        if self.onward.waiting_to_cross > 0 {
+            self.cross(routes).await;
+        }
+        self.cells.iter_mut().for_each(Cell::flush_tally);
+        for target in routes.gears.iter().flat_map(|gear| gear.outputs.iter().flatten()) {
+            let tally = std::mem::take(&mut self.onward.fused_tally[target.slot]);
+            if tally > 0 {
+                target.wires[0].counters.called(tally);
+            }
+        }
+    }
+}
+
+impl Onward {
+    fn forward(&mut self, target: &Target, msg: FluxMsg) {
+        match target.fused {
+            Some(cell) => {
+                self.fused_tally[target.slot] += 1;
+                self.stack.push(Work { cell, port: target.wires[0].to_port, msg: msg.into() });
+            }
+            None => {
+                self.waiting_to_cross += 1;
+                self.crossings[target.slot + target.shard(&msg)].push(msg.into());
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What a segment does when a message cannot simply go on.
+
+use flux_gear::{Fault, FaultClass, FluxMsg, OutPort, Step, Waiting};
+use flux_world::Backoff;
+
+use super::{Exception, Segment, Work};
+use crate::{
+    cell::State,
+    contain::{Contained, panicked},
+    dead_letters::{DeadLetter, stamp},
+    routes::Routes,
+};
+
+impl Segment {
+    pub(super) async fn handle(&mut self, exception: Exception, routes: &Routes) {
+        match exception {
+            Exception::Waits(work, rest) => self.wait(work, rest, routes).await,
+            Exception::Failed(work, fault) => self.failed(work, fault, routes).await,
+            Exception::Panicked(work) => self.gear_failed(work, panicked(), routes).await,
+            Exception::NotUp(work) => self.park(work).await,
+            Exception::NoWire { cell, strays } => {
+                for (port, msg) in strays {
+                    self.stray(cell, port, msg).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for the rest of a `process` call, at most for the time a gear may take.
+    async fn wait(&mut self, work: Work, rest: Waiting, routes: &Routes) {
+        match self.bounded(rest).await {
+            Ok(()) => self.done(work, routes).await,
+            Err(fault) => self.failed(work, fault, routes).await,
+        }
+    }
+
+    async fn bounded(&mut self, rest: Waiting) -> Result<(), Fault> {
+        let clock = self.shared.world.clock;
+        match clock.timeout(self.shared.settings.process_timeout, Contained(rest)).await {
+            Ok(Ok(Ok(out))) => {
+                self.out = out;
+                Ok(())
+            }
+            Ok(Ok(Err(fault)) | Err(fault)) => Err(fault),
+            Err(_) => Err(Fault::invalid("the gear took too long").reason("timeout")),
+        }
+    }
+
+    async fn done(&mut self, work: Work, routes: &Routes) {
+        if let Err(exception) = self.route(work, routes)
+            && let Exception::NoWire { cell, strays } = *exception
+        {
+            for (port, msg) in strays {
+                self.stray(cell, port, msg).await;
+            }
+        }
+    }
+
+    async fn failed(&mut self, work: Work, fault: Fault, routes: &Routes) {
+        self.out.clear();
+        match fault.class() {
+            FaultClass::Invalid => self.give_up(work, &fault, 1, routes).await,
+            FaultClass::Transient => self.retry(work, fault, routes).await,
+            FaultClass::Fatal => self.gear_failed(work, fault, routes).await,
+        }
+    }
+
+    /// Tries the message again where it stands, so that order holds, until it succeeds, fails otherwise, has been
+    /// tried often enough, or has taken too long.
+    async fn retry(&mut self, work: Work, mut fault: Fault, routes: &Routes) {
+        let (clock, settings) = (self.shared.world.clock, self.shared.settings.clone());
+        let deadline = clock.now() + settings.process_timeout;
+        let mut backoff = Backoff::new(settings.retry_backoff);
+        let mut attempts = 1;
+        while attempts < settings.attempts_max {
+            self.cells[work.cell].counters.fault(fault.class());
+            let wait = backoff.wait(clock.now(), &self.shared.world.entropy);
+            if clock.now() + wait >= deadline {
+                break;
+            }
+            clock.sleep(wait).await;
+            attempts += 1;
+            self.cells[work.cell].counters.retried.add(1);
+            match self.attempt(&work).await {
+                Ok(()) => return self.done(work, routes).await,
+                Err(again) => fault = again,
+            }
+            self.out.clear();
+            match fault.class() {
+                FaultClass::Transient => {}
+                FaultClass::Invalid => break,
+                FaultClass::Fatal => return self.gear_failed(work, fault, routes).await,
+            }
+        }
+        self.give_up(work, &fault, attempts, routes).await;
+    }
+
+    /// One more `process` call on a message, its wait included. What it emits is in the outbox.
+    async fn attempt(&mut self, work: &Work) -> Result<(), Fault> {
+        let State::Up(gear) = &mut self.cells[work.cell].state else {
+            return Err(Fault::transient("the gear is down"));
+        };
+        let msg = work.msg.msg().clone();
+        let step = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            gear.process(work.port, msg, &mut self.out)
+        }));
+        match step {
+            Ok(Ok(Step::Done)) => Ok(()),
+            Ok(Ok(Step::Wait(rest))) => self.bounded(rest).await,
+            Ok(Err(fault)) => Err(fault),
+            Err(_) => Err(panicked()),
+        }
+    }
+
+    /// The message can never succeed here: it goes to the error port, else to the dead letters.
+    async fn give_up(&mut self, work: Work, fault: &Fault, attempts: u32, routes: &Routes) {
+        let cell = &self.cells[work.cell];
+        cell.counters.fault(fault.class());
+        let (gear, name) = (cell.gear, cell.name.clone());
+        tracing::debug!(gear = name, id = %work.msg.msg().id, reason = fault.reason_word(), error = %fault, "message failed");
+        if let Some(port) = routes.error_port(gear) {
+            let mut msg = work.msg.release();
+            stamp(&mut msg.metadata, &name, fault.reason_word(), &fault.to_string());
+            msg.count_hops(2);
+            self.emit(work.cell, port, msg, routes);
+        } else {
+            let port = cell.inputs.get(usize::from(work.port.0)).cloned().unwrap_or_default();
+            self.bury(work.cell, port, work.msg.release(), fault.reason_word(), fault.to_string(), attempts).await;
+        }
+    }
+
+    /// The gear as a whole failed. The message in hand is tried again after the restart, once: if the gear fails on
+    /// it a second time, the message is at fault.
+    async fn gear_failed(&mut self, work: Work, fault: Fault, routes: &Routes) {
+        self.out.clear();
+        let id = work.msg.msg().id;
+        let cell = &mut self.cells[work.cell];
+        cell.fail(&fault, &self.shared).await;
+        if cell.suspect.replace(id) == Some(id) {
+            cell.suspect = None;
+            self.give_up(work, &fault, 2, routes).await;
+        } else {
+            cell.pending.push_front((work.port, work.msg));
+        }
+    }
+
+    /// Keeps a message for a gear that is not up. When too many wait, the whole segment waits for the gear.
+    async fn park(&mut self, work: Work) {
+        let parked_max = self.shared.settings.lane_queue_size;
+        while self.cells[work.cell].pending.len() >= parked_max {
+            let Some(at) = self.cells[work.cell].restart_at() else { break };
+            self.shared.world.clock.sleep_until(at).await;
+            self.cells[work.cell].restart(&self.shared).await;
+            if self.cells[work.cell].restart_at().is_none() {
+                break;
+            }
+        }
+        self.cells[work.cell].pending.push_back((work.port, work.msg));
+        self.requeue_pending(work.cell);
+    }
+
+    /// Runs what waited for a gear that is up again.
+    pub(super) async fn deliver_pending(&mut self, cell: usize) {
+        self.requeue_pending(cell);
+        let routes = self.shared.patchbay.load_full();
+        self.run_stack(&routes).await;
+        self.flush(&routes).await;
+    }
+
+    fn requeue_pending(&mut self, cell: usize) {
+        if matches!(self.cells[cell].state, State::Up(_)) {
+            let pending = self.cells[cell].pending.drain(..).rev();
+            self.onward.stack.extend(pending.map(|(port, msg)| Work { cell, port, msg }));
+        }
+    }
+
+    /// A message that left by a port without a wire.
+    async fn stray(&mut self, cell: usize, port: OutPort, msg: FluxMsg) {
+        let name = &self.cells[cell].name;
+        let port = self.cells[cell].outputs.get(usize::from(port.0)).cloned().unwrap_or_default();
+        let why = format!("no wire leaves `{name}.{port}`: wire it to a gear, or to a `null` gear to discard");
+        self.bury(cell, port, msg, "no_wire", why, 1).await;
+    }
+
+    async fn bury(
+        &mut self,
+        cell: usize,
+        port: String,
+        msg: FluxMsg,
+        reason: &'static str,
+        message: String,
+        attempts: u32,
+    ) {
+        let cell = &self.cells[cell];
+        cell.counters.dead_lettered.add(1);
+        let unix_ns = self.shared.world.clock.unix_ns();
+        let gear = cell.name.clone();
+        self.shared.dead_letters.keep(DeadLetter { msg, gear, port, reason, message, attempts, unix_ns }).await;
+    }
+}

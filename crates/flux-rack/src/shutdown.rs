@@ -1,0 +1,154 @@
+//! Leaving: drain in topological order from the sources, bounded; then name what is left.
+
+use std::{fmt, time::Duration};
+
+use flux_world::Instant;
+use serde::Serialize;
+
+use crate::{
+    contain::Contained,
+    rack::Rack,
+    segment::Command,
+};
+
+/// How a rack was left.
+#[derive(Debug, Clone, Serialize)]
+pub struct DrainReport {
+    /// What could not be finished in time; empty after a clean drain.
+    pub left: Vec<Left>,
+    /// Dead letters that were held in memory and are now gone.
+    pub dead_letters: usize,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Something that was not finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Left {
+    /// The gear or wire.
+    pub name: String,
+    /// Messages in it, as far as they can be counted.
+    pub messages: Option<usize>,
+}
+
+impl DrainReport {
+    /// Whether everything in hand was finished.
+    pub fn is_clean(&self) -> bool {
+        self.left.is_empty()
+    }
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.messages {
+            Some(messages) => write!(f, "{messages} messages on {}", self.name),
+            None => write!(f, "{} still busy", self.name),
+        }
+    }
+}
+
+impl Rack {
+    /// Drains gear by gear, sources first, within `rack.drain_timeout`; then stops them all.
+    ///
+    /// A gear is drained when it has nothing in hand and everything it emitted is processed. What is left at the
+    /// deadline is named in the report and in the log; its leases are abandoned, so that a source which waits for
+    /// the end of its messages delivers them again.
+    pub async fn shut_down(mut self) -> DrainReport {
+        let clock = self.shared.world.clock;
+        let began = clock.now();
+        let deadline = began + self.shared.settings.drain_timeout;
+        let mut left = Vec::new();
+        for gear in self.circuit.drain_order.clone() {
+            if !self.drain(gear, deadline).await {
+                left.push(Left { name: self.circuit.gears[gear].name.clone(), messages: None });
+            }
+        }
+        left.extend(self.queued());
+        self.stop().await;
+        let report = DrainReport {
+            left,
+            dead_letters: self.shared.dead_letters.len(),
+            took: clock.now().saturating_duration_since(began),
+        };
+        report.log(&self);
+        report
+    }
+
+    /// Whether the gear finished in time.
+    async fn drain(&self, gear: usize, deadline: Instant) -> bool {
+        let clock = self.shared.world.clock;
+        let mut in_time = true;
+        for &(segment, cell) in &self.instances[gear] {
+            let drained = async {
+                let draining = self.ask(segment, |draining| Command::Drain { cell, draining }).await;
+                if let Some(Some(drain)) = draining {
+                    // A panic while draining leaves nothing to wait for.
+                    let _ = Contained(drain).await;
+                }
+                self.wires_from(gear).await;
+            };
+            in_time &= clock.timeout(deadline.saturating_duration_since(clock.now()), drained).await.is_ok();
+        }
+        in_time
+    }
+
+    /// Ends when all that left the gear is processed by those it went to.
+    async fn wires_from(&self, gear: usize) {
+        let routes = self.shared.patchbay.load_full();
+        for target in routes.gears[gear].outputs.iter().flatten() {
+            for wire in &target.wires {
+                wire.wait_until_empty().await;
+            }
+        }
+        for wire in self.circuit.wires.iter().filter(|wire| wire.from.0 == gear) {
+            for &(segment, _) in &self.instances[wire.to.0] {
+                self.ask(segment, |done| Command::Sync { done }).await;
+            }
+        }
+    }
+
+    fn queued(&self) -> Vec<Left> {
+        let stats = self.stats();
+        let queued = stats.wires.into_iter().filter(|wire| wire.depth > 0);
+        queued.map(|wire| Left { name: wire.name, messages: Some(wire.depth) }).collect()
+    }
+
+    /// Takes the gears back from their segments and stops them, sources first.
+    async fn stop(&mut self) {
+        let (clock, grace) = (self.shared.world.clock, self.shared.settings.stop_timeout);
+        let routes = self.shared.patchbay.load_full();
+        for target in routes.gears.iter().flat_map(|gear| gear.outputs.iter().flatten()) {
+            target.wires.iter().for_each(|wire| wire.close());
+        }
+        let mut cells = Vec::new();
+        for segment in &mut self.segments {
+            // A segment that does not answer in time is aborted; its gears are dropped where they stand.
+            let left = async {
+                let _ = segment.commands.send(Command::Leave).await;
+                (&mut segment.task).await
+            };
+            match clock.timeout(grace, left).await {
+                Ok(Ok(given_back)) => cells.extend(given_back),
+                Ok(Err(_)) | Err(_) => segment.task.abort(),
+            }
+        }
+        let place = |gear: usize| self.circuit.drain_order.iter().position(|&other| other == gear);
+        cells.sort_by_key(|cell| place(cell.gear));
+        for cell in cells {
+            cell.stop(&self.shared).await;
+        }
+    }
+}
+
+impl DrainReport {
+    fn log(&self, rack: &Rack) {
+        for left in &self.left {
+            tracing::warn!(left = %left, "not finished in time");
+        }
+        for ((gear, reason), letters) in rack.shared.dead_letters.summary() {
+            tracing::warn!(gear, reason, letters, "dead letters were held in memory");
+        }
+        let (clean, took) = (self.is_clean(), self.took);
+        tracing::info!(clean, ?took, "rack drained");
+    }
+}

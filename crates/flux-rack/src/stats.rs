@@ -1,0 +1,204 @@
+//! What is counted: per gear and per wire, monotonic, read without stopping anybody.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use flux_gear::FaultClass;
+use hdrhistogram::Histogram;
+use parking_lot::Mutex;
+use serde::Serialize;
+
+/// A count that only grows. One writer at a time, any number of readers.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Sampled durations, up to a minute, to two significant digits.
+#[derive(Debug)]
+pub(crate) struct Latency(Mutex<Histogram<u32>>);
+
+const LATENCY_NS_MAX: u64 = 60_000_000_000;
+
+impl Default for Latency {
+    fn default() -> Latency {
+        let histogram = Histogram::new_with_bounds(1, LATENCY_NS_MAX, 2).expect("the bounds are valid");
+        Latency(Mutex::new(histogram))
+    }
+}
+
+impl Latency {
+    pub(crate) fn record(&self, took: Duration) {
+        let ns = u64::try_from(took.as_nanos()).unwrap_or(LATENCY_NS_MAX);
+        self.0.lock().saturating_record(ns.max(1));
+    }
+
+    fn merge(&mut self, other: &Latency) {
+        self.0.get_mut().add(&*other.0.lock()).expect("all have the same bounds");
+    }
+
+    fn snapshot(&self) -> LatencyStats {
+        let histogram = self.0.lock();
+        let us = |q| histogram.value_at_quantile(q) as f64 / 1_000.0;
+        LatencyStats { samples: histogram.len(), p50_us: us(0.5), p99_us: us(0.99), max_us: us(1.0) }
+    }
+}
+
+/// Counts of one gear, shared by its instances.
+#[derive(Debug, Default)]
+pub(crate) struct GearCounters {
+    pub(crate) processed: Counter,
+    pub(crate) emitted: Counter,
+    pub(crate) invalid: Counter,
+    pub(crate) transient: Counter,
+    pub(crate) fatal: Counter,
+    pub(crate) retried: Counter,
+    pub(crate) restarted: Counter,
+    pub(crate) dead_lettered: Counter,
+    pub(crate) latency: Latency,
+}
+
+impl GearCounters {
+    pub(crate) fn fault(&self, class: FaultClass) {
+        match class {
+            FaultClass::Invalid => self.invalid.add(1),
+            FaultClass::Transient => self.transient.add(1),
+            FaultClass::Fatal => self.fatal.add(1),
+        }
+    }
+
+    pub(crate) fn snapshot(&self, name: &str, kind: &str) -> GearStats {
+        GearStats {
+            name: name.into(),
+            kind: kind.into(),
+            processed: self.processed.get(),
+            emitted: self.emitted.get(),
+            invalid: self.invalid.get(),
+            transient: self.transient.get(),
+            fatal: self.fatal.get(),
+            retried: self.retried.get(),
+            restarted: self.restarted.get(),
+            dead_lettered: self.dead_lettered.get(),
+            latency: self.latency.snapshot(),
+        }
+    }
+}
+
+/// Counts of one wire.
+#[derive(Debug, Default)]
+pub(crate) struct WireCounters {
+    queued: Counter,
+    called: Counter,
+    blocked: Counter,
+    latency: Latency,
+}
+
+impl WireCounters {
+    pub(crate) fn passed(&self, n: usize) {
+        self.queued.add(n as u64);
+    }
+
+    pub(crate) fn called(&self, n: u64) {
+        self.called.add(n);
+    }
+
+    pub(crate) fn blocked(&self) {
+        self.blocked.add(1);
+    }
+
+    pub(crate) fn waited(&self, time: Duration) {
+        self.latency.record(time);
+    }
+
+    /// The counts of a wire that is several queues, one for each instance of the receiving gear.
+    pub(crate) fn snapshot<'a>(name: &str, queues: impl Iterator<Item = (&'a WireCounters, usize)>) -> WireStats {
+        let mut latency = Latency::default();
+        let (mut queued, mut called, mut blocked, mut depth) = (0, 0, 0, 0);
+        for (counters, queue_depth) in queues {
+            queued += counters.queued.get();
+            called += counters.called.get();
+            blocked += counters.blocked.get();
+            depth += queue_depth;
+            latency.merge(&counters.latency);
+        }
+        WireStats { name: name.into(), passed: queued + called, queued, blocked, depth, latency: latency.snapshot() }
+    }
+}
+
+/// Everything counted in a rack at one moment.
+#[derive(Debug, Clone, Serialize)]
+pub struct RackStats {
+    /// Gears in the order of the scenario.
+    pub gears: Vec<GearStats>,
+    /// Wires in the order of the scenario.
+    pub wires: Vec<WireStats>,
+    /// Dead letters held.
+    pub dead_letters: usize,
+}
+
+/// Counts of one gear since it was first made; a restart does not reset them.
+#[derive(Debug, Clone, Serialize)]
+pub struct GearStats {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: String,
+    /// Messages it processed, failed ones included.
+    pub processed: u64,
+    /// Messages it emitted, from `process` and from its own tasks.
+    pub emitted: u64,
+    /// Messages it refused for good.
+    pub invalid: u64,
+    /// Attempts that may succeed later.
+    pub transient: u64,
+    /// Times it failed as a whole, panics included.
+    pub fatal: u64,
+    /// Attempts made again.
+    pub retried: u64,
+    /// Times it was started again.
+    pub restarted: u64,
+    /// Its messages that became dead letters.
+    pub dead_lettered: u64,
+    /// Time one message took in `process`, of one message in 64.
+    pub latency: LatencyStats,
+}
+
+/// Counts of one wire.
+#[derive(Debug, Clone, Serialize)]
+pub struct WireStats {
+    /// `gear.port -> gear.port`, or the id it was given.
+    pub name: String,
+    /// Messages that passed, as calls and by queue.
+    pub passed: u64,
+    /// Of those, messages that crossed tasks by queue.
+    pub queued: u64,
+    /// Times a sender waited for room.
+    pub blocked: u64,
+    /// Messages in the queue now.
+    pub depth: usize,
+    /// Time in the queue, of one message at a time.
+    pub latency: LatencyStats,
+}
+
+/// Sampled latency, in microseconds.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct LatencyStats {
+    /// Samples taken.
+    pub samples: u64,
+    /// Median.
+    pub p50_us: f64,
+    /// 99th percentile.
+    pub p99_us: f64,
+    /// Largest.
+    pub max_us: f64,
+}

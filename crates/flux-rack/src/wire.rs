@@ -1,0 +1,235 @@
+//! A hot wire: a bounded queue in memory that is filled and emptied in batches.
+//!
+//! Room is a semaphore, so that senders who wait are served in the order they came; the queue itself is a short
+//! critical section for a whole batch. Nothing is encoded: a hop in memory moves the message.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use flux_gear::{Held, InPort};
+use flux_world::{Clock, Instant};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::stats::WireCounters;
+
+/// An edge of the running graph, into one input port of one gear.
+pub(crate) struct Wire {
+    pub(crate) name: String,
+    /// The receiving gear, by its place in its segment.
+    pub(crate) to_cell: usize,
+    pub(crate) to_port: InPort,
+    pub(crate) counters: WireCounters,
+    queue: Mutex<Queue>,
+    /// Length of the queue, readable without the lock.
+    len: AtomicUsize,
+    room: Semaphore,
+    capacity: usize,
+    /// Wakes the receiving segment. Shared by all wires into it.
+    bell: Arc<Notify>,
+    /// Rings each time the queue becomes empty.
+    emptied: Notify,
+    clock: Clock,
+}
+
+struct Queue {
+    messages: VecDeque<Held>,
+    /// Messages taken since the wire was made.
+    taken: u64,
+    /// One message at a time is timed on its way: its number, and when it entered.
+    timed: Option<(u64, Instant)>,
+}
+
+/// The receiving rack is stopping.
+pub(crate) struct Closed;
+
+impl Wire {
+    pub(crate) fn new(
+        name: String,
+        to_cell: usize,
+        to_port: InPort,
+        capacity: usize,
+        bell: Arc<Notify>,
+        clock: Clock,
+    ) -> Wire {
+        Wire {
+            name,
+            to_cell,
+            to_port,
+            counters: WireCounters::default(),
+            queue: Mutex::new(Queue { messages: VecDeque::new(), taken: 0, timed: None }),
+            len: AtomicUsize::new(0),
+            room: Semaphore::new(capacity),
+            capacity,
+            bell,
+            emptied: Notify::new(),
+            clock,
+        }
+    }
+
+    /// Moves what there is room for from the front of `msgs` into the queue, without waiting.
+    pub(crate) fn try_push<M: Into<Held>>(&self, msgs: &mut Vec<M>) -> Result<(), Closed> {
+        while !msgs.is_empty() {
+            let n = self.room.available_permits().min(msgs.len());
+            if n == 0 {
+                return if self.room.is_closed() { Err(Closed) } else { Ok(()) };
+            }
+            // Another sender may have been faster: then look again.
+            let permits = u32::try_from(n).unwrap_or(u32::MAX);
+            if let Ok(permits) = self.room.try_acquire_many(permits) {
+                permits.forget();
+                self.append(msgs.drain(..n));
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves all of `msgs` into the queue and waits for room as often as it takes.
+    pub(crate) async fn push<M: Into<Held>>(&self, msgs: &mut Vec<M>) -> Result<(), Closed> {
+        self.try_push(msgs)?;
+        if msgs.is_empty() {
+            return Ok(());
+        }
+        self.counters.blocked();
+        while !msgs.is_empty() {
+            let n = msgs.len().min(self.capacity);
+            let permits = u32::try_from(n).unwrap_or(u32::MAX);
+            self.room.acquire_many(permits).await.map_err(|_| Closed)?.forget();
+            self.append(msgs.drain(..n));
+        }
+        Ok(())
+    }
+
+    fn append<M: Into<Held>>(&self, msgs: impl ExactSizeIterator<Item = M>) {
+        let n = msgs.len();
+        let was_empty = {
+            let mut queue = self.queue.lock();
+            if queue.timed.is_none() && queue.messages.is_empty() {
+                queue.timed = Some((queue.taken, self.clock.now()));
+            }
+            let was_empty = queue.messages.is_empty();
+            queue.messages.extend(msgs.map(Into::into));
+            self.len.fetch_add(n, Ordering::Release);
+            was_empty
+        };
+        self.counters.passed(n);
+        if was_empty {
+            self.bell.notify_one();
+        }
+    }
+
+    /// Moves up to `max` messages to the end of `into`; returns how many.
+    pub(crate) fn take(&self, max: usize, into: &mut VecDeque<Held>) -> usize {
+        if self.len() == 0 {
+            return 0;
+        }
+        let (n, entered, is_empty) = {
+            let mut queue = self.queue.lock();
+            let n = queue.messages.len().min(max);
+            into.extend(queue.messages.drain(..n));
+            queue.taken += n as u64;
+            let taken = queue.taken;
+            let entered = queue.timed.take_if(|(number, _)| *number < taken).map(|(_, entered)| entered);
+            self.len.fetch_sub(n, Ordering::Release);
+            (n, entered, queue.messages.is_empty())
+        };
+        if let Some(entered) = entered {
+            self.counters.waited(self.clock.now().saturating_duration_since(entered));
+        }
+        self.room.add_permits(n);
+        if is_empty {
+            self.emptied.notify_waiters();
+        }
+        n
+    }
+
+    /// Messages in the queue.
+    pub(crate) fn len(&self) -> usize {
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// Ends when the queue is empty.
+    pub(crate) async fn wait_until_empty(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.len() == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// Refuses everything from now on; senders who wait are told. What is in the queue can still be taken.
+    pub(crate) fn close(&self) {
+        self.room.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flux_gear::FluxMsg;
+    use flux_signal::FluxId;
+    use flux_world::World;
+
+    use super::*;
+
+    fn wire(capacity: usize) -> Wire {
+        Wire::new("a.out->b.in".into(), 0, InPort(0), capacity, Arc::default(), World::real().clock)
+    }
+
+    fn msgs(numbers: std::ops::Range<u8>) -> Vec<FluxMsg> {
+        numbers.map(|n| FluxMsg::new(FluxId::v7(1, n.into()), 0, vec![n])).collect()
+    }
+
+    fn taken(wire: &Wire, max: usize) -> Vec<u8> {
+        let mut into = VecDeque::new();
+        wire.take(max, &mut into);
+        into.into_iter().map(|held| held.release().payload[0]).collect()
+    }
+
+    #[test]
+    fn a_full_wire_takes_what_fits_and_keeps_order() {
+        let wire = wire(3);
+        let mut batch = msgs(0..5);
+        assert!(wire.try_push(&mut batch).is_ok());
+        assert_eq!(batch.len(), 2);
+        assert_eq!(taken(&wire, 2), [0, 1]);
+        assert!(wire.try_push(&mut batch).is_ok());
+        assert_eq!(taken(&wire, 9), [2, 3, 4]);
+        assert_eq!(wire.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_sender_waits_for_room_and_a_batch_may_be_larger_than_the_wire() {
+        let wire = Arc::new(wire(2));
+        let sender = tokio::spawn({
+            let wire = wire.clone();
+            async move { wire.push(&mut msgs(0..7)).await.is_ok() }
+        });
+        let mut seen = Vec::new();
+        while seen.len() < 7 {
+            wire.bell.notified().await;
+            seen.extend(taken(&wire, 2));
+        }
+        assert!(sender.await.unwrap());
+        assert_eq!(seen, [0, 1, 2, 3, 4, 5, 6]);
+    }
+
+    #[tokio::test]
+    async fn closing_wakes_a_waiting_sender() {
+        let wire = Arc::new(wire(1));
+        let sender = tokio::spawn({
+            let wire = wire.clone();
+            async move { wire.push(&mut msgs(0..2)).await.is_err() }
+        });
+        wire.bell.notified().await;
+        wire.close();
+        assert!(sender.await.unwrap());
+        assert_eq!(taken(&wire, 9), [0]);
+    }
+}
