@@ -148,7 +148,7 @@ impl Cell {
         }
     }
 
-    async fn give_back(&self, gear: Box<dyn HostedGear>, shared: &Shared) {
+    async fn give_back(&mut self, gear: Box<dyn HostedGear>, shared: &Shared) {
         let stopped = shared.world.clock.timeout(shared.settings.stop_timeout, Contained(gear.stop())).await;
         match stopped {
             Ok(Ok(())) => {}

@@ -14,7 +14,6 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
     cell::{Cell, State, TIMED_ONE_IN},
-    contain::panicked,
     rack::Shared,
     routes::{Routes, Target},
     wire::Wire,

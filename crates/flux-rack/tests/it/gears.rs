@@ -1,0 +1,273 @@
+//! Gears that do one simple thing each.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use flux_gear::{
+    Category, Descriptor, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, OutPort, Outbox, Registry, Step,
+    Terminus,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokio::sync::Notify;
+
+pub fn registry() -> Registry {
+    Registry::new().with::<Source>().with::<Pass>().with::<Sink>().with::<Moody>().with::<Twice>().with::<Slow>()
+}
+
+/// What arrived at each sink, in order.
+#[derive(Clone, Default)]
+pub struct Arrived(Arc<(Mutex<BTreeMap<String, Vec<FluxMsg>>>, Notify)>);
+
+impl Arrived {
+    fn add(&self, sink: &str, msg: FluxMsg) {
+        self.0.0.lock().unwrap().entry(sink.into()).or_default().push(msg);
+        self.0.1.notify_waiters();
+    }
+
+    pub async fn wait_for(&self, sink: &str, n: usize) -> Vec<FluxMsg> {
+        loop {
+            let arrived = self.0.1.notified();
+            let now = self.now(sink);
+            if now.len() >= n {
+                return now;
+            }
+            arrived.await;
+        }
+    }
+
+    pub fn now(&self, sink: &str) -> Vec<FluxMsg> {
+        self.0.0.lock().unwrap().get(sink).cloned().unwrap_or_default()
+    }
+}
+
+tokio::task_local! { static ARRIVED: Arrived; }
+
+/// Lets the sinks that are made inside `future` find the test's own collection.
+pub async fn with_arrived<T>(arrived: Arrived, future: impl Future<Output = T>) -> T {
+    ARRIVED.scope(arrived, future).await
+}
+
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct SourceConfig {
+    /// Texts to emit, in order.
+    texts: Vec<String>,
+    /// How many numbered texts to emit after them.
+    count: u32,
+    /// Messages per emission.
+    batch: Option<usize>,
+    /// Whether to wait for the receipt of each.
+    tracked: bool,
+}
+
+/// Emits the texts, then numbers from 0.
+pub struct Source {
+    config: SourceConfig,
+    ctx: GearContext,
+    out: OutPort,
+    receipts: OutPort,
+}
+
+impl Gear for Source {
+    const KIND: &'static str = "source";
+    type Config = SourceConfig;
+
+    fn descriptor() -> Descriptor {
+        Descriptor::new(Category::Io, "emits texts").terminus(Terminus::Io).source("out", "texts").source("receipts", "how each ended")
+    }
+
+    fn init(config: SourceConfig, ctx: &GearContext) -> Result<Source, Fault> {
+        Ok(Source { config, ctx: ctx.clone(), out: ctx.output("out")?, receipts: ctx.output("receipts")? })
+    }
+
+    async fn start(&mut self, emit: Emitter) -> Result<(), Fault> {
+        let (ctx, out, receipts) = (self.ctx.clone(), self.out, self.receipts);
+        let SourceConfig { texts, count, batch, tracked } = std::mem::take(&mut self.config);
+        self.ctx.spawn(async move {
+            let texts = texts.into_iter().chain((0..count).map(|n| n.to_string()));
+            let mut msgs: Vec<FluxMsg> = texts.map(|text| ctx.message(text.into_bytes())).collect();
+            if tracked {
+                for msg in msgs {
+                    let receipt = emit.emit_tracked(out, msg).await.unwrap();
+                    let end = format!("{:?}", receipt.await);
+                    emit.emit(receipts, ctx.message(end.into_bytes())).await.unwrap();
+                }
+                return;
+            }
+            while !msgs.is_empty() {
+                let rest = msgs.split_off(batch.unwrap_or(1).min(msgs.len()));
+                if emit.emit_all(out, &mut msgs).await.is_err() {
+                    return;
+                }
+                msgs = rest;
+            }
+        });
+        Ok(())
+    }
+
+    fn process(&mut self, _: InPort, _: FluxMsg, _: &mut Outbox) -> Result<Step, Fault> {
+        Err(Fault::fatal("a source has no inputs"))
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// Passes messages on.
+pub struct Pass(OutPort);
+
+impl Gear for Pass {
+    const KIND: &'static str = "pass";
+    type Config = Nothing;
+
+    fn descriptor() -> Descriptor {
+        Descriptor::new(Category::Logic, "passes on").input("in", "any").output("out", "the same").partitionable()
+    }
+
+    fn init(_: Nothing, ctx: &GearContext) -> Result<Pass, Fault> {
+        Ok(Pass(ctx.output("out")?))
+    }
+
+    fn process(&mut self, _: InPort, msg: FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {
+        out.emit(self.0, msg);
+        Ok(Step::Done)
+    }
+}
+
+/// Emits each message twice, the second time with a `'`.
+pub struct Twice(OutPort);
+
+impl Gear for Twice {
+    const KIND: &'static str = "twice";
+    type Config = Nothing;
+
+    fn descriptor() -> Descriptor {
+        Descriptor::new(Category::Logic, "doubles").input("in", "any").output("out", "two of each")
+    }
+
+    fn init(_: Nothing, ctx: &GearContext) -> Result<Twice, Fault> {
+        Ok(Twice(ctx.output("out")?))
+    }
+
+    fn process(&mut self, _: InPort, msg: FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {
+        let mut second = msg.clone();
+        second.payload = [&msg.payload[..], b"'"].concat().into();
+        out.emit(self.0, msg);
+        out.emit(self.0, second);
+        Ok(Step::Done)
+    }
+}
+
+/// Keeps messages for the test to look at.
+pub struct Sink(String, Arrived);
+
+impl Gear for Sink {
+    const KIND: &'static str = "sink";
+    type Config = Nothing;
+
+    fn descriptor() -> Descriptor {
+        Descriptor::new(Category::Io, "keeps").terminus(Terminus::Io).input("in", "any")
+    }
+
+    fn init(_: Nothing, ctx: &GearContext) -> Result<Sink, Fault> {
+        Ok(Sink(ctx.name().into(), ARRIVED.get()))
+    }
+
+    fn process(&mut self, _: InPort, mut msg: FluxMsg, _: &mut Outbox) -> Result<Step, Fault> {
+        // The test keeps it for longer than the message lives.
+        msg.take_lease();
+        self.1.add(&self.0, msg);
+        Ok(Step::Done)
+    }
+}
+
+/// Does what the message says: `invalid`, `transient:N`, `fatal`, `fatal:always`, `panic`, `panic:once`, `stray`.
+pub struct Moody {
+    out: OutPort,
+    tries: u32,
+}
+
+/// What a moody gear must remember beyond its own death.
+static ALREADY: Mutex<BTreeMap<flux_gear::FluxId, u32>> = Mutex::new(BTreeMap::new());
+
+fn times(msg: &FluxMsg) -> u32 {
+    let mut already = ALREADY.lock().unwrap();
+    let times = already.entry(msg.id).or_default();
+    *times += 1;
+    *times
+}
+
+impl Gear for Moody {
+    const KIND: &'static str = "moody";
+    type Config = Nothing;
+
+    fn descriptor() -> Descriptor {
+        Descriptor::new(Category::Logic, "fails on demand").input("in", "orders").output("out", "what succeeded").output("nowhere", "not wired")
+    }
+
+    fn init(_: Nothing, ctx: &GearContext) -> Result<Moody, Fault> {
+        Ok(Moody { out: ctx.output("out")?, tries: 0 })
+    }
+
+    fn process(&mut self, _: InPort, msg: FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {
+        let order = String::from_utf8_lossy(&msg.payload).into_owned();
+        // Emitted before the failure, to be thrown away with it.
+        out.emit(self.out, msg.clone());
+        match order.split_once(':').unwrap_or((&order, "")) {
+            ("invalid", _) => Err(Fault::invalid("as ordered").reason("ordered")),
+            ("transient", n) => {
+                self.tries += 1;
+                if self.tries <= n.parse().unwrap() {
+                    return Err(Fault::transient("not yet"));
+                }
+                self.tries = 0;
+                Ok(Step::Done)
+            }
+            ("fatal", "") if times(&msg) > 1 => Ok(Step::Done),
+            ("fatal", _) => Err(Fault::fatal("as ordered")),
+            ("panic", "once") if times(&msg) > 1 => Ok(Step::Done),
+            ("panic", _) => panic!("4111111111111111"),
+            ("stray", _) => {
+                out.emit(OutPort(1), msg);
+                Ok(Step::Done)
+            }
+            ("wait", ms) => {
+                let ms = ms.parse().unwrap();
+                let (port, world) = (self.out, flux_world::World::real());
+                out.clear();
+                Ok(Step::Wait(Box::pin(async move {
+                    world.clock.sleep(std::time::Duration::from_millis(ms)).await;
+                    let mut out = Outbox::new();
+                    out.emit(port, msg);
+                    Ok(out)
+                })))
+            }
+            _ => Ok(Step::Done),
+        }
+    }
+}
+
+/// Lets one message through each time the test says so.
+pub struct Slow(Arrived);
+
+impl Gear for Slow {
+    const KIND: &'static str = "slow";
+    type Config = Nothing;
+
+    fn descriptor() -> Descriptor {
+        Descriptor::new(Category::Logic, "never finishes").input("in", "any")
+    }
+
+    fn init(_: Nothing, _: &GearContext) -> Result<Slow, Fault> {
+        Ok(Slow(ARRIVED.get()))
+    }
+
+    fn process(&mut self, _: InPort, msg: FluxMsg, _: &mut Outbox) -> Result<Step, Fault> {
+        self.0.add("slow", msg);
+        Ok(Step::Wait(Box::pin(std::future::pending())))
+    }
+}

@@ -1,0 +1,133 @@
+//! Builds small circuits, runs them, and looks at what arrived.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use flux_gear::mock::FilesInMemory;
+use flux_rack::Rack;
+use flux_scenario::{
+    catalog::Terminus,
+    circuit::{Circuit, CircuitGear, CircuitWire},
+    scenario::Lane,
+    settings::RackSettings,
+};
+use flux_world::World;
+use serde_json::{Value as Json, json};
+
+use crate::gears::{self, Arrived};
+
+/// A circuit in the making, and the settings to run it with.
+pub struct Plan {
+    pub settings: RackSettings,
+    circuit: Circuit,
+    fuse: bool,
+}
+
+impl Plan {
+    pub fn new(fuse: bool) -> Plan {
+        let mut settings = RackSettings::default();
+        settings.retry.backoff = "1ms".parse().unwrap();
+        settings.error_restart.backoff = "1ms".parse().unwrap();
+        settings.drain_timeout = "2s".parse().unwrap();
+        Plan { settings, circuit: Circuit::default(), fuse }
+    }
+
+    pub fn gear(mut self, name: &str, kind: &str, config: Json) -> Plan {
+        let at = self.circuit.gears.len();
+        let manifest = gears::registry().catalog().get(kind).unwrap().clone();
+        let ports = manifest.ports_for(&config, &Default::default());
+        let names = |ports: &[flux_gear::PortSpec]| ports.iter().map(|port| port.name.clone()).collect();
+        self.circuit.gears.push(CircuitGear {
+            name: name.into(),
+            kind: kind.into(),
+            config,
+            inputs: names(&ports.inputs),
+            outputs: names(&ports.outputs),
+            segment: if self.fuse { 0 } else { at },
+            parallel: 1,
+            partition_by: None,
+            terminus: Terminus::Opaque,
+            labels: BTreeMap::new(),
+            doc: None,
+        });
+        match (self.fuse, self.circuit.segments.first_mut()) {
+            (true, Some(only)) => only.push(at),
+            _ => self.circuit.segments.push(vec![at]),
+        }
+        self.circuit.drain_order.push(at);
+        self
+    }
+
+    /// A gear with `n` instances, each in a segment of its own.
+    pub fn parallel(mut self, name: &str, kind: &str, n: u16, key: &str) -> Plan {
+        assert!(!self.fuse);
+        self = self.gear(name, kind, json!({}));
+        let gear = self.circuit.gears.last_mut().unwrap();
+        (gear.parallel, gear.partition_by) = (n, Some(key.into()));
+        self
+    }
+
+    pub fn wire(mut self, from: &str, to: &str) -> Plan {
+        let (from_gear, output) = self.end(from, |gear| &gear.outputs);
+        let (to_gear, input) = self.end(to, |gear| &gear.inputs);
+        let is_source = self.circuit.gears[from_gear].kind == "source";
+        self.circuit.wires.push(CircuitWire {
+            id: format!("{from} -> {to}"),
+            from: (from_gear, output),
+            to: (to_gear, input),
+            lane: Lane::Hot,
+            fused: self.fuse && !is_source,
+        });
+        self
+    }
+
+    fn end(&self, text: &str, ports: impl Fn(&CircuitGear) -> &Vec<String>) -> (usize, usize) {
+        let (gear, port) = text.split_once('.').unwrap();
+        let gear = self.circuit.gears.iter().position(|other| other.name == gear).unwrap();
+        (gear, ports(&self.circuit.gears[gear]).iter().position(|other| other == port).unwrap())
+    }
+
+    pub async fn boot(self) -> Running {
+        self.try_boot().await.unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    pub async fn try_boot(self) -> Result<Running, flux_rack::BootError> {
+        let arrived = Arrived::default();
+        let registry = Arc::new(gears::registry());
+        let files = Arc::new(FilesInMemory(BTreeMap::new()));
+        let boot = Rack::boot(self.circuit, registry, &self.settings, World::real(), files);
+        let rack = gears::with_arrived(arrived.clone(), boot).await?;
+        Ok(Running { rack, arrived })
+    }
+}
+
+pub struct Running {
+    pub rack: Rack,
+    pub arrived: Arrived,
+}
+
+impl Running {
+    /// Waits until `n` messages arrived at a sink; returns their payloads as text.
+    pub async fn texts(&self, sink: &str, n: usize) -> Vec<String> {
+        within(self.arrived.wait_for(sink, n)).await.iter().map(|msg| text(&msg.payload)).collect()
+    }
+
+    /// Waits until the rack holds `n` dead letters.
+    pub async fn dead_letters(&self, n: usize) -> Vec<flux_rack::DeadLetter> {
+        within(async {
+            while self.rack.dead_letters().len() < n {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        self.rack.dead_letters().take(usize::MAX)
+    }
+}
+
+pub fn text(payload: &[u8]) -> String {
+    String::from_utf8_lossy(payload).into_owned()
+}
+
+/// No test waits for ever.
+pub async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("it takes too long")
+}

@@ -1,0 +1,7 @@
+//! The rack from outside: order, back-pressure, faults, restarts, drain, fused and unfused alike.
+
+mod drain;
+mod faults;
+mod flow;
+mod gears;
+mod harness;
