@@ -129,14 +129,19 @@ impl Manifest {
     }
 
     fn walk(&self, config: &Node, visit: &mut dyn FnMut(Place<'_, '_>)) {
-        Walk { schemas: Schemas::new(&self.config_schema), visit }.value(
-            &[&self.config_schema],
-            config,
-            None,
-            "",
-            0,
-        );
+        walk(Schemas::new(&self.config_schema), &self.config_schema, config, visit);
     }
+}
+
+/// Visits every value under `node`, defaults included, with what its schema says.
+pub(crate) fn walk<'s>(
+    schemas: Schemas<'s>,
+    schema: &'s Json,
+    node: &Node,
+    visit: &mut dyn FnMut(Place<'_, '_>),
+) {
+    Walk { schemas, visit }
+        .value(&[schema], Spot { node, parent: None, key: None, pointer: "", is_written: true });
 }
 
 impl GearPorts {
@@ -158,9 +163,13 @@ struct Marked {
 }
 
 /// A value of a config with the schemas that apply to it.
-struct Place<'a, 's> {
-    node: &'a Node,
-    view: &'a View<'s>,
+pub(crate) struct Place<'a, 's> {
+    pub(crate) node: &'a Node,
+    pub(crate) view: &'a View<'s>,
+    /// The key it stands under.
+    pub(crate) key: Option<&'a str>,
+    /// Whether it was written, rather than filled in by default.
+    pub(crate) is_written: bool,
     parent: Option<(&'a Node, &'a View<'s>)>,
     pointer: &'a str,
 }
@@ -173,22 +182,25 @@ impl Place<'_, '_> {
     }
 }
 
-/// Visits every value of a config, defaults included, with what its schema says.
 struct Walk<'v, 's> {
     schemas: Schemas<'s>,
     visit: &'v mut dyn FnMut(Place<'_, '_>),
 }
 
+/// Where the walk stands.
+#[derive(Clone, Copy)]
+struct Spot<'a, 's> {
+    node: &'a Node,
+    parent: Option<(&'a Node, &'a View<'s>)>,
+    key: Option<&'a str>,
+    pointer: &'a str,
+    is_written: bool,
+}
+
 impl<'s> Walk<'_, 's> {
-    fn value(
-        &mut self,
-        schemas: &[&'s Json],
-        node: &Node,
-        parent: Option<(&Node, &View<'s>)>,
-        pointer: &str,
-        depth: usize,
-    ) {
-        if depth > DEPTH_MAX {
+    fn value(&mut self, schemas: &[&'s Json], spot: Spot<'_, 's>) {
+        let Spot { node, parent, key, pointer, is_written } = spot;
+        if pointer.matches('/').count() > DEPTH_MAX {
             return;
         }
         let mut view = View::default();
@@ -197,25 +209,26 @@ impl<'s> Walk<'_, 's> {
             let Ok(more) = self.schemas.resolve(schema, node) else { return };
             view.maps.extend(more.maps);
         }
-        (self.visit)(Place { node, view: &view, parent, pointer });
-        match &node.value {
-            Value::List(items) => {
-                let schemas: Vec<&Json> = view.maps.iter().filter_map(|map| map.get("items")).collect();
-                for (index, item) in items.iter().enumerate() {
-                    self.value(&schemas, item, None, &format!("{pointer}/{index}"), depth + 1);
-                }
-            }
-            Value::Table(_) => self.table(node, &view, pointer, depth),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
+        (self.visit)(Place { node, view: &view, key, is_written, parent, pointer });
+        let schemas: Vec<&Json> = view.maps.iter().filter_map(|map| map.get("items")).collect();
+        for (index, node) in node.items().iter().enumerate() {
+            let pointer = format!("{pointer}/{index}");
+            self.value(&schemas, Spot { node, parent: None, key: None, pointer: &pointer, is_written });
+        }
+        if matches!(node.value, Value::Table(_)) {
+            self.table(&view, spot);
         }
     }
 
-    fn table(&mut self, node: &Node, view: &View<'s>, pointer: &str, depth: usize) {
+    fn table(&mut self, view: &View<'s>, spot: Spot<'_, 's>) {
+        let Spot { node, pointer, is_written, .. } = spot;
+        let parent = Some((node, view));
         for entry in node.entries() {
             let mut schemas: Vec<&Json> = view.property(&entry.key).collect();
             schemas.extend(schemas.is_empty().then(|| view.additional()).flatten());
             let pointer = format!("{pointer}/{}", entry.key.replace('~', "~0").replace('/', "~1"));
-            self.value(&schemas, &entry.node, Some((node, view)), &pointer, depth + 1);
+            let key = Some(entry.key.as_str());
+            self.value(&schemas, Spot { node: &entry.node, parent, key, pointer: &pointer, is_written });
         }
         let mut absent: Vec<&str> =
             view.properties().map(|(name, _)| name).filter(|name| node.get(name).is_none()).collect();
@@ -225,7 +238,9 @@ impl<'s> Walk<'_, 's> {
             let Some(default) = default_of(view, name) else { continue };
             let schemas: Vec<&Json> = view.property(name).collect();
             let default = Node::from_json(default, node.span);
-            self.value(&schemas, &default, Some((node, view)), &format!("{pointer}/{name}"), depth + 1);
+            let pointer = format!("{pointer}/{name}");
+            let spot = Spot { node: &default, parent, key: Some(name), pointer: &pointer, is_written: false };
+            self.value(&schemas, spot);
         }
     }
 }

@@ -1,12 +1,18 @@
 //! The compiled plan of one rack, as data: which gears, wired how, fused into which tasks, drained in which order.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Serialize;
 
-use crate::catalog::{Catalog, Terminus};
-use crate::report::Report;
+use crate::catalog::{Catalog, ERROR_PORT, Emits, GearPorts, Manifest, PortSpec, Terminus};
+use crate::codes::Code;
+use crate::model::{GearView, Joint, Model};
+use crate::report::{Issue, Report};
 use crate::scenario::{Lane, Scenario};
+use crate::source::Span;
+use crate::topology::Graph;
+use crate::words::{listed, quoted};
 
 /// Whether gears that can share a task do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,13 +88,174 @@ pub fn compile(
     catalog: &Catalog,
     fuse: Fuse,
 ) -> Result<Circuit, Report> {
-    todo!()
+    let mut report = crate::check(scenario, catalog);
+    let model = Model::new(scenario, catalog);
+    let rack = match choose_rack(&model, rack) {
+        Ok(rack) => rack,
+        Err(issue) => {
+            report.push(*issue);
+            return Err(report);
+        }
+    };
+    if report.has_errors() { Err(report) } else { Ok(Compiler::new(&model, rack, fuse).compile()) }
+}
+
+fn choose_rack<'a>(model: &Model<'a>, rack: Option<&'a str>) -> Result<Option<&'a str>, Box<Issue>> {
+    let racks = model.racks();
+    let issue = match (rack, &racks[..]) {
+        (None, []) => return Ok(None),
+        (None, [only]) => return Ok(Some(only)),
+        (Some(rack), racks) if racks.is_empty() || racks.contains(&rack) => return Ok(Some(rack)),
+        (None, _) => Issue::new(Code::RackNotChosen, Span::default(), "the scenario has several racks"),
+        (Some(rack), _) => {
+            let message = format!("the scenario has no rack {}", quoted(rack));
+            Issue::new(Code::UnknownRack, Span::default(), message)
+        }
+    };
+    Err(Box::new(issue.help(format!("choose {}", listed(&racks, "or")))))
+}
+
+/// Works on indexes into the gears of one rack.
+struct Compiler<'m> {
+    model: &'m Model<'m>,
+    /// The gears of the rack, by index in the model.
+    members: Vec<usize>,
+    wires: Vec<CircuitWire>,
+}
+
+impl<'m> Compiler<'m> {
+    /// Requires a scenario without errors.
+    fn new(model: &'m Model<'m>, rack: Option<&str>, fuse: Fuse) -> Self {
+        let is_here = |place: Option<&str>| place.is_none() || place == rack;
+        let deployed = |gear: usize| model.gears[gear].decl.deploy.as_ref().map(|rack| rack.value.as_str());
+        let members: Vec<usize> = (0..model.gears.len()).filter(|&gear| is_here(deployed(gear))).collect();
+        let mut wires = Vec::new();
+        for joint in model.joints() {
+            let ends_here =
+                is_here(model.rack_of(&joint.route.from)) && is_here(model.rack_of(&joint.route.to));
+            let local = |gear: usize| members.binary_search(&gear).ok();
+            let (Some(from), Some(to), true) = (local(joint.from.0), local(joint.to.0), ends_here) else {
+                continue;
+            };
+            wires.push(CircuitWire {
+                id: joint.route.name(),
+                from: (from, joint.from.1),
+                to: (to, joint.to.1),
+                lane: Lane::Hot,
+                fused: fuse == Fuse::On && is_fusable(model, &joint),
+            });
+        }
+        Compiler { model, members, wires }
+    }
+
+    fn compile(self) -> Circuit {
+        let segments = self.segments();
+        let mut segment_of = vec![0; self.members.len()];
+        for (index, segment) in segments.iter().enumerate() {
+            segment.iter().for_each(|&gear| segment_of[gear] = index);
+        }
+        let gears = (0..self.members.len()).map(|gear| self.gear(gear, segment_of[gear])).collect();
+        let drain_order = self.drain_order();
+        Circuit { gears, wires: self.wires, segments, drain_order }
+    }
+
+    fn view(&self, gear: usize) -> (&GearView<'m>, &'m Manifest, &GearPorts) {
+        let view = &self.model.gears[self.members[gear]];
+        let manifest = view.manifest.expect("a checked gear has a known kind");
+        (view, manifest, view.ports.as_ref().expect("a checked gear has ports"))
+    }
+
+    fn gear(&self, gear: usize, segment: usize) -> CircuitGear {
+        let (GearView { decl, .. }, manifest, ports) = self.view(gear);
+        let names = |ports: &[PortSpec]| ports.iter().map(|port| port.name.clone()).collect();
+        let directory = Path::new(self.model.scenario.source.name()).parent().unwrap_or(Path::new(""));
+        CircuitGear {
+            name: decl.name.value.clone(),
+            kind: decl.kind.value.clone(),
+            config: manifest.with_files_in(directory, &decl.config.to_json()),
+            inputs: names(&ports.inputs),
+            outputs: names(&ports.outputs),
+            segment,
+            parallel: decl.parallel.as_ref().map_or(1, |count| count.get()),
+            partition_by: decl.partition_by.as_ref().map(|path| path.value.clone()),
+            terminus: manifest.terminus,
+            labels: decl.labels.clone(),
+            doc: decl.doc.clone(),
+        }
+    }
+
+    /// The connected components over fused wires, in order of their first gear; each in topological order, which
+    /// exists since a cycle of `process` halves does not pass the check.
+    fn segments(&self) -> Vec<Vec<usize>> {
+        let fused: Vec<(usize, usize)> =
+            self.wires.iter().filter(|wire| wire.fused).map(|wire| (wire.from.0, wire.to.0)).collect();
+        let both_ways = Graph::new(self.members.len(), fused.iter().flat_map(|&(a, b)| [(a, b), (b, a)]));
+        let order = Graph::new(self.members.len(), fused).sources_first(|_| 0);
+        let mut place = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(at, &gear)| place[gear] = at);
+        let mut segments = both_ways.parts();
+        segments.sort_by_key(|segment| segment[0]);
+        for segment in &mut segments {
+            segment.sort_by_key(|&gear| place[gear]);
+        }
+        segments
+    }
+
+    /// Sources first. In a conversation, which is a cycle, the side that listens is drained before the side that calls.
+    fn drain_order(&self) -> Vec<usize> {
+        let edges = self.wires.iter().map(|wire| (wire.from.0, wire.to.0));
+        Graph::new(self.members.len(), edges).sources_first(|gear| {
+            let (view, manifest, ports) = self.view(gear);
+            let listens = !manifest.claims_of(&view.decl.config).is_empty();
+            let emits = ports.outputs.iter().any(|port| port.emits != Emits::Process);
+            (!listens, !emits)
+        })
+    }
+}
+
+/// Whether the consumer's `process` may be called from the producer's.
+fn is_fusable(model: &Model<'_>, joint: &Joint<'_>) -> bool {
+    let shares_a_task = |gear: usize| {
+        let view = &model.gears[gear];
+        let waits = view.manifest.is_none_or(|manifest| manifest.waits);
+        !waits && view.decl.parallel.as_ref().is_none_or(|count| count.get() == 1)
+    };
+    model.emits_from_process(joint) && shares_a_task(joint.from.0) && shares_a_task(joint.to.0)
 }
 
 impl Circuit {
     /// For each output of a gear, the I/O gear that answers for it: found downstream through transparent gears when
     /// the way does not fork. Outputs without one are absent.
     pub fn bindings(&self, gear: usize) -> BTreeMap<String, String> {
-        todo!()
+        let outputs = self.gears[gear].outputs.iter().enumerate();
+        outputs
+            .filter_map(|(index, port)| {
+                Some((port.clone(), self.gears[self.terminus(gear, index)?].name.clone()))
+            })
+            .collect()
+    }
+
+    fn terminus(&self, mut gear: usize, output: usize) -> Option<usize> {
+        let mut outputs = vec![output];
+        // A way longer than there are gears is a circle.
+        for _ in 0..self.gears.len() {
+            let leaving = |wire: &&CircuitWire| wire.from.0 == gear && outputs.contains(&wire.from.1);
+            let next: Vec<usize> = self.wires.iter().filter(leaving).map(|wire| wire.to.0).collect();
+            let [only] = next[..] else { return None };
+            gear = only;
+            let reached = &self.gears[gear];
+            match reached.terminus {
+                Terminus::Io => return Some(gear),
+                Terminus::Opaque => return None,
+                Terminus::Transparent => {
+                    outputs =
+                        (0..reached.outputs.len()).filter(|&at| reached.outputs[at] != ERROR_PORT).collect();
+                }
+            }
+        }
+        None
     }
 }
+
+#[cfg(test)]
+mod tests;

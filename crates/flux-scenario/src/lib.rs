@@ -11,30 +11,43 @@
 
 mod annotate;
 pub mod catalog;
+mod check;
 pub mod circuit;
 pub mod codes;
 mod conform;
 mod forms;
 pub mod limits;
+mod listen;
+mod load;
+mod lower;
+mod model;
 pub mod node;
 pub mod report;
 mod resolve;
 pub mod scenario;
+mod schema;
 pub mod settings;
 pub mod source;
 pub mod subset;
 #[cfg(test)]
 mod testing;
+mod toml;
+mod topology;
+mod tree;
 pub mod units;
 mod words;
+mod yaml;
 
 pub use catalog::{
     Catalog, Category, Claim, Direction, Emits, GearPorts, Manifest, PortSpec, Status, Terminus,
 };
-pub use circuit::{Circuit, CircuitGear, CircuitWire, Fuse};
+pub use check::check;
+pub use circuit::{Circuit, CircuitGear, CircuitWire, Fuse, compile};
 pub use codes::{Code, Severity};
+pub use load::{Loaded, load, load_settings};
 pub use node::{Entry, Node, Value};
 pub use report::{Issue, Report};
 pub use scenario::{DeclaredPorts, Endpoint, GearDecl, Lane, Meta, Rack, Route, Scenario};
+pub use schema::{Form, json_schema};
 pub use settings::Settings;
 pub use source::{Position, Source, Span, Spanned};

@@ -1,5 +1,6 @@
 //! Every problem found at once, shown the way a compiler shows them or as JSON.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Renderer, Snippet};
@@ -67,12 +68,13 @@ pub struct Report {
     source: Arc<Source>,
     issues: Vec<Issue>,
     left_out: usize,
+    secrets: Vec<Span>,
 }
 
 impl Report {
     /// An empty report on a text.
     pub fn new(source: Arc<Source>) -> Self {
-        Report { source, issues: Vec::new(), left_out: 0 }
+        Report { source, ..Report::default() }
     }
 
     /// Adds a problem, keeping the order of places; beyond [`ISSUES_MAX`] it only counts.
@@ -89,6 +91,7 @@ impl Report {
     /// Takes over the problems of another report on the same text.
     pub fn merge(&mut self, other: Report) {
         self.left_out += other.left_out;
+        self.secrets.extend(other.secrets);
         other.issues.into_iter().for_each(|issue| self.push(issue));
     }
 
@@ -122,6 +125,11 @@ impl Report {
         &self.source
     }
 
+    /// Hides a part of the text from the shown lines.
+    pub(crate) fn hide(&mut self, secret: Span) {
+        self.secrets.push(secret);
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.issues.len() >= ISSUES_MAX
     }
@@ -147,9 +155,10 @@ impl Report {
     /// For people: each problem with the lines it is about, and a count at the end; empty when there is nothing.
     pub fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let shown = self.shown_text();
         let mut text = String::new();
         for issue in &self.issues {
-            text.push_str(&renderer.render(&[self.group(issue)]));
+            text.push_str(&renderer.render(&[self.group(issue, &shown)]));
             text.push_str("\n\n");
         }
         if !self.is_empty() {
@@ -159,7 +168,7 @@ impl Report {
         text
     }
 
-    fn group<'a>(&'a self, issue: &'a Issue) -> Group<'a> {
+    fn group<'a>(&'a self, issue: &'a Issue, text: &'a str) -> Group<'a> {
         let level = match issue.severity() {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -167,7 +176,7 @@ impl Report {
         };
         let title = level.primary_title(issue.message.as_str()).id(issue.code.to_string());
         let mut elements: Vec<Element<'a>> = Vec::new();
-        if !self.source.text().is_empty() {
+        if !text.is_empty() {
             let range = |span: Span| {
                 let Span { start, end } = self.source.clamp(span);
                 start..end
@@ -176,7 +185,7 @@ impl Report {
                 .related
                 .iter()
                 .map(|(span, label)| AnnotationKind::Context.span(range(*span)).label(label.as_str()));
-            let snippet = Snippet::source(self.source.text())
+            let snippet = Snippet::source(text)
                 .path(self.source.name())
                 .annotation(AnnotationKind::Primary.span(range(issue.span)))
                 .annotations(others);
@@ -186,6 +195,20 @@ impl Report {
             elements.push(Level::HELP.message(help.as_str()).into());
         }
         title.elements(elements)
+    }
+
+    /// The text with a `*` for each byte of a secret, so that every span still fits.
+    fn shown_text(&self) -> Cow<'_, str> {
+        let mut shown = Cow::Borrowed(self.source.text());
+        for &secret in &self.secrets {
+            let Span { start, end } = self.source.clamp(secret);
+            let mask: String = shown[start..end]
+                .chars()
+                .flat_map(|c| if c == '\n' { vec!['\n'] } else { vec!['*'; c.len_utf8()] })
+                .collect();
+            shown.to_mut().replace_range(start..end, &mask);
+        }
+        shown
     }
 
     fn tally(&self) -> String {

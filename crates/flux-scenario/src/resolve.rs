@@ -41,10 +41,6 @@ impl<'s> Schemas<'s> {
         Schemas { root }
     }
 
-    pub(crate) fn root(self) -> &'s Json {
-        self.root
-    }
-
     /// What applies to `node`, or why nothing does.
     pub(crate) fn resolve(self, schema: &'s Json, node: &Node) -> Result<View<'s>, Mismatch<'s>> {
         let mut view = View::default();

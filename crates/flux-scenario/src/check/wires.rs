@@ -1,0 +1,137 @@
+//! Wires: their ends exist and face the right way, and a lane can carry them.
+
+use std::collections::BTreeMap;
+
+use crate::catalog::{GearPorts, PortSpec};
+use crate::codes::Code;
+use crate::model::Model;
+use crate::report::{Issue, Report};
+use crate::scenario::{Endpoint, Lane, Route};
+use crate::source::Span;
+use crate::words::{closest, did_you_mean, listed};
+
+/// Which end of a wire.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    From,
+    To,
+}
+
+pub(super) fn check(model: &Model<'_>, report: &mut Report) {
+    let mut ids: BTreeMap<&str, Span> = BTreeMap::new();
+    let mut seen: BTreeMap<(String, String), Span> = BTreeMap::new();
+    for route in &model.scenario.wires {
+        endpoint(model, &route.from, End::From, report);
+        endpoint(model, &route.to, End::To, report);
+        lane(model, route, report);
+        if let Some(id) = &route.id
+            && let Some(first) = ids.insert(id, id.span)
+        {
+            let issue =
+                Issue::new(Code::DuplicateWireId, id.span, format!("two wires have the id `{}`", **id));
+            report.push(issue.related(first, "first here").help("rename one of them"));
+        }
+        if let Some(first) = seen.insert((route.from.to_string(), route.to.to_string()), route.span) {
+            let message = format!("`{}` leads to `{}` twice", route.from, route.to);
+            let issue = Issue::new(Code::DuplicateWire, route.span, message);
+            report
+                .push(issue.related(first, "first here").help("remove one: each signal would arrive twice"));
+        }
+    }
+}
+
+fn endpoint(model: &Model<'_>, end: &Endpoint, which: End, report: &mut Report) {
+    let Some(index) = model.index(&end.gear) else {
+        let names = model.names();
+        let issue = Issue::new(Code::UnknownGear, end.span, format!("there is no gear named `{}`", end.gear));
+        let help = match closest(&end.gear, &names) {
+            Some(name) => did_you_mean(&format!("{name}.{}", end.port)),
+            None => format!("the gears are {}", listed(&names, "and")),
+        };
+        return report.push(issue.help(help));
+    };
+    rack(model, index, end, report);
+    if let Some(ports) = &model.gears[index].ports {
+        port(ports, end, which, report);
+    }
+}
+
+fn rack(model: &Model<'_>, gear: usize, end: &Endpoint, report: &mut Report) {
+    let Some(rack) = &end.rack else { return };
+    match &model.gears[gear].decl.deploy {
+        Some(deploy) if deploy.value == *rack => {}
+        Some(deploy) => {
+            let message = format!("`{}` is not on `{rack}`: it is deployed to `{}`", end.gear, **deploy);
+            let help = did_you_mean(&format!("{}.{}.{}", **deploy, end.gear, end.port));
+            report.push(Issue::new(Code::WrongRack, end.span, message).help(help));
+        }
+        None => {
+            let racks = model.racks();
+            if !racks.contains(&rack.as_str()) {
+                let message = format!("there is no rack named `{rack}`");
+                let help = match closest(rack, &racks) {
+                    Some(name) => did_you_mean(&format!("{name}.{}.{}", end.gear, end.port)),
+                    None => format!("write `{}.{}`", end.gear, end.port),
+                };
+                report.push(Issue::new(Code::UnknownRack, end.span, message).help(help));
+            }
+        }
+    }
+}
+
+fn port(ports: &GearPorts, end: &Endpoint, which: End, report: &mut Report) {
+    let (wanted, others) = match which {
+        End::From => (&ports.outputs, &ports.inputs),
+        End::To => (&ports.inputs, &ports.outputs),
+    };
+    let has = |list: &[PortSpec]| list.iter().any(|port| port.name == end.port);
+    if has(wanted) {
+        return;
+    }
+    let (what, rule) = match which {
+        End::From => ("output", "a wire starts at an output"),
+        End::To => ("input", "a wire ends at an input"),
+    };
+    let names: Vec<&str> = wanted.iter().map(|port| port.name.as_str()).collect();
+    let choices = match names[..] {
+        [] => format!("`{}` has no {what}", end.gear),
+        [only] => format!("its only {what} is `{only}`"),
+        _ => format!("its {what}s are {}", listed(&names, "and")),
+    };
+    if has(others) {
+        let found = if which == End::From { "an input" } else { "an output" };
+        let issue = Issue::new(Code::WrongDirection, end.span, format!("`{end}` is {found}, and {rule}"));
+        return report.push(issue.help(choices));
+    }
+    let message = format!("`{}` has no {what} `{}`", end.gear, end.port);
+    let help = match closest(&end.port, &names) {
+        Some(name) => format!("{}; {choices}", did_you_mean(&format!("{}.{name}", end.gear))),
+        None => choices,
+    };
+    report.push(Issue::new(Code::UnknownPort, end.span, message).help(help));
+}
+
+fn lane(model: &Model<'_>, route: &Route, report: &mut Report) {
+    let crossed = model.racks_crossed(route);
+    let lane = route.lane.as_ref().map(|lane| lane.value);
+    let span = route.lane.as_ref().map_or(route.span, |lane| lane.span);
+    match (lane, crossed) {
+        (None | Some(Lane::Hot), None) => {}
+        (Some(Lane::Hot), Some((from, to))) => {
+            let message = format!("a hot wire stays on one rack, and this one leaves `{from}` for `{to}`");
+            let help = "deploy both gears to one rack";
+            report.push(Issue::new(Code::HotAcrossRacks, span, message).help(help));
+        }
+        (None, Some((from, to))) => {
+            let message =
+                format!("this wire leaves `{from}` for `{to}`, which is not available in this version");
+            let help = "deploy both gears to one rack";
+            report.push(Issue::new(Code::LaneNotAvailable, span, message).help(help));
+        }
+        (Some(lane @ (Lane::Durable | Lane::Mesh)), _) => {
+            let message = format!("the lane `{}` is not available in this version", lane.word());
+            let help = "use `hot`, or leave `lane` out, between gears of one rack";
+            report.push(Issue::new(Code::LaneNotAvailable, span, message).help(help));
+        }
+    }
+}

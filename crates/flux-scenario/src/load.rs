@@ -1,0 +1,205 @@
+//! Text to scenario and settings, with every problem of form on the way.
+
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use serde_json::Value as Json;
+
+use crate::annotate::walk;
+use crate::catalog::Catalog;
+use crate::codes::Code;
+use crate::conform::{Part, conform};
+use crate::limits::FILE_BYTES_MAX;
+use crate::lower;
+use crate::node::{Entry, Node, Value};
+use crate::report::{Issue, Report};
+use crate::resolve::Schemas;
+use crate::scenario::Scenario;
+use crate::schema::{Form, scenario_shape, toml_shape};
+use crate::settings::Settings;
+use crate::source::{Source, Span};
+use crate::words::{closest, did_you_mean, listed, quoted};
+use crate::{toml, yaml};
+
+static SCENARIO_SHAPE: LazyLock<Json> = LazyLock::new(scenario_shape);
+static TOML_SHAPE: LazyLock<Json> = LazyLock::new(toml_shape);
+
+/// What a file holds. With errors in the report it is as much of it as could be understood.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// What to run.
+    pub scenario: Scenario,
+    /// How to run it; defaults for a YAML scenario.
+    pub settings: Settings,
+    /// Every problem of form. [`Loaded::check`] adds those of meaning.
+    pub report: Report,
+    /// The text.
+    pub source: Arc<Source>,
+}
+
+impl Loaded {
+    /// Every problem of the file: of form, and, against the kinds of a catalog, of meaning.
+    pub fn check(&self, catalog: &Catalog) -> Report {
+        let mut report = self.report.clone();
+        report.merge(crate::check(&self.scenario, catalog));
+        report
+    }
+}
+
+/// Reads a scenario. The name decides the form: `.yaml`, `.yml` and `.flux` are YAML, `.toml` is `fluxrig.toml`.
+pub fn load(file_name: &str, text: &str) -> Loaded {
+    let source = Arc::new(Source::new(file_name, text));
+    let mut report = Report::new(source.clone());
+    let (scenario, settings) = read(&source, &mut report, Content::Scenario)
+        .unwrap_or_else(|| (Scenario { source: source.clone(), ..Scenario::default() }, Settings::default()));
+    Loaded { scenario, settings, report, source }
+}
+
+/// Reads only the settings of a `fluxrig.toml`, which need not have gears then.
+pub fn load_settings(file_name: &str, text: &str) -> (Settings, Report) {
+    let source = Arc::new(Source::new(file_name, text));
+    let mut report = Report::new(source.clone());
+    let read = read(&source, &mut report, Content::Settings);
+    (read.map(|(_, settings)| settings).unwrap_or_default(), report)
+}
+
+/// What a file is read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Scenario,
+    Settings,
+}
+
+fn read(source: &Source, report: &mut Report, content: Content) -> Option<(Scenario, Settings)> {
+    if source.text().len() > FILE_BYTES_MAX {
+        let message = format!("the file is longer than {FILE_BYTES_MAX} bytes");
+        report.push(Issue::new(Code::TooLarge, Span::default(), message).help("split it"));
+        return None;
+    }
+    match form(source.name()) {
+        Some(Form::Yaml) => {
+            let root = yaml::parse(source, report)?;
+            Some((read_scenario(&root, report), Settings::default()))
+        }
+        Some(Form::Toml) => {
+            let root = join_dotted_routes(toml::parse(source, report)?);
+            let settings = read_toml(&root, report);
+            let scenario = match content {
+                Content::Scenario => lower::fluxrig_toml(&root, report),
+                Content::Settings => Scenario::default(),
+            };
+            Some((scenario, settings))
+        }
+        None => {
+            let message = format!("cannot tell what form {} has", quoted(source.name()));
+            report.push(
+                Issue::new(Code::UnknownFormat, Span::default(), message).help("name it .yaml or .toml"),
+            );
+            None
+        }
+    }
+}
+
+fn form(name: &str) -> Option<Form> {
+    match Path::new(name).extension()?.to_str()?.to_ascii_lowercase().as_str() {
+        "yaml" | "yml" | "flux" => Some(Form::Yaml),
+        "toml" => Some(Form::Toml),
+        _ => None,
+    }
+}
+
+fn read_scenario(root: &Node, report: &mut Report) -> Scenario {
+    if root.value == Value::Null {
+        let issue = Issue::new(Code::NoGears, Span::default(), "the file is empty");
+        report.push(issue.help("a scenario has `meta`, `gears` and `wires`"));
+        return Scenario { source: report.source().clone(), ..Scenario::default() };
+    }
+    let shape = &*SCENARIO_SHAPE;
+    conform(report, Part::Structure, Schemas::new(shape), shape, root, "the scenario", root.span);
+    lower::scenario(root, report)
+}
+
+/// Holds each section against its schema; the settings become themselves when nothing is wrong with them.
+fn read_toml(root: &Node, report: &mut Report) -> Settings {
+    let shape = &*TOML_SHAPE;
+    let sections = shape["properties"].as_object().expect("settings are a table");
+    let mut given = serde_json::Map::new();
+    let mut found = Report::new(report.source().clone());
+    for Entry { key, key_span, node } in root.entries() {
+        let Some(schema) = sections.get(key) else {
+            let names: Vec<&str> = sections.keys().map(String::as_str).collect();
+            let help = match closest(key, &names) {
+                Some(name) => did_you_mean(name),
+                None => format!("the sections are {}", listed(&names, "and")),
+            };
+            let message = format!("`fluxrig.toml` has no section `{key}`");
+            report.push(Issue::new(Code::UnknownKey, *key_span, message).help(help));
+            continue;
+        };
+        let name = format!("`{key}`");
+        let schemas = Schemas::new(shape);
+        if matches!(key.as_str(), "gears" | "bus") {
+            conform(report, Part::Structure, schemas, schema, node, &name, *key_span);
+        } else {
+            conform(&mut found, Part::Settings, schemas, schema, node, &name, *key_span);
+            given.insert(key.clone(), node.to_json());
+            note_settings(&mut found, schemas, schema, node);
+        }
+    }
+    let settings =
+        if found.has_errors() { Ok(Settings::default()) } else { serde_json::from_value(given.into()) };
+    report.merge(found);
+    settings.unwrap_or_else(|error| {
+        let message = format!("cannot read the settings: {error}");
+        report.push(Issue::new(Code::SettingBadValue, Span::default(), message));
+        Settings::default()
+    })
+}
+
+/// Says which of the settings have no effect, and hides the secret ones.
+fn note_settings(report: &mut Report, schemas: Schemas<'_>, schema: &Json, node: &Node) {
+    walk(schemas, schema, node, &mut |place| {
+        let is_marked = |keyword| place.is_written && place.view.keyword(keyword) == Some(&Json::Bool(true));
+        if is_marked("x-flux-secret") {
+            report.hide(place.node.span);
+        }
+        if is_marked("x-flux-inert") {
+            let name = place.key.unwrap_or("this section");
+            let message = format!("`{name}` is accepted and has no effect yet");
+            report.push(Issue::new(Code::SettingInert, place.node.span, message));
+        }
+    });
+}
+
+/// In TOML `[bus.routes.gear.port]` is a table in a table; it means the route named `gear.port`.
+fn join_dotted_routes(mut root: Node) -> Node {
+    let bus = table_mut(&mut root).and_then(|entries| entries.iter_mut().find(|entry| entry.key == "bus"));
+    let routes = bus
+        .and_then(|bus| table_mut(&mut bus.node))
+        .and_then(|entries| entries.iter_mut().find(|entry| entry.key == "routes"))
+        .and_then(|routes| table_mut(&mut routes.node));
+    let Some(routes) = routes else { return root };
+    let mut joined = Vec::with_capacity(routes.len());
+    for mut entry in std::mem::take(routes) {
+        let is_nested = !entry.node.entries().is_empty()
+            && entry.node.entries().iter().all(|inner| matches!(inner.node.value, Value::Table(_)));
+        match table_mut(&mut entry.node) {
+            Some(ports) if is_nested => joined.extend(
+                ports.drain(..).map(|port| Entry { key: format!("{}.{}", entry.key, port.key), ..port }),
+            ),
+            _ => joined.push(entry),
+        }
+    }
+    *routes = joined;
+    root
+}
+
+fn table_mut(node: &mut Node) -> Option<&mut Vec<Entry>> {
+    match &mut node.value {
+        Value::Table(entries) => Some(entries),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

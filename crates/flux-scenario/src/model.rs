@@ -1,0 +1,99 @@
+//! A scenario joined with its catalog: each gear with its kind and ports, each route with the indexes of its ends.
+
+use std::collections::BTreeMap;
+
+use crate::catalog::{Catalog, GearPorts, Manifest};
+use crate::scenario::{Endpoint, GearDecl, Route, Scenario};
+
+pub(crate) struct Model<'a> {
+    pub(crate) scenario: &'a Scenario,
+    /// One per declaration, in the order written.
+    pub(crate) gears: Vec<GearView<'a>>,
+    /// The first gear of each name.
+    by_name: BTreeMap<&'a str, usize>,
+}
+
+pub(crate) struct GearView<'a> {
+    pub(crate) decl: &'a GearDecl,
+    /// None when the kind is unknown.
+    pub(crate) manifest: Option<&'a Manifest>,
+    /// None when the kind is unknown.
+    pub(crate) ports: Option<GearPorts>,
+}
+
+/// A route whose four names all exist.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Joint<'a> {
+    pub(crate) route: &'a Route,
+    /// Gear and output index.
+    pub(crate) from: (usize, usize),
+    /// Gear and input index.
+    pub(crate) to: (usize, usize),
+}
+
+impl<'a> Model<'a> {
+    pub(crate) fn new(scenario: &'a Scenario, catalog: &'a Catalog) -> Self {
+        let mut by_name = BTreeMap::new();
+        let mut gears = Vec::with_capacity(scenario.gears.len());
+        for (index, decl) in scenario.gears.iter().enumerate() {
+            by_name.entry(decl.name.value.as_str()).or_insert(index);
+            let manifest = catalog.get(&decl.kind);
+            let ports = manifest.map(|manifest| manifest.ports_of(&decl.config, &decl.ports));
+            gears.push(GearView { decl, manifest, ports });
+        }
+        Model { scenario, gears, by_name }
+    }
+
+    pub(crate) fn index(&self, gear: &str) -> Option<usize> {
+        self.by_name.get(gear).copied()
+    }
+
+    /// The names of all gears, in order of name.
+    pub(crate) fn names(&self) -> Vec<&'a str> {
+        self.by_name.keys().copied().collect()
+    }
+
+    /// The routes whose gears and ports all exist, in the order written.
+    pub(crate) fn joints(&self) -> Vec<Joint<'a>> {
+        self.scenario.wires.iter().filter_map(|route| self.joint(route)).collect()
+    }
+
+    fn joint(&self, route: &'a Route) -> Option<Joint<'a>> {
+        let (from, to) = (self.index(&route.from.gear)?, self.index(&route.to.gear)?);
+        let output = self.gears[from].ports.as_ref()?.output(&route.from.port)?;
+        let input = self.gears[to].ports.as_ref()?.input(&route.to.port)?;
+        Some(Joint { route, from: (from, output), to: (to, input) })
+    }
+
+    /// Whether `process` of the source may put something on this wire.
+    pub(crate) fn emits_from_process(&self, joint: &Joint<'_>) -> bool {
+        let ports = self.gears[joint.from.0].ports.as_ref().expect("a joint has known kinds");
+        ports.outputs[joint.from.1].emits.from_process()
+    }
+
+    /// The rack an end is on; none means every rack.
+    pub(crate) fn rack_of(&self, end: &'a Endpoint) -> Option<&'a str> {
+        let deployed =
+            || self.gears[self.index(&end.gear)?].decl.deploy.as_ref().map(|rack| rack.value.as_str());
+        end.rack.as_deref().or_else(deployed)
+    }
+
+    /// The two racks a route connects, when they differ.
+    pub(crate) fn racks_crossed(&self, route: &'a Route) -> Option<(&'a str, &'a str)> {
+        let (from, to) = (self.rack_of(&route.from)?, self.rack_of(&route.to)?);
+        (from != to).then_some((from, to))
+    }
+
+    /// The racks there are: those declared, or, when none is, those that gears are deployed to.
+    pub(crate) fn racks(&self) -> Vec<&'a str> {
+        let mut racks: Vec<&str> = if self.scenario.racks.is_empty() {
+            let deployed = self.scenario.gears.iter().filter_map(|gear| gear.deploy.as_ref());
+            deployed.map(|rack| rack.value.as_str()).collect()
+        } else {
+            self.scenario.racks.iter().map(|rack| rack.name.value.as_str()).collect()
+        };
+        racks.sort_unstable();
+        racks.dedup();
+        racks
+    }
+}
