@@ -135,7 +135,7 @@ impl<G: Gear> MockGear<G> {
         payload: impl Into<Bytes>,
     ) -> Result<Vec<(String, Bytes)>, Fault> {
         let msg = self.ctx.message(payload);
-        Ok(self.process_msg(port, msg).await?.into_iter().map(|(port, msg)| (port, msg.payload)).collect())
+        Ok(self.process_msg(port, msg).await?.into_iter().map(|(port, msg)| (port, msg.payload.clone())).collect())
     }
 
     /// Sends a message to an input port; returns what came out.

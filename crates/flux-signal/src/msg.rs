@@ -1,16 +1,30 @@
 //! One signal: identity, context, the bytes as they came, and what a codec made of them.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
 use crate::{Data, FluxId, Lease, Metadata, TraceId};
 
-/// One signal. Clones in `O(1)`: payload, metadata and data are shared and copied when written.
+/// One signal. Three words wide, and clones in `O(1)`: the body is shared, and copied by the first write to a shared
+/// one. Read and write its fields as if they were the message's own (`msg.payload`).
 ///
 /// `Debug` prints identity and sizes, never content: a payload may hold a card number.
 #[derive(Clone)]
 pub struct FluxMsg {
+    body: Arc<Body>,
+    lease: Option<Lease>,
+    // Beside the body, because every hop writes it.
+    hops: u16,
+}
+
+/// What a message says: the fields of a [`FluxMsg`].
+#[derive(Clone)]
+pub struct Body {
     /// Who it is. Kept by every gear that passes the message on, changed or not.
     pub id: FluxId,
     /// The message this one answers or derives from.
@@ -29,9 +43,21 @@ pub struct FluxMsg {
     pub born_unix_ns: i64,
     /// Bit 0 marks a probe; the others are reserved and kept.
     pub flags: u32,
-    hops: u16,
-    trail: Option<Arc<Vec<Hop>>>,
-    lease: Option<Lease>,
+    trail: Vec<Hop>,
+}
+
+impl Deref for FluxMsg {
+    type Target = Body;
+
+    fn deref(&self) -> &Body {
+        &self.body
+    }
+}
+
+impl DerefMut for FluxMsg {
+    fn deref_mut(&mut self) -> &mut Body {
+        Arc::make_mut(&mut self.body)
+    }
 }
 
 /// A timed passage through a port, kept for sampled messages and those that leave the process.
@@ -48,7 +74,7 @@ pub struct Hop {
 impl FluxMsg {
     /// A message with a payload and nothing else.
     pub fn new(id: FluxId, born_unix_ns: i64, payload: impl Into<Bytes>) -> FluxMsg {
-        FluxMsg {
+        let body = Body {
             id,
             cause: None,
             trace: None,
@@ -58,10 +84,9 @@ impl FluxMsg {
             data: Data::Empty,
             born_unix_ns,
             flags: 0,
-            hops: 0,
-            trail: None,
-            lease: None,
-        }
+            trail: Vec::new(),
+        };
+        FluxMsg { body: Arc::new(body), lease: None, hops: 0 }
     }
 
     /// Ports passed so far, counting both ends of a wire.
@@ -76,13 +101,15 @@ impl FluxMsg {
 
     /// The timed hops, when they are kept.
     pub fn trail(&self) -> &[Hop] {
-        self.trail.as_deref().map(Vec::as_slice).unwrap_or_default()
+        &self.body.trail
     }
 
     /// Puts back what was read from outside: the count is at least the number of timed hops.
     pub fn set_hops(&mut self, hops: u16, trail: Vec<Hop>) {
         self.hops = hops.max(u16::try_from(trail.len()).unwrap_or(u16::MAX));
-        self.trail = (!trail.is_empty()).then(|| Arc::new(trail));
+        if !trail.is_empty() || !self.body.trail.is_empty() {
+            self.deref_mut().trail = trail;
+        }
     }
 
     /// The lease it is on, if its source waits for its end.
