@@ -170,7 +170,7 @@ fn partition(gear: &GearView<'_>, report: &mut Report) {
         return;
     }
     if !manifest.partitionable {
-        let message = format!("a `{}` cannot run in parallel: it keeps state across messages", manifest.kind);
+        let message = format!("gears of kind `{}` cannot run in parallel", manifest.kind);
         report.push(Issue::new(Code::NotPartitionable, parallel.span, message).help("remove `parallel`"));
     } else if gear.decl.partition_by.is_none() {
         let message =

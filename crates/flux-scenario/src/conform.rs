@@ -119,9 +119,8 @@ impl<'s> Conform<'_, 's> {
     fn mismatch(&mut self, mismatch: Mismatch<'s>, node: &Node, subject: &Subject<'_>) {
         match mismatch {
             Mismatch::Type(branches) => {
-                let maps: Vec<&Map<String, Json>> =
-                    branches.iter().flat_map(|branch| self.schemas.flat(branch).maps).collect();
-                self.wrong_type(&wanted(&maps), node, subject);
+                let wanted = wanted(&self.schemas.every_map(&branches));
+                self.wrong_type(&wanted, node, subject);
             }
             Mismatch::NoneOf { property: None, options } => self.none_of(&options, node, subject.name),
             Mismatch::NoneOf { property: Some(property), options } => {
@@ -163,7 +162,7 @@ impl<'s> Conform<'_, 's> {
         let message = format!("{name} cannot be {}", quoted(text));
         let mut help = format!("write {}", listed(options, "or"));
         if let Some(option) = closest(text, options) {
-            help = format!("{}; it may be {}", did_you_mean(option), listed(options, "or"));
+            help = format!("{} (It may be {}.)", did_you_mean(option), listed(options, "or"));
         }
         self.report.push(self.issue(Problem::BadValue, node.span, message).help(help));
     }
@@ -248,8 +247,9 @@ impl<'s> Conform<'_, 's> {
         }
         for (index, item) in items.iter().enumerate() {
             let name = format!("item {} of {}", index + 1, subject.name);
+            let place = item.entries().first().map_or(item.span, |entry| entry.key_span);
             for schema in view.maps.iter().filter_map(|map| map.get("items")) {
-                self.value(schema, item, &Subject { name: &name, place: item.span }, depth + 1);
+                self.value(schema, item, &Subject { name: &name, place }, depth + 1);
             }
         }
         if view.keyword("uniqueItems") == Some(&Json::Bool(true)) {
@@ -306,6 +306,7 @@ impl<'s> Conform<'_, 's> {
         let help = match closest(&entry.key, &known) {
             Some(name) => did_you_mean(name),
             None if known.is_empty() => "remove it: nothing can be set here".to_owned(),
+            None if known.len() == 1 => format!("the only key is `{}`", known[0]),
             None => format!("the keys are {}", listed(&known, "and")),
         };
         self.report.push(self.issue(Problem::UnknownKey, entry.key_span, message).help(help));

@@ -115,7 +115,8 @@ fn read_scenario(root: &Node, report: &mut Report) -> Scenario {
         return Scenario { source: report.source().clone(), ..Scenario::default() };
     }
     let shape = &*SCENARIO_SHAPE;
-    conform(report, Part::Structure, Schemas::new(shape), shape, root, "the scenario", root.span);
+    let start = Span { end: root.span.start, ..root.span };
+    conform(report, Part::Structure, Schemas::new(shape), shape, root, "the scenario", start);
     lower::scenario(root, report)
 }
 
@@ -143,7 +144,7 @@ fn read_toml(root: &Node, report: &mut Report) -> Settings {
         } else {
             conform(&mut found, Part::Settings, schemas, schema, node, &name, *key_span);
             given.insert(key.clone(), node.to_json());
-            note_settings(&mut found, schemas, schema, node);
+            note_settings(&mut found, schemas, schema, key, node);
         }
     }
     let settings =
@@ -157,14 +158,14 @@ fn read_toml(root: &Node, report: &mut Report) -> Settings {
 }
 
 /// Says which of the settings have no effect, and hides the secret ones.
-fn note_settings(report: &mut Report, schemas: Schemas<'_>, schema: &Json, node: &Node) {
+fn note_settings(report: &mut Report, schemas: Schemas<'_>, schema: &Json, section: &str, node: &Node) {
     walk(schemas, schema, node, &mut |place| {
         let is_marked = |keyword| place.is_written && place.view.keyword(keyword) == Some(&Json::Bool(true));
         if is_marked("x-flux-secret") {
             report.hide(place.node.span);
         }
         if is_marked("x-flux-inert") {
-            let name = place.key.unwrap_or("this section");
+            let name = place.key.unwrap_or(section);
             let message = format!("`{name}` is accepted and has no effect yet");
             report.push(Issue::new(Code::SettingInert, place.node.span, message));
         }

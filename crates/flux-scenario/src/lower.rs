@@ -23,7 +23,8 @@ pub(crate) fn scenario(root: &Node, report: &mut Report) -> Scenario {
         .collect();
     let wires = list("wires").iter().filter_map(|node| wire(node, report)).collect();
     if list("gears").is_empty() {
-        let place = root.entry("gears").map_or(root.span, |entry| entry.key_span);
+        let start = Span { end: root.span.start, ..root.span };
+        let place = root.entry("gears").map_or(start, |entry| entry.key_span);
         let issue = Issue::new(Code::NoGears, place, "this scenario has no gears, so nothing would run");
         report.push(issue.help("list them under `gears:`, each with a `name` and a `type`"));
     }

@@ -56,6 +56,20 @@ impl<'s> Schemas<'s> {
         view
     }
 
+    /// Every schema that some value under these branches could meet, branches of branches included.
+    pub(crate) fn every_map(self, branches: &[&'s Json]) -> Vec<&'s Map<String, Json>> {
+        let mut maps: Vec<&Map<String, Json>> = Vec::new();
+        let mut open: Vec<(&Json, usize)> = branches.iter().rev().map(|branch| (*branch, 0)).collect();
+        while let Some((branch, depth)) = open.pop() {
+            for map in self.flat(branch).maps {
+                maps.push(map);
+                let inner = ["anyOf", "oneOf"].into_iter().flat_map(|word| schemas_of(map, word));
+                open.extend(inner.filter(|_| depth < REFS_MAX).map(|branch| (branch, depth + 1)));
+            }
+        }
+        maps
+    }
+
     fn gather(
         self,
         schema: &'s Json,

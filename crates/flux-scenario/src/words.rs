@@ -19,7 +19,10 @@ pub(crate) fn closest<'a>(word: &str, options: &[&'a str]) -> Option<&'a str> {
             let distance = strsim::osa_distance(&wanted, &option_plain);
             (if starts { distance.min(1) } else { distance }, *option)
         })
-        .filter(|(distance, option)| *distance <= 1 + wanted.len().min(option.len()) / 4)
+        .filter(|(distance, option)| {
+            let length = wanted.len().min(option.len());
+            *distance == 0 || length > 1 && *distance <= 1 + length / 4
+        })
         .min()
         .map(|(_, option)| option)
 }
@@ -64,6 +67,7 @@ mod tests {
         assert_eq!(closest("io-iso8583", &options), Some("io_iso8583"));
         assert_eq!(closest("conduct", &options), Some("conductor"));
         assert_eq!(closest("kafka", &options), None);
+        assert_eq!(closest("b", &["a"]), None);
         assert_eq!(closest(&"x".repeat(10_000), &options), None);
     }
 

@@ -105,7 +105,7 @@ fn port(ports: &GearPorts, end: &Endpoint, which: End, report: &mut Report) {
     }
     let message = format!("`{}` has no {what} `{}`", end.gear, end.port);
     let help = match closest(&end.port, &names) {
-        Some(name) => format!("{}; {choices}", did_you_mean(&format!("{}.{name}", end.gear))),
+        Some(name) => format!("{} ({choices})", did_you_mean(&format!("{}.{name}", end.gear))),
         None => choices,
     };
     report.push(Issue::new(Code::UnknownPort, end.span, message).help(help));

@@ -1,1 +1,309 @@
+use std::fmt::Write;
 
+use expect_test::{Expect, expect};
+
+use super::{Circuit, Fuse, compile};
+use crate::testing::catalog;
+
+fn circuit(text: &str, rack: Option<&str>, fuse: Fuse) -> Result<Circuit, String> {
+    let text = format!("meta: {{name: t, version: 1.0.0}}\n{text}");
+    let loaded = crate::load("dir/t.yaml", &text);
+    compile(&loaded.scenario, rack, &catalog(), fuse).map_err(|report| report.render(false))
+}
+
+/// Segments, wires, drain order and bindings, by name.
+fn check(text: &str, rack: Option<&str>, fuse: Fuse, expected: Expect) {
+    let circuit = match circuit(text, rack, fuse) {
+        Ok(circuit) => circuit,
+        Err(report) => return expected.assert_eq(&report),
+    };
+    let name = |gear: &usize| circuit.gears[*gear].name.as_str();
+    let names = |gears: &[usize]| gears.iter().map(name).collect::<Vec<_>>().join(" ");
+    let mut shown = String::new();
+    for segment in &circuit.segments {
+        writeln!(shown, "segment {}", names(segment)).unwrap();
+    }
+    for wire in &circuit.wires {
+        let line = if wire.fused { "=>" } else { "->" };
+        let from = &circuit.gears[wire.from.0];
+        let to = &circuit.gears[wire.to.0];
+        writeln!(
+            shown,
+            "{}.{} {line} {}.{}",
+            from.name, from.outputs[wire.from.1], to.name, to.inputs[wire.to.1]
+        )
+        .unwrap();
+    }
+    writeln!(shown, "drain {}", names(&circuit.drain_order)).unwrap();
+    for (index, gear) in circuit.gears.iter().enumerate() {
+        for (port, bound) in circuit.bindings(index) {
+            writeln!(shown, "{}.{port} is answered by {bound}", gear.name).unwrap();
+        }
+    }
+    expected.assert_eq(&shown);
+}
+
+const SWITCH: &str = "
+gears:
+  - {name: sw, type: switch, config: {routes: [{name: all, destination: {failover: [visa, mc, far]}}]}}
+  - {name: visa, type: tcp, config: {mode: client, connect: 'visa:1'}}
+  - {name: enc, type: codec, config: {spec: base, direction: encode}}
+  - {name: dec2, type: codec, config: {spec: base}}
+  - {name: dec, type: codec, config: {spec: base}}
+  - {name: term, type: tcp, config: {bind: ':8583'}}
+  - {name: enc2, type: codec, config: {spec: base, direction: encode}}
+  - {name: mc, type: tcp, config: {mode: client, connect: 'mc:1'}}
+  - {name: slow, type: call}
+  - {name: tap, type: log}
+wires:
+  - {from: term.out, to: dec.in}
+  - {from: dec.out, to: sw.in}
+  - {from: sw.out_visa, to: enc.in}
+  - {from: enc.out, to: visa.in}
+  - {from: visa.out, to: dec2.in}
+  - {from: dec2.out, to: sw.in_reply}
+  - {from: sw.out_response, to: enc2.in}
+  - {from: enc2.out, to: term.in}
+  - {from: sw.out_mc, to: slow.in}
+  - {from: slow.out, to: mc.in}
+  - {from: mc.out, to: dec2.in}
+  - {from: sw.out_far, to: mc.in}
+  - {from: sw.out_far, to: tap.in}
+";
+
+#[test]
+fn a_switch_is_one_task_but_for_the_gear_that_waits() {
+    check(
+        SWITCH,
+        None,
+        Fuse::On,
+        expect![[r#"
+        segment dec2 dec sw enc visa enc2 term mc tap
+        segment slow
+        term.out -> dec.in
+        dec.out => sw.in
+        sw.out_visa => enc.in
+        enc.out => visa.in
+        visa.out -> dec2.in
+        dec2.out => sw.in_reply
+        sw.out_response => enc2.in
+        enc2.out => term.in
+        sw.out_mc -> slow.in
+        slow.out -> mc.in
+        mc.out -> dec2.in
+        sw.out_far => mc.in
+        sw.out_far => tap.in
+        drain term dec sw enc enc2 mc slow visa dec2 tap
+        sw.out_mc is answered by mc
+        sw.out_response is answered by term
+        sw.out_visa is answered by visa
+        enc.out is answered by visa
+        enc2.out is answered by term
+        slow.out is answered by mc
+    "#]],
+    );
+}
+
+#[test]
+fn without_fusing_every_gear_has_its_task() {
+    let circuit = circuit(SWITCH, None, Fuse::Off).unwrap();
+    assert!(circuit.wires.iter().all(|wire| !wire.fused));
+    assert!(circuit.segments.iter().all(|segment| segment.len() == 1));
+    assert_eq!(circuit.segments.len(), circuit.gears.len());
+}
+
+const TWO_RACKS: &str = "
+racks: [{name: edge}, {name: core}]
+gears:
+  - {name: s, type: source, deploy: edge}
+  - {name: t, type: source, deploy: core}
+  - {name: l, type: log}
+  - {name: p, type: codec, config: {spec: x}, parallel: 4, partition_by: card, deploy: edge, labels: {a: b}, doc: reads}
+wires:
+  - {from: s.out, to: l.in}
+  - {from: t.out, to: l.in}
+  - {from: s.out, to: p.in}
+  - {from: p.out, to: edge.l.in}
+";
+
+#[test]
+fn a_rack_runs_its_own_gears_and_those_of_every_rack() {
+    check(
+        TWO_RACKS,
+        Some("edge"),
+        Fuse::On,
+        expect![[r#"
+        segment s
+        segment l
+        segment p
+        s.out -> l.in
+        s.out -> p.in
+        p.out -> l.in
+        drain s p l
+    "#]],
+    );
+    check(
+        TWO_RACKS,
+        Some("core"),
+        Fuse::On,
+        expect![[r#"
+        segment t
+        segment l
+        t.out -> l.in
+        drain t l
+    "#]],
+    );
+}
+
+#[test]
+fn a_rack_must_be_known_and_chosen() {
+    check(
+        TWO_RACKS,
+        None,
+        Fuse::On,
+        expect![[r#"
+        error[FR0214]: the scenario has several racks
+         --> dir/t.yaml:1:1
+          |
+        1 | meta: {name: t, version: 1.0.0}
+          | ^
+          |
+          = help: choose `core` or `edge`
+
+        dir/t.yaml: 1 error
+    "#]],
+    );
+    check(
+        TWO_RACKS,
+        Some("egde"),
+        Fuse::On,
+        expect![[r#"
+        error[FR0210]: the scenario has no rack "egde"
+         --> dir/t.yaml:1:1
+          |
+        1 | meta: {name: t, version: 1.0.0}
+          | ^
+          |
+          = help: choose `core` or `edge`
+
+        dir/t.yaml: 1 error
+    "#]],
+    );
+    check(
+        "gears: [{name: a, type: nope}]",
+        None,
+        Fuse::On,
+        expect![[r#"
+        error[FR0211]: there is no kind of gear called "nope"
+         --> dir/t.yaml:2:25
+          |
+        2 | gears: [{name: a, type: nope}]
+          |                         ^^^^
+          |
+          = help: the kinds are `call`, `codec`, `fork`, `log`, `source`, `switch`, `tcp` and `write`
+
+        dir/t.yaml: 1 error
+    "#]],
+    );
+}
+
+#[test]
+fn a_gear_carries_what_its_task_needs() {
+    let text = "
+gears:
+  - {name: a, type: tcp, config: {tls: {key_file: key.pem}}, doc: listens}
+  - {name: p, type: codec, config: {spec: x}, parallel: 4, partition_by: card, labels: {a: b}}
+wires: [{from: a.out, to: p.in}, {from: p.out, to: a.in}]
+";
+    let circuit = circuit(text, None, Fuse::On).unwrap();
+    expect![[r#"
+        {
+          "gears": [
+            {
+              "name": "a",
+              "kind": "tcp",
+              "config": {
+                "tls": {
+                  "key_file": "dir/key.pem"
+                }
+              },
+              "inputs": [
+                "in"
+              ],
+              "outputs": [
+                "out",
+                "error"
+              ],
+              "segment": 0,
+              "parallel": 1,
+              "partition_by": null,
+              "terminus": "io",
+              "labels": {},
+              "doc": "listens"
+            },
+            {
+              "name": "p",
+              "kind": "codec",
+              "config": {
+                "spec": "x"
+              },
+              "inputs": [
+                "in"
+              ],
+              "outputs": [
+                "out",
+                "error"
+              ],
+              "segment": 1,
+              "parallel": 4,
+              "partition_by": "card",
+              "terminus": "transparent",
+              "labels": {
+                "a": "b"
+              },
+              "doc": null
+            }
+          ],
+          "wires": [
+            {
+              "id": "a.out -> p.in",
+              "from": [
+                0,
+                0
+              ],
+              "to": [
+                1,
+                0
+              ],
+              "lane": "hot",
+              "fused": false
+            },
+            {
+              "id": "p.out -> a.in",
+              "from": [
+                1,
+                0
+              ],
+              "to": [
+                0,
+                0
+              ],
+              "lane": "hot",
+              "fused": false
+            }
+          ],
+          "segments": [
+            [
+              0
+            ],
+            [
+              1
+            ]
+          ],
+          "drain_order": [
+            0,
+            1
+          ]
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(&circuit).unwrap());
+}
