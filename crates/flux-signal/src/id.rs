@@ -67,7 +67,7 @@ impl FromStr for FluxId {
 
     /// Reads 32 hexadecimal digits, with or without hyphens.
     fn from_str(text: &str) -> Result<FluxId, IdParseError> {
-        hex_128(text.chars().filter(|c| *c != '-'))
+        hex_128(text.bytes().filter(|digit| *digit != b'-'))
             .and_then(NonZeroU128::new)
             .map(FluxId)
             .ok_or_else(|| IdParseError(text.into(), "32 hexadecimal digits, not all zero"))
@@ -106,21 +106,21 @@ impl FromStr for TraceId {
     type Err = IdParseError;
 
     fn from_str(text: &str) -> Result<TraceId, IdParseError> {
-        hex_128(text.chars())
+        hex_128(text.bytes())
             .and_then(TraceId::new)
             .ok_or_else(|| IdParseError(text.into(), "32 hexadecimal digits, not all zero"))
     }
 }
 
 /// Exactly 32 hexadecimal digits as a number.
-fn hex_128(digits: impl Iterator<Item = char>) -> Option<u128> {
+fn hex_128(digits: impl Iterator<Item = u8>) -> Option<u128> {
     let mut value = 0u128;
     let mut count = 0;
-    for c in digits {
+    for digit in digits {
         if count == 32 {
             return None;
         }
-        value = value << 4 | u128::from(c.to_digit(16)?);
+        value = value << 4 | u128::from(char::from(digit).to_digit(16)?);
         count += 1;
     }
     (count == 32).then_some(value)

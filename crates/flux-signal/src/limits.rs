@@ -2,6 +2,12 @@
 
 use crate::FluxMsg;
 
+/// Levels of lists, maps and tags in one [`Value`](crate::Value). A scalar has none.
+///
+/// A tree is walked and dropped by recursion, so its depth is a matter of the stack: [`Value::set`](crate::Value::set)
+/// and the CBOR codec refuse to build a deeper one.
+pub const NESTING_MAX: usize = 64;
+
 /// Bounds on every message, checked where it enters and where it leaves a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -17,10 +23,14 @@ impl Limits {
 
     /// Refuses a message that is too heavy or has travelled too far.
     pub fn check(&self, msg: &FluxMsg) -> Result<(), LimitError> {
-        if msg.hops() > self.hops_max {
-            return Err(LimitError::Hops { hops: msg.hops(), hops_max: self.hops_max });
+        self.check_measures(msg.hops(), msg.weight_bytes())
+    }
+
+    /// [`Limits::check`] on what is known of a message before it is built.
+    pub(crate) fn check_measures(&self, hops: u16, bytes: usize) -> Result<(), LimitError> {
+        if hops > self.hops_max {
+            return Err(LimitError::Hops { hops, hops_max: self.hops_max });
         }
-        let bytes = msg.weight_bytes();
         if bytes > self.message_bytes_max {
             return Err(LimitError::Bytes { bytes, bytes_max: self.message_bytes_max });
         }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::{Text, value::canonical};
+use crate::{
+    Text,
+    value::{canonical, later_wins},
+};
 
 /// Names of the metadata that the engine and its gears write.
 pub mod keys {
@@ -26,7 +29,10 @@ pub mod keys {
 
 /// Text by name. Clones in `O(1)`; the first edit of a shared one copies it.
 #[derive(Clone, Default, PartialEq)]
-pub struct Metadata(Option<Arc<Entries>>);
+pub struct Metadata(
+    /// `None` when there are no entries, and only then.
+    Option<Arc<Entries>>,
+);
 
 type Entries = SmallVec<[(Text, Text); 4]>;
 
@@ -55,6 +61,9 @@ impl Metadata {
     pub fn delete(&mut self, key: &str) -> bool {
         let Some(at) = self.0.as_deref().and_then(|entries| find(entries, key).ok()) else { return false };
         Arc::make_mut(self.0.get_or_insert_default()).remove(at);
+        if self.is_empty() {
+            self.0 = None;
+        }
         true
     }
 
@@ -88,13 +97,13 @@ fn find(entries: &Entries, key: &str) -> Result<usize, usize> {
     entries.binary_search_by(|(k, _)| canonical(k, key))
 }
 
-impl<K: AsRef<str>, V: Into<Text>> FromIterator<(K, V)> for Metadata {
+impl<K: Into<Text>, V: Into<Text>> FromIterator<(K, V)> for Metadata {
+    /// Sorts once: `O(n log n)`. Of two entries with one key the later wins.
     fn from_iter<T: IntoIterator<Item = (K, V)>>(entries: T) -> Metadata {
-        let mut metadata = Metadata::new();
-        for (key, value) in entries {
-            metadata.set(key.as_ref(), value);
-        }
-        metadata
+        let mut entries: Entries = entries.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
+        entries.sort_by(|(a, _), (b, _)| canonical(a, b));
+        entries.dedup_by(later_wins);
+        Metadata((!entries.is_empty()).then(|| Arc::new(entries)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{PathError, Text};
+use crate::{NESTING_MAX, PathError, Text};
 
 /// One datum. The variants are those of CBOR (RFC 8949 section 2), so that a round trip loses nothing.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -28,8 +28,27 @@ pub enum Value {
     Map(Map),
     /// A tagged value (RFC 8949 section 3.4) that has no variant of its own.
     Tag(Box<(u64, Value)>),
-    /// An unassigned simple value (RFC 8949 section 3.3); 23 is `undefined`.
-    Simple(u8),
+    /// A simple value that has no variant of its own.
+    Simple(Simple),
+}
+
+/// A simple value of CBOR (RFC 8949 section 3.3) other than the truth values and null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Simple(u8);
+
+impl Simple {
+    /// The value `undefined`.
+    pub const UNDEFINED: Simple = Simple(23);
+
+    /// A simple value by number; not 20 to 22, which are variants of [`Value`], nor 24 to 31, which do not exist.
+    pub fn new(number: u8) -> Option<Simple> {
+        (!matches!(number, 20..=22 | 24..=31)).then_some(Simple(number))
+    }
+
+    /// Its number.
+    pub fn number(self) -> u8 {
+        self.0
+    }
 }
 
 impl Value {
@@ -92,44 +111,64 @@ impl Value {
         }
     }
 
-    /// Writes the value at a dotted path and makes the maps on the way. A scalar in the way is a [`PathError`],
-    /// and nothing is changed; so is a list index past the end (one past the end appends).
+    /// Writes the value at a dotted path and makes the maps on the way. A scalar in the way is a [`PathError`], and
+    /// nothing is changed; so is a list index past the end (one past the end appends), and a tree that would nest
+    /// deeper than [`NESTING_MAX`].
     pub fn set(&mut self, path: &str, value: Value) -> Result<(), PathError> {
+        self.set_within(NESTING_MAX, path, value)
+    }
+
+    /// [`Value::set`] with `room` for that many levels, this one included.
+    fn set_within(&mut self, room: usize, path: &str, value: Value) -> Result<(), PathError> {
         if path.is_empty() {
+            if !value.nests_within(room) {
+                return Err(too_deep(path));
+            }
             *self = value;
             return Ok(());
         }
+        let inner = room.checked_sub(1).ok_or_else(|| too_deep(path))?;
         let (head, rest) = split(path);
         match self {
             Value::Null => {
                 let mut map = Map::new();
-                map.insert(head, nested(rest, value));
+                map.insert(head, nested(inner, rest, value).ok_or_else(|| too_deep(path))?);
                 *self = Value::Map(map);
                 Ok(())
             }
-            Value::Map(map) => match (map.get_mut(path).is_some(), rest) {
-                (true, _) | (false, None) => {
-                    map.insert(path, value);
-                    Ok(())
+            Value::Map(map) => {
+                if let Some(found) = map.get_mut(path) {
+                    return found.set_within(inner, "", value);
                 }
-                (false, Some(rest)) => match map.get_mut(head) {
-                    Some(child) => child.set(rest, value),
-                    None => {
-                        map.insert(head, nested(Some(rest), value));
+                match (map.get_mut(head), rest) {
+                    (Some(child), Some(rest)) => child.set_within(inner, rest, value),
+                    _ => {
+                        map.insert(head, nested(inner, rest, value).ok_or_else(|| too_deep(path))?);
                         Ok(())
                     }
-                },
-            },
-            Value::List(list) => match (head.parse::<usize>(), rest) {
-                (Ok(index), rest) if index < list.len() => list[index].set(rest.unwrap_or(""), value),
-                (Ok(index), rest) if index == list.len() => {
-                    list.push(nested(rest, value));
+                }
+            }
+            Value::List(list) => match head.parse::<usize>() {
+                Ok(index) if index < list.len() => list[index].set_within(inner, rest.unwrap_or(""), value),
+                Ok(index) if index == list.len() => {
+                    list.push(nested(inner, rest, value).ok_or_else(|| too_deep(path))?);
                     Ok(())
                 }
                 _ => Err(PathError::new(path, "a list takes an index up to its length")),
             },
-            Value::Tag(tagged) => tagged.1.set(path, value),
+            Value::Tag(tagged) => tagged.1.set_within(inner, path, value),
             _ => Err(PathError::new(path, "a scalar is in the way")),
+        }
+    }
+
+    /// Whether at most `room` levels of lists, maps and tags are nested here. Walks no deeper than that.
+    fn nests_within(&self, room: usize) -> bool {
+        let fits = |inner: &Value| room > 0 && inner.nests_within(room - 1);
+        match self {
+            Value::List(list) => room > 0 && list.iter().all(fits),
+            Value::Map(map) => room > 0 && map.iter().all(|(_, value)| fits(value)),
+            Value::Tag(tagged) => fits(&tagged.1),
+            _ => true,
         }
     }
 
@@ -140,9 +179,10 @@ impl Value {
         }
         let (head, rest) = split(path);
         match self {
-            Value::Map(map) => match map.remove(path) {
-                Some(found) => Some(found),
-                None => map.get_mut(head)?.delete(rest?),
+            Value::Map(map) => match (map.remove(path), rest) {
+                (Some(found), _) => Some(found),
+                (None, Some(rest)) => map.get_mut(head)?.delete(rest),
+                (None, None) => map.remove(head),
             },
             Value::List(list) => {
                 let index = head.parse::<usize>().ok()?;
@@ -156,11 +196,12 @@ impl Value {
         }
     }
 
-    /// Bytes of content, nested keys and values included. Scalars count eight, so that no tree is free.
+    /// Bytes of content, nested keys and values included. Every value counts eight for itself, so that no tree is
+    /// free: the tree takes a small multiple of this in memory.
     pub fn weight_bytes(&self) -> usize {
         match self {
-            Value::Text(text) => text.len(),
-            Value::Bytes(bytes) => bytes.len(),
+            Value::Text(text) => 8 + text.len(),
+            Value::Bytes(bytes) => 8 + bytes.len(),
             Value::List(list) => 8 + list.iter().map(Value::weight_bytes).sum::<usize>(),
             Value::Map(map) => 8 + map.iter().map(|(k, v)| k.len() + v.weight_bytes()).sum::<usize>(),
             Value::Tag(tagged) => 8 + tagged.1.weight_bytes(),
@@ -170,20 +211,31 @@ impl Value {
     }
 }
 
+/// The first segment of a path and what follows it. A dot at the end is nothing: `a.` is the whole of `a`.
 fn split(path: &str) -> (&str, Option<&str>) {
     match path.split_once('.') {
+        Some((head, "")) => (head, None),
         Some((head, rest)) => (head, Some(rest)),
         None => (path, None),
     }
 }
 
-/// `value` wrapped in one map per segment of `rest`. Written as a loop: a path may be long.
-fn nested(rest: Option<&str>, value: Value) -> Value {
-    rest.into_iter().flat_map(|rest| rest.rsplit('.')).fold(value, |inner, key| {
+/// `value` wrapped in one map per segment of `rest`, if that nests within `room`.
+fn nested(room: usize, rest: Option<&str>, value: Value) -> Option<Value> {
+    let rest = rest.map(|rest| rest.strip_suffix('.').unwrap_or(rest));
+    let segments = rest.map_or(0, |rest| rest.split('.').count());
+    if !value.nests_within(room.checked_sub(segments)?) {
+        return None;
+    }
+    Some(rest.into_iter().flat_map(|rest| rest.rsplit('.')).fold(value, |inner, key| {
         let mut map = Map::new();
         map.insert(key, inner);
         Value::Map(map)
-    })
+    }))
+}
+
+fn too_deep(path: &str) -> PathError {
+    PathError::new(path, format!("it would nest deeper than {NESTING_MAX} levels"))
 }
 
 impl From<&str> for Value {
@@ -223,13 +275,7 @@ impl Map {
     /// The entries in any order; of two with one key the later wins. Sorts once: `O(n log n)`.
     pub fn from_entries(mut entries: Vec<(Text, Value)>) -> Map {
         entries.sort_by(|(a, _), (b, _)| canonical(a, b));
-        entries.dedup_by(|later, earlier| {
-            let same = later.0 == earlier.0;
-            if same {
-                std::mem::swap(later, earlier);
-            }
-            same
-        });
+        entries.dedup_by(later_wins);
         Map(entries)
     }
 
@@ -284,6 +330,15 @@ pub(crate) fn canonical(a: &str, b: &str) -> std::cmp::Ordering {
     a.len().cmp(&b.len()).then_with(|| a.as_bytes().cmp(b.as_bytes()))
 }
 
+/// Drops the second of two neighbours under one key, after moving its value to the first: for `dedup_by`.
+pub(crate) fn later_wins<T>(later: &mut (Text, T), earlier: &mut (Text, T)) -> bool {
+    let same = later.0 == earlier.0;
+    if same {
+        std::mem::swap(later, earlier);
+    }
+    same
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,6 +372,21 @@ mod tests {
         let before = value.clone();
         assert!(value.set("a.b", Value::Int(2)).is_err());
         assert_eq!(value, before);
+    }
+
+    #[test]
+    fn nothing_nests_deeper_than_the_bound() {
+        let deepest = vec!["a"; NESTING_MAX].join(".");
+        let mut value = Value::Null;
+        assert!(value.set(&format!("{deepest}.a"), Value::Int(1)).is_err());
+        assert_eq!(value, Value::Null);
+        value.set(&deepest, Value::Int(1)).unwrap();
+        assert!(value.set(&deepest, Value::List(vec![])).is_err());
+        assert!(value.set(&format!("{deepest}.a"), Value::Int(1)).is_err());
+        let whole = value.clone();
+        assert!(value.set("b", whole).is_err());
+        assert!(value.set(&vec!["x"; 1_000_000].join("."), Value::Null).is_err());
+        assert_eq!(value.get(&deepest), Some(&Value::Int(1)));
     }
 
     #[test]
