@@ -77,7 +77,7 @@ async fn garbage_is_survived<G: Gear>(config: &Json, mock: &impl Fn() -> Mock) {
             let port = gear.ctx.input(&port.name).expect("the port is in the manifest");
             let msg: FluxMsg = gear.ctx.message(payload.to_vec());
             let mut out = Outbox::new();
-            let step = catch_unwind(AssertUnwindSafe(|| gear.gear.process(port, msg, &mut out)));
+            let step = catch_unwind(AssertUnwindSafe(|| gear.gear.process(port, &msg, &mut out)));
             match step {
                 Ok(Ok(Step::Wait(_) | Step::Done) | Err(_)) => {}
                 Err(_) => panic!("{}: process panicked on {} bytes", G::KIND, payload.len()),

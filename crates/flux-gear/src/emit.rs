@@ -9,7 +9,16 @@ use crate::OutPort;
 
 /// What one `process` call emits. Thrown away when the call fails, so that a retry emits once.
 #[derive(Debug, Default)]
-pub struct Outbox(Vec<(OutPort, FluxMsg)>);
+pub struct Outbox(Vec<(OutPort, Emission)>);
+
+/// One thing a gear emitted.
+#[derive(Debug)]
+pub enum Emission {
+    /// The message it was given, as it is.
+    Forwarded,
+    /// A message it made.
+    Made(FluxMsg),
+}
 
 impl Outbox {
     /// An empty one.
@@ -19,11 +28,16 @@ impl Outbox {
 
     /// Emits a message at a port. Emissions of one call leave in the order they were made.
     pub fn emit(&mut self, port: OutPort, msg: FluxMsg) {
-        self.0.push((port, msg));
+        self.0.push((port, Emission::Made(msg)));
+    }
+
+    /// Emits the message in hand as it is. Costs less than a clone.
+    pub fn forward(&mut self, port: OutPort) {
+        self.0.push((port, Emission::Forwarded));
     }
 
     /// What was emitted, oldest first. For hosts.
-    pub fn drain(&mut self) -> impl DoubleEndedIterator<Item = (OutPort, FluxMsg)> + '_ {
+    pub fn drain(&mut self) -> impl ExactSizeIterator<Item = (OutPort, Emission)> + '_ {
         self.0.drain(..)
     }
 

@@ -36,7 +36,10 @@ pub trait Gear: Send + Sized + 'static {
 
     /// Handles one message. Synchronous, so that a chain of gears is a chain of calls; a gear that must wait for
     /// the outside returns [`Step::Wait`]. What it emits counts only if it returns `Ok`.
-    fn process(&mut self, port: InPort, msg: FluxMsg, out: &mut Outbox) -> Result<Step, Fault>;
+    ///
+    /// The message is borrowed: the host keeps it until the call is over, so that a fault, a retry or a panic loses
+    /// nothing. Pass it on with [`Outbox::forward`]; clone it (`O(1)`, copied on write) to change or to keep it.
+    fn process(&mut self, port: InPort, msg: &FluxMsg, out: &mut Outbox) -> Result<Step, Fault>;
 
     /// Accepts nothing new from outside and returns a future that ends when nothing is in hand. `process` goes on
     /// being called meanwhile: replies to what is in hand still arrive. May be called more than once.
@@ -165,6 +168,13 @@ impl Held {
     /// The message kept.
     pub fn msg(&self) -> &FluxMsg {
         self.0.as_ref().expect("a held message is there until released")
+    }
+
+    /// Counts ports passed. The engine calls it.
+    pub fn count_hops(&mut self, ports: u16) {
+        if let Some(msg) = &mut self.0 {
+            msg.count_hops(ports);
+        }
     }
 
     /// Gives the message back, to be emitted or dropped on purpose.

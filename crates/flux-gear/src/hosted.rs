@@ -11,7 +11,7 @@ pub trait HostedGear: Send {
     /// See [`Gear::start`].
     fn start<'a>(&'a mut self, emit: Emitter) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
     /// See [`Gear::process`].
-    fn process(&mut self, port: InPort, msg: FluxMsg, out: &mut Outbox) -> Result<Step, Fault>;
+    fn process(&mut self, port: InPort, msg: &FluxMsg, out: &mut Outbox) -> Result<Step, Fault>;
     /// See [`Gear::drain`].
     fn drain(&mut self) -> Drain;
     /// See [`Gear::stop`].
@@ -23,7 +23,7 @@ impl<G: Gear> HostedGear for G {
         Box::pin(Gear::start(self, emit))
     }
 
-    fn process(&mut self, port: InPort, msg: FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {
+    fn process(&mut self, port: InPort, msg: &FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {
         Gear::process(self, port, msg, out)
     }
 

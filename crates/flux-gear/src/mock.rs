@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Control, EmitError, Emitter, Files, Gear, GearContext, GearParts, IdSource, InPort, InitError, OutPort, Outbox,
+    Control, EmitError, Emission, Emitter, Files, Gear, GearContext, GearParts, IdSource, InPort, InitError, OutPort, Outbox,
     Outlet, Step, registry::manifest,
 };
 
@@ -142,11 +142,15 @@ impl<G: Gear> MockGear<G> {
     pub async fn process_msg(&mut self, port: &str, msg: FluxMsg) -> Result<Vec<(String, FluxMsg)>, Fault> {
         let port: InPort = self.ctx.input(port)?;
         self.out.clear();
-        match Gear::process(&mut self.gear, port, msg, &mut self.out)? {
+        match Gear::process(&mut self.gear, port, &msg, &mut self.out)? {
             Step::Done => {}
             Step::Wait(rest) => self.out = rest.await?,
         }
-        Ok(self.out.drain().map(|(port, msg)| (self.ctx.output_name(port), msg)).collect())
+        let emitted = self.out.drain().map(|(port, emission)| match emission {
+            Emission::Forwarded => (self.ctx.output_name(port), msg.clone()),
+            Emission::Made(made) => (self.ctx.output_name(port), made),
+        });
+        Ok(emitted.collect())
     }
 
     /// The next message that the gear's own tasks emit. Waits for it: give the test a deadline.

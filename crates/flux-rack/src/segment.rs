@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use flux_gear::{Drain, Fault, FluxMsg, Held, InPort, OutPort, Outbox, Step, Waiting};
+use flux_gear::{Drain, Emission, Fault, FluxMsg, Held, InPort, OutPort, Outbox, Step, Waiting};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
@@ -187,20 +187,19 @@ impl Segment {
     }
 
     /// Processes one message and routes what comes out.
-    fn step(&mut self, work: Work, routes: &Routes) -> Result<(), Box<Exception>> {
+    fn step(&mut self, mut work: Work, routes: &Routes) -> Result<(), Box<Exception>> {
         let cell = &mut self.cells[work.cell];
         let State::Up(gear) = &mut cell.state else { return Err(Box::new(Exception::NotUp(work))) };
-        let mut msg = work.msg.msg().clone();
-        msg.count_hops(2);
-        if msg.hops() > self.shared.limits.hops_max {
-            let over = self.shared.limits.check(&msg).err().map(|over| over.to_string()).unwrap_or_default();
-            return Err(Box::new(Exception::Failed(work, Fault::invalid(over).reason("hops"))));
+        work.msg.count_hops(2);
+        if work.msg.msg().hops() > self.shared.limits.hops_max {
+            let over = self.shared.limits.check(work.msg.msg()).err().map(|over| over.to_string());
+            return Err(Box::new(Exception::Failed(work, Fault::invalid(over.unwrap_or_default()).reason("hops"))));
         }
         cell.tally.processed += 1;
         cell.tally.seen += 1;
         let clock = self.shared.world.clock;
         let began = cell.tally.seen.is_multiple_of(TIMED_ONE_IN).then(|| clock.now());
-        let step = catch_unwind(AssertUnwindSafe(|| gear.process(work.port, msg, &mut self.out)));
+        let step = catch_unwind(AssertUnwindSafe(|| gear.process(work.port, work.msg.msg(), &mut self.out)));
         if let Some(began) = began {
             cell.counters.latency.record(clock.now().saturating_duration_since(began));
         }
@@ -212,15 +211,23 @@ impl Segment {
         }
     }
 
-    /// Sends what a gear emitted on its way; the message it came from is done with.
+    /// Sends what a gear emitted on its way; the message it came from is done with, unless it was forwarded.
     fn route(&mut self, work: Work, routes: &Routes) -> Result<(), Box<Exception>> {
-        let from = work.msg.release();
         let bottom = self.onward.stack.len();
         let cell = &mut self.cells[work.cell];
         let mut strays = Vec::new();
-        for (port, mut msg) in self.out.drain() {
-            cell.tally.emitted += 1;
-            msg.inherit_lease(&from);
+        let mut from = Some(work.msg.release());
+        let mut emissions = self.out.drain();
+        cell.tally.emitted += emissions.len() as u64;
+        while let Some((port, emission)) = emissions.next() {
+            let msg = match emission {
+                Emission::Forwarded if emissions.len() == 0 => from.take().expect("taken last"),
+                Emission::Forwarded => from.clone().expect("not the last"),
+                Emission::Made(mut msg) => {
+                    msg.inherit_lease(from.as_ref().expect("not the last"));
+                    msg
+                }
+            };
             match routes.targets(cell.gear, port) {
                 [] => strays.push((port, msg)),
                 [targets @ .., last] => {

@@ -100,9 +100,8 @@ impl Segment {
         let State::Up(gear) = &mut self.cells[work.cell].state else {
             return Err(Fault::transient("the gear is down"));
         };
-        let msg = work.msg.msg().clone();
         let step = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            gear.process(work.port, msg, &mut self.out)
+            gear.process(work.port, work.msg.msg(), &mut self.out)
         }));
         match step {
             Ok(Ok(Step::Done)) => Ok(()),

@@ -132,7 +132,7 @@ async fn a_loop_is_broken_by_the_hop_limit() {
         .wire("b.out", "a.in");
     plan.settings.max_hops = 9.try_into().unwrap();
     let letters = plan.boot().await.dead_letters(1).await;
-    assert_eq!((letters[0].reason, letters[0].msg.hops()), ("hops", 8));
+    assert_eq!((letters[0].reason, letters[0].msg.hops()), ("hops", 10));
     assert!(letters[0].message.contains("at most 9"), "{}", letters[0].message);
 }
 

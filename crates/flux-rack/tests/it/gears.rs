@@ -108,7 +108,7 @@ impl Gear for Source {
         Ok(())
     }
 
-    fn process(&mut self, _: InPort, _: FluxMsg, _: &mut Outbox) -> Result<Step, Fault> {
+    fn process(&mut self, _: InPort, _: &FluxMsg, _: &mut Outbox) -> Result<Step, Fault> {
         Err(Fault::fatal("a source has no inputs"))
     }
 }
@@ -132,8 +132,8 @@ impl Gear for Pass {
         Ok(Pass(ctx.output("out")?))
     }
 
-    fn process(&mut self, _: InPort, msg: FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {
-        out.emit(self.0, msg);
+    fn process(&mut self, _: InPort, msg: &FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {
+        out.forward(self.0);
         Ok(Step::Done)
     }
 }
@@ -153,10 +153,10 @@ impl Gear for Twice {
         Ok(Twice(ctx.output("out")?))
     }
 
-    fn process(&mut self, _: InPort, msg: FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {
+    fn process(&mut self, _: InPort, msg: &FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {
         let mut second = msg.clone();
         second.payload = [&msg.payload[..], b"'"].concat().into();
-        out.emit(self.0, msg);
+        out.forward(self.0);
         out.emit(self.0, second);
         Ok(Step::Done)
     }
@@ -177,7 +177,8 @@ impl Gear for Sink {
         Ok(Sink(ctx.name().into(), ARRIVED.get()))
     }
 
-    fn process(&mut self, _: InPort, mut msg: FluxMsg, _: &mut Outbox) -> Result<Step, Fault> {
+    fn process(&mut self, _: InPort, msg: &FluxMsg, _: &mut Outbox) -> Result<Step, Fault> {
+        let mut msg = msg.clone();
         // The test keeps it for longer than the message lives.
         msg.take_lease();
         self.1.add(&self.0, msg);
@@ -213,7 +214,7 @@ impl Gear for Moody {
         Ok(Moody { out: ctx.output("out")?, tries: 0 })
     }
 
-    fn process(&mut self, _: InPort, msg: FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {
+    fn process(&mut self, _: InPort, msg: &FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {
         let order = String::from_utf8_lossy(&msg.payload).into_owned();
         // Emitted before the failure, to be thrown away with it.
         out.emit(self.out, msg.clone());
@@ -227,17 +228,17 @@ impl Gear for Moody {
                 self.tries = 0;
                 Ok(Step::Done)
             }
-            ("fatal", "") if times(&msg) > 1 => Ok(Step::Done),
+            ("fatal", "") if times(msg) > 1 => Ok(Step::Done),
             ("fatal", _) => Err(Fault::fatal("as ordered")),
-            ("panic", "once") if times(&msg) > 1 => Ok(Step::Done),
+            ("panic", "once") if times(msg) > 1 => Ok(Step::Done),
             ("panic", _) => panic!("4111111111111111"),
             ("stray", _) => {
-                out.emit(OutPort(1), msg);
+                out.emit(OutPort(1), msg.clone());
                 Ok(Step::Done)
             }
             ("wait", ms) => {
                 let ms = ms.parse().unwrap();
-                let (port, world) = (self.out, flux_world::World::real());
+                let (msg, port, world) = (msg.clone(), self.out, flux_world::World::real());
                 out.clear();
                 Ok(Step::Wait(Box::pin(async move {
                     world.clock.sleep(std::time::Duration::from_millis(ms)).await;
@@ -266,8 +267,8 @@ impl Gear for Slow {
         Ok(Slow(ARRIVED.get()))
     }
 
-    fn process(&mut self, _: InPort, msg: FluxMsg, _: &mut Outbox) -> Result<Step, Fault> {
-        self.0.add("slow", msg);
+    fn process(&mut self, _: InPort, msg: &FluxMsg, _: &mut Outbox) -> Result<Step, Fault> {
+        self.0.add("slow", msg.clone());
         Ok(Step::Wait(Box::pin(std::future::pending())))
     }
 }
