@@ -9,7 +9,12 @@ use crate::OutPort;
 
 /// What one `process` call emits. Thrown away when the call fails, so that a retry emits once.
 #[derive(Debug, Default)]
-pub struct Outbox(Vec<(OutPort, Emission)>);
+pub struct Outbox {
+    /// The first emission, when it forwards: most gears emit this and nothing else.
+    forwarded: Option<OutPort>,
+    /// What was emitted after it.
+    rest: Vec<(OutPort, Emission)>,
+}
 
 /// One thing a gear emitted.
 #[derive(Debug)]
@@ -28,27 +33,41 @@ impl Outbox {
 
     /// Emits a message at a port. Emissions of one call leave in the order they were made.
     pub fn emit(&mut self, port: OutPort, msg: FluxMsg) {
-        self.0.push((port, Emission::Made(msg)));
+        self.rest.push((port, Emission::Made(msg)));
     }
 
     /// Emits the message in hand as it is. Costs less than a clone.
     pub fn forward(&mut self, port: OutPort) {
-        self.0.push((port, Emission::Forwarded));
+        if self.forwarded.is_none() && self.rest.is_empty() {
+            self.forwarded = Some(port);
+        } else {
+            self.rest.push((port, Emission::Forwarded));
+        }
+    }
+
+    /// Takes out the only emission, if it forwards. For hosts.
+    #[inline]
+    pub fn take_only_forwarded(&mut self) -> Option<OutPort> {
+        if self.rest.is_empty() { self.forwarded.take() } else { None }
     }
 
     /// What was emitted, oldest first. For hosts.
     pub fn drain(&mut self) -> impl ExactSizeIterator<Item = (OutPort, Emission)> + '_ {
-        self.0.drain(..)
+        if let Some(port) = self.forwarded.take() {
+            self.rest.insert(0, (port, Emission::Forwarded));
+        }
+        self.rest.drain(..)
     }
 
     /// Forgets what was emitted. For hosts.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.forwarded = None;
+        self.rest.clear();
     }
 
     /// Whether nothing was emitted.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.forwarded.is_none() && self.rest.is_empty()
     }
 }
 

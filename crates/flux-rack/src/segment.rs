@@ -163,8 +163,13 @@ impl Segment {
             let (cell, port) = (wire.to_cell, wire.to_port);
             let routes = self.shared.patchbay.load_full();
             while let Some(msg) = batch.pop_front() {
-                self.onward.stack.push(Work { cell, port, msg });
-                self.run_stack(&routes).await;
+                if let Err(exception) = self.run_to_completion(Work { cell, port, msg }, &routes) {
+                    self.handle(*exception, &routes).await;
+                    self.run_stack(&routes).await;
+                }
+                if self.onward.waiting_to_cross >= batch_max {
+                    self.cross(&routes).await;
+                }
             }
             self.flush(&routes).await;
             is_more |= self.intake[at].len() > 0;
@@ -175,19 +180,31 @@ impl Segment {
         }
     }
 
+    /// Runs what is on the stack, exceptions included.
     async fn run_stack(&mut self, routes: &Routes) {
         while let Some(work) = self.onward.stack.pop() {
-            if let Err(exception) = self.step(work, routes) {
+            if let Err(exception) = self.run_to_completion(work, routes) {
                 self.handle(*exception, routes).await;
-            }
-            if self.onward.waiting_to_cross >= self.shared.settings.batch_messages_max {
-                self.cross(routes).await;
             }
         }
     }
 
-    /// Processes one message and routes what comes out.
-    fn step(&mut self, mut work: Work, routes: &Routes) -> Result<(), Box<Exception>> {
+    /// Runs a message, and what is on the stack, until all is done or something must wait.
+    fn run_to_completion(&mut self, mut work: Work, routes: &Routes) -> Result<(), Box<Exception>> {
+        loop {
+            work = match self.step(work, routes)? {
+                Some(next) => next,
+                None => match self.onward.stack.pop() {
+                    Some(next) => next,
+                    None => return Ok(()),
+                },
+            };
+        }
+    }
+
+    /// Processes one message and routes what comes out; returns what is next when that is obvious.
+    #[inline]
+    fn step(&mut self, mut work: Work, routes: &Routes) -> Result<Option<Work>, Box<Exception>> {
         let cell = &mut self.cells[work.cell];
         let State::Up(gear) = &mut cell.state else { return Err(Box::new(Exception::NotUp(work))) };
         work.msg.count_hops(2);
@@ -204,11 +221,22 @@ impl Segment {
             cell.counters.latency.record(clock.now().saturating_duration_since(began));
         }
         match step {
-            Ok(Ok(Step::Done)) => self.route(work, routes),
-            Ok(Ok(Step::Wait(rest))) => Err(Box::new(Exception::Waits(work, rest))),
-            Ok(Err(fault)) => Err(Box::new(Exception::Failed(work, fault))),
-            Err(_) => Err(Box::new(Exception::Panicked(work))),
+            Ok(Ok(Step::Done)) => {}
+            Ok(Ok(Step::Wait(rest))) => return Err(Box::new(Exception::Waits(work, rest))),
+            Ok(Err(fault)) => return Err(Box::new(Exception::Failed(work, fault))),
+            Err(_) => return Err(Box::new(Exception::Panicked(work))),
         }
+        // The common case is worth a shortcut: the message goes on, as it is, to the next gear of the segment.
+        if let Some(port) = self.out.take_only_forwarded() {
+            if let [Target { fused: Some(next), slot, wires, .. }] = routes.targets(cell.gear, port) {
+                cell.tally.emitted += 1;
+                self.onward.fused_tally[*slot] += 1;
+                (work.cell, work.port) = (*next, wires[0].to_port);
+                return Ok(Some(work));
+            }
+            self.out.forward(port);
+        }
+        self.route(work, routes).map(|()| None)
     }
 
     /// Sends what a gear emitted on its way; the message it came from is done with, unless it was forwarded.

@@ -131,7 +131,11 @@ impl Wire {
         let (n, entered, is_empty) = {
             let mut queue = self.queue.lock();
             let n = queue.messages.len().min(max);
-            into.extend(queue.messages.drain(..n));
+            if n == queue.messages.len() && into.is_empty() {
+                std::mem::swap(&mut queue.messages, into);
+            } else {
+                into.extend(queue.messages.drain(..n));
+            }
             queue.taken += n as u64;
             let taken = queue.taken;
             let entered = queue.timed.take_if(|(number, _)| *number < taken).map(|(_, entered)| entered);
