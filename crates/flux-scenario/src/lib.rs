@@ -16,6 +16,7 @@ pub mod circuit;
 pub mod codes;
 mod conform;
 mod forms;
+pub mod graph;
 pub mod limits;
 mod listen;
 mod load;

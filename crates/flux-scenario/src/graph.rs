@@ -1,0 +1,97 @@
+//! A circuit as a picture: Mermaid text for documents, a self-contained SVG for everything else. Same circuit, same
+//! bytes.
+
+mod layout;
+mod svg;
+
+use std::fmt::Write;
+
+pub use svg::svg;
+
+use crate::circuit::{Circuit, CircuitWire};
+use crate::scenario::Lane;
+
+/// How a wire is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stroke {
+    /// A call inside a task.
+    Fused,
+    /// A queue in memory.
+    Hot,
+    /// A journal.
+    Durable,
+    /// The bus.
+    Mesh,
+}
+
+impl Stroke {
+    fn of(wire: &CircuitWire) -> Self {
+        match (wire.lane, wire.fused) {
+            (Lane::Hot, true) => Stroke::Fused,
+            (Lane::Hot, false) => Stroke::Hot,
+            (Lane::Durable, _) => Stroke::Durable,
+            (Lane::Mesh, _) => Stroke::Mesh,
+        }
+    }
+}
+
+/// A Mermaid flowchart (mermaid.js.org): a box per gear, a group per task that several gears share, thick arrows where
+/// a hop is a call.
+pub fn mermaid(title: &str, circuit: &Circuit) -> String {
+    let mut text = format!("---\ntitle: {}\n---\nflowchart LR\n", front_matter(title));
+    for (index, segment) in circuit.segments.iter().enumerate() {
+        let is_group = segment.len() > 1;
+        if is_group {
+            line(&mut text, 1, format_args!("subgraph task{index} [\"task {}\"]", index + 1));
+        }
+        for &gear in segment {
+            let (name, kind) = (escaped(&circuit.gears[gear].name), escaped(&circuit.gears[gear].kind));
+            let many = match circuit.gears[gear].parallel {
+                1 => String::new(),
+                count => format!(" x {count}"),
+            };
+            line(&mut text, 1 + usize::from(is_group), format_args!("g{gear}[\"{name}<br/>{kind}{many}\"]"));
+        }
+        if is_group {
+            line(&mut text, 1, format_args!("end"));
+        }
+    }
+    for wire in &circuit.wires {
+        let from = escaped(&circuit.gears[wire.from.0].outputs[wire.from.1]);
+        let to = escaped(&circuit.gears[wire.to.0].inputs[wire.to.1]);
+        let arrow = match Stroke::of(wire) {
+            Stroke::Fused => "==>",
+            Stroke::Hot => "-->",
+            Stroke::Durable | Stroke::Mesh => "-.->",
+        };
+        line(&mut text, 1, format_args!("g{} {arrow}|\"{from} to {to}\"| g{}", wire.from.0, wire.to.0));
+    }
+    text
+}
+
+fn line(text: &mut String, depth: usize, content: std::fmt::Arguments<'_>) {
+    writeln!(text, "{:width$}{content}", "", width = depth * 2).expect("a string takes every write");
+}
+
+/// A title as a YAML string.
+fn front_matter(title: &str) -> String {
+    serde_json::Value::from(title).to_string()
+}
+
+/// Text inside a quoted Mermaid label, where `#` begins an entity.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '"' | '#' | '&' | '<' | '>' | '`' | '\\' => {
+                write!(out, "#{};", u32::from(c)).expect("a string takes every write");
+            }
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;
