@@ -1,0 +1,185 @@
+//! The senders' side of the outbound queue.
+
+use bytes::Bytes;
+use flux_world::Instant;
+use tokio::sync::oneshot;
+
+use super::{Entry, Outbound, Phase, SAMPLED_ONE_IN, State};
+use crate::config::{WhenDown, WhenFull};
+
+/// Why a frame was not queued. The frame comes back, except where the policy dropped it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TrySendError {
+    /// The queue is full and its policy is to wait.
+    #[error("the queue is full")]
+    Full(Bytes),
+    /// The queue is full; its policy dropped the frame.
+    #[error("the queue is full and the frame was dropped")]
+    Dropped,
+    /// The queue is full; its policy dropped the frame and closes the session.
+    #[error("the queue is full and the session is closed for it")]
+    Overflowed,
+    /// No session is open and frames are not held.
+    #[error("the peer is not connected")]
+    Disconnected(Bytes),
+    /// The peer is gone or going.
+    #[error("the peer is gone")]
+    Closed(Bytes),
+    /// The frame can never be sent.
+    #[error("the frame exceeds the limit")]
+    TooLarge(Bytes),
+}
+
+impl TrySendError {
+    /// The frame, unless the policy dropped it.
+    pub fn into_frame(self) -> Option<Bytes> {
+        match self {
+            Self::Full(frame) | Self::Disconnected(frame) | Self::Closed(frame) | Self::TooLarge(frame) => {
+                Some(frame)
+            }
+            Self::Dropped | Self::Overflowed => None,
+        }
+    }
+}
+
+/// Why a frame was not sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// It was not queued.
+    #[error(transparent)]
+    NotQueued(#[from] TrySendError),
+    /// No room came up in time.
+    #[error("no room in the queue within the time allowed")]
+    TimedOut(Bytes),
+    /// It was queued, and the session ended or the policy dropped it before it was written whole.
+    #[error("the frame was queued and then dropped")]
+    NotWritten,
+}
+
+/// A frame on its way into the queue.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) frame: Bytes,
+    /// Told when the frame was written whole; dropped when it was not.
+    pub(crate) confirm: Option<oneshot::Sender<()>>,
+}
+
+/// What became of it.
+pub(crate) enum Offered {
+    Queued,
+    /// The queue is full and the frame may be offered again.
+    Full(Outgoing),
+    Failed(TrySendError),
+}
+
+/// What the policy says about a frame.
+enum Verdict {
+    Queue,
+    Full,
+    Refuse(fn(Bytes) -> TrySendError),
+    Drop(TrySendError),
+}
+
+impl Outbound {
+    /// Queues a frame or says why not, and whether an episode of overflow began just now. Takes a short lock and never
+    /// waits.
+    pub(crate) fn offer(&self, outgoing: Outgoing) -> (Offered, bool) {
+        let mut state = self.state.lock();
+        let was_overflowing = state.is_overflowing;
+        let verdict = self.judge(&mut state, outgoing.frame.len());
+        let has_begun_to_overflow = state.is_overflowing && !was_overflowing;
+        let mut is_writer_idle = false;
+        let offered = match verdict {
+            Verdict::Queue => {
+                is_writer_idle = state.queue.is_empty() && state.phase == Phase::Up;
+                state.accepted += 1;
+                let queued_at = self.stamp(&state);
+                state.push(Entry { frame: outgoing.frame, queued_at, confirm: outgoing.confirm });
+                Offered::Queued
+            }
+            Verdict::Full => Offered::Full(outgoing),
+            Verdict::Refuse(error) => {
+                state.rejected += 1;
+                Offered::Failed(error(outgoing.frame))
+            }
+            Verdict::Drop(error) => {
+                state.accepted += 1;
+                state.dropped += 1;
+                Offered::Failed(error)
+            }
+        };
+        drop(state);
+        if is_writer_idle {
+            self.work.notify_one();
+        }
+        (offered, has_begun_to_overflow)
+    }
+
+    /// Waits until a full queue may have room, or until the deadline, which it tells by `false`.
+    ///
+    /// To miss nothing, the future is made, `offer` tried, and only then the future awaited.
+    pub(crate) fn room(&self, deadline: Option<Instant>) -> impl Future<Output = bool> {
+        let mut room = Box::pin(self.room.notified());
+        let mut freed = Box::pin(self.budget.freed().notified());
+        room.as_mut().enable();
+        freed.as_mut().enable();
+        async move {
+            let either = async {
+                tokio::select! {
+                    biased;
+                    () = room => {}
+                    () = freed => {}
+                }
+            };
+            match deadline {
+                Some(deadline) => self.clock.timeout_at(deadline, either).await.is_ok(),
+                None => {
+                    either.await;
+                    true
+                }
+            }
+        }
+    }
+
+    /// A sender gave up on a full queue.
+    pub(crate) fn count_rejected(&self) {
+        self.state.lock().rejected += 1;
+    }
+
+    fn stamp(&self, state: &State) -> Option<Instant> {
+        let may_expire = state.phase == Phase::Down && matches!(self.config.when_down, WhenDown::HoldFor(_));
+        (may_expire || state.accepted.is_multiple_of(SAMPLED_ONE_IN)).then(|| self.clock.now())
+    }
+
+    fn judge(&self, state: &mut State, bytes: usize) -> Verdict {
+        match (state.phase, self.config.when_down) {
+            (Phase::Draining | Phase::Closed, _) => return Verdict::Refuse(TrySendError::Closed),
+            (Phase::Down, WhenDown::Reject) => return Verdict::Refuse(TrySendError::Disconnected),
+            (Phase::Down, WhenDown::HoldNewest(_) | WhenDown::HoldFor(_)) | (Phase::Up, _) => {}
+        }
+        if bytes > self.frame_bytes_max {
+            return Verdict::Refuse(TrySendError::TooLarge);
+        }
+        if let (Phase::Down, WhenDown::HoldNewest(frames_max)) = (state.phase, self.config.when_down) {
+            state.keep_newest(frames_max.get() - 1);
+        }
+        while !self.has_room(state, bytes) {
+            state.is_overflowing = true;
+            match self.config.when_full {
+                WhenFull::Block { .. } => return Verdict::Full,
+                WhenFull::DropNewest => return Verdict::Drop(TrySendError::Dropped),
+                WhenFull::Disconnect => return Verdict::Drop(TrySendError::Overflowed),
+                WhenFull::DropOldest if state.drop_oldest() => {}
+                // Everything is being written, and what is being written cannot be dropped any more.
+                WhenFull::DropOldest => return Verdict::Drop(TrySendError::Dropped),
+            }
+        }
+        Verdict::Queue
+    }
+
+    fn has_room(&self, state: &mut State, bytes: usize) -> bool {
+        state.frames < self.config.frames_max.get()
+            && state.bytes + bytes <= self.config.bytes_max
+            && state.share.grow_to(state.bytes + bytes)
+    }
+}

@@ -1,0 +1,298 @@
+//! A peer as others see it: a handle to send by, to look at, and to give orders through.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use flux_world::{Clock, Instant};
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
+
+use crate::blocks::heartbeat::Heartbeat;
+use crate::budget::Budget;
+use crate::config::PeerConfig;
+use crate::control::Control;
+use crate::event::{EventKind, EventSender, Queue};
+use crate::id::PeerId;
+use crate::inbox::Lane;
+use crate::outbound::{Offered, Outbound, Outgoing, SendError, TrySendError};
+use crate::reason::CloseReason;
+use crate::state::{LinkInfo, PeerState, Role};
+use crate::stats::{InCounters, PeerStats};
+
+/// A handle to a peer. Clones are cheap and mean the same peer; it stays valid, and says so, when the peer is gone.
+#[derive(Clone)]
+pub struct PeerHandle {
+    core: Arc<PeerCore>,
+}
+
+/// What a peer's worker, its senders and its observers share.
+pub(crate) struct PeerCore {
+    id: PeerId,
+    role: Role,
+    config: PeerConfig,
+    clock: Clock,
+    outbound: Outbound,
+    lane: Lane,
+    control: Control,
+    counters: Arc<InCounters>,
+    heartbeat: Heartbeat,
+    state: watch::Sender<PeerState>,
+    /// The number of the latest session, from 1.
+    session: AtomicU64,
+    closes: Mutex<BTreeMap<&'static str, u64>>,
+    /// Whether its end did not come in order but by running out of time.
+    was_aborted: AtomicBool,
+    events: EventSender,
+}
+
+impl PeerHandle {
+    pub(crate) fn new(
+        id: PeerId,
+        role: Role,
+        config: PeerConfig,
+        clock: Clock,
+        budget: Arc<Budget>,
+        events: EventSender,
+    ) -> Self {
+        let counters = Arc::new(InCounters::default());
+        let outbound =
+            Outbound::new(clock, config.outbound, config.framing.frame_bytes_max(), budget.clone());
+        let lane = Lane::new(clock, config.inbound, budget, counters.clone());
+        let core = PeerCore {
+            id,
+            role,
+            config,
+            clock,
+            outbound,
+            lane,
+            control: Control::new(),
+            counters,
+            heartbeat: Heartbeat::new(clock.now()),
+            state: watch::Sender::new(PeerState::Idle),
+            session: AtomicU64::new(0),
+            closes: Mutex::default(),
+            was_aborted: AtomicBool::new(false),
+            events,
+        };
+        Self { core: Arc::new(core) }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &PeerId {
+        &self.core.id
+    }
+
+    /// How it came to be.
+    pub fn role(&self) -> &Role {
+        &self.core.role
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> &PeerConfig {
+        &self.core.config
+    }
+
+    /// Queues a frame, or says at once why not. Never waits; concurrent callers are fine.
+    pub fn try_send(&self, frame: Bytes) -> Result<(), TrySendError> {
+        match self.core.offer(Outgoing { frame, confirm: None }) {
+            Offered::Queued => Ok(()),
+            Offered::Failed(error) => Err(error),
+            Offered::Full(outgoing) => {
+                self.core.outbound.count_rejected();
+                Err(TrySendError::Full(outgoing.frame))
+            }
+        }
+    }
+
+    /// Queues a frame; while the queue is full, waits as long as its policy says.
+    pub async fn send(&self, frame: Bytes) -> Result<(), SendError> {
+        self.core.send(Outgoing { frame, confirm: None }).await
+    }
+
+    /// Queues a frame like [`send`](Self::send) and waits until the operating system has all of it.
+    ///
+    /// That it was written does not mean that the peer read it.
+    pub async fn send_confirmed(&self, frame: Bytes) -> Result<(), SendError> {
+        let (confirm, confirmed) = oneshot::channel();
+        self.core.send(Outgoing { frame, confirm: Some(confirm) }).await?;
+        confirmed.await.map_err(|_| SendError::NotWritten)
+    }
+
+    /// Where it is in its life.
+    pub fn state(&self) -> PeerState {
+        self.core.state.borrow().clone()
+    }
+
+    /// Its state as it changes.
+    pub fn watch(&self) -> watch::Receiver<PeerState> {
+        self.core.state.subscribe()
+    }
+
+    /// Whether frames can be sent now.
+    pub fn is_up(&self) -> bool {
+        self.core.state.borrow().is_up()
+    }
+
+    /// The two ends of the open session.
+    pub fn link(&self) -> Option<LinkInfo> {
+        match &*self.core.state.borrow() {
+            PeerState::Up { link, .. } => Some(link.clone()),
+            _ => None,
+        }
+    }
+
+    /// Waits until a session is open; `false` when the peer left the pool instead. Bring a deadline.
+    pub async fn wait_up(&self) -> bool {
+        let mut state = self.core.state.subscribe();
+        let settled = state.wait_for(|state| state.is_up() || matches!(state, PeerState::Ended(_))).await;
+        settled.is_ok_and(|state| state.is_up())
+    }
+
+    /// A snapshot of its numbers. Never waits for the network.
+    pub fn stats(&self) -> PeerStats {
+        self.core.stats()
+    }
+
+    /// Closes the open session for `reason`; what is queued gets the close timeout to be written. A dialled peer comes
+    /// back after its back-off.
+    pub fn disconnect(&self, reason: CloseReason) {
+        self.core.disconnect(reason);
+    }
+
+    /// Ends the wait before the next attempt to connect.
+    pub fn kick(&self) {
+        self.core.control.kick();
+    }
+
+    /// Commands to its worker.
+    pub fn control(&self) -> &Control {
+        &self.core.control
+    }
+
+    /// The queue its worker writes from.
+    pub fn outbound(&self) -> &Outbound {
+        &self.core.outbound
+    }
+
+    pub(crate) fn core(&self) -> &PeerCore {
+        &self.core
+    }
+
+    /// Whether both mean the same peer, not just the same name.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.core, &other.core)
+    }
+}
+
+impl PeerCore {
+    fn offer(&self, outgoing: Outgoing) -> Offered {
+        let (offered, has_begun_to_overflow) = self.outbound.offer(outgoing);
+        if has_begun_to_overflow {
+            self.tell_overflow(Queue::Outbound);
+        }
+        if let Offered::Failed(TrySendError::Overflowed) = offered {
+            self.disconnect(CloseReason::SlowConsumer);
+        }
+        offered
+    }
+
+    async fn send(&self, mut outgoing: Outgoing) -> Result<(), SendError> {
+        let mut deadline = None;
+        let mut room = None;
+        loop {
+            outgoing = match self.offer(outgoing) {
+                Offered::Queued => return Ok(()),
+                Offered::Failed(error) => return Err(error.into()),
+                Offered::Full(outgoing) => outgoing,
+            };
+            let until = *deadline
+                .get_or_insert_with(|| self.outbound.send_timeout().map(|time| self.clock.now() + time));
+            // Registered before the next offer, awaited after it: room made in between is not missed.
+            if let Some(room) = room.replace(self.outbound.room(until))
+                && !room.await
+            {
+                self.outbound.count_rejected();
+                return Err(SendError::TimedOut(outgoing.frame));
+            }
+        }
+    }
+
+    pub(crate) fn disconnect(&self, reason: CloseReason) {
+        self.control.disconnect(self.session.load(Ordering::Acquire), reason);
+    }
+
+    pub(crate) fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
+    pub(crate) fn counters(&self) -> &InCounters {
+        &self.counters
+    }
+
+    pub(crate) fn heartbeat(&self) -> &Heartbeat {
+        &self.heartbeat
+    }
+
+    pub(crate) fn set_state(&self, state: PeerState) {
+        self.state.send_replace(state);
+    }
+
+    pub(crate) fn tell(&self, kind: EventKind) {
+        self.events.emit(self.clock.now(), kind);
+    }
+
+    pub(crate) fn tell_overflow(&self, queue: Queue) {
+        self.tell(EventKind::Overflowing { peer: self.id.clone(), queue });
+    }
+
+    /// A session begins; returns its number.
+    pub(crate) fn begin_session(&self) -> u64 {
+        self.counters.sessions.fetch_add(1, Ordering::Relaxed);
+        self.session.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    pub(crate) fn set_aborted(&self) {
+        self.was_aborted.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_aborted(&self) -> bool {
+        self.was_aborted.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_close(&self, reason: &CloseReason) {
+        *self.closes.lock().entry(reason.class()).or_default() += 1;
+    }
+
+    pub(crate) fn stats(&self) -> PeerStats {
+        let mut counts = self.counters.counts();
+        counts += self.outbound.counts();
+        let (queued_out_frames, queued_out_bytes) = self.outbound.depth();
+        let (queued_in_frames, queued_in_bytes) = self.lane.depth();
+        PeerStats {
+            id: self.id.clone(),
+            role: self.role.clone(),
+            state: self.state.borrow().clone(),
+            counts,
+            queued_out_frames,
+            queued_out_bytes,
+            queued_in_frames,
+            queued_in_bytes,
+            heard_at: self.heard_at(),
+            send_latency: self.outbound.latency(),
+            closes: self.closes.lock().clone(),
+        }
+    }
+
+    fn heard_at(&self) -> Option<Instant> {
+        (self.heartbeat.beats() > 0).then(|| self.heartbeat.last())
+    }
+}
+
+impl fmt::Debug for PeerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PeerHandle({}, {})", self.core.id, self.core.state.borrow().name())
+    }
+}

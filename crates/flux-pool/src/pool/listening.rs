@@ -1,0 +1,181 @@
+//! Listening: connections become peers, up to a limit.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+use flux_world::{ListenOptions, Listener, Stream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Inner, PeerPool};
+use crate::blocks::acceptor::{AcceptFactory, Acceptor};
+use crate::config::{AcceptConfig, ConfigError};
+use crate::event::EventKind;
+use crate::id::PeerId;
+
+/// A listener of a pool. Dropping this does not stop it; closing it or the pool does.
+#[derive(Debug)]
+pub struct Listening {
+    local: SocketAddr,
+    stopping: CancellationToken,
+    task: JoinHandle<Listener>,
+}
+
+/// Why a listener was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The pool is closed.
+    #[error("the pool is closed")]
+    Closed,
+    /// The settings make no sense.
+    #[error("the settings make no sense: {0}")]
+    Config(#[from] ConfigError),
+    /// The operating system refused.
+    #[error("cannot listen on {addr}: {error}")]
+    Io {
+        /// The address asked for.
+        addr: String,
+        /// What the operating system says.
+        #[source]
+        error: std::io::Error,
+    },
+}
+
+impl PeerPool {
+    /// Listens on `addr`, `host:port`; each connection becomes a peer named `c-000000000001` and so on.
+    pub async fn listen(
+        &self,
+        addr: &str,
+        config: impl Into<AcceptConfig>,
+    ) -> Result<Listening, ListenError> {
+        let config = config.into();
+        config.peer.check()?;
+        let options = ListenOptions { socket: config.peer.socket, backlog: config.backlog };
+        let io = |error| ListenError::Io { addr: addr.to_owned(), error };
+        let listener = self.inner.world.net.listen(addr, &options).await.map_err(io)?;
+        self.adopt(listener, config)
+    }
+
+    /// Accepts from a listener that is already open, as handed over by a former pool or process.
+    pub fn adopt(
+        &self,
+        listener: Listener,
+        config: impl Into<AcceptConfig>,
+    ) -> Result<Listening, ListenError> {
+        let (config, inner) = (config.into(), &self.inner);
+        config.peer.check()?;
+        let local = listener
+            .local_addr()
+            .map_err(|error| ListenError::Io { addr: "the adopted listener".into(), error })?;
+        let registry = inner.registry.read();
+        if registry.is_closed {
+            return Err(ListenError::Closed);
+        }
+        let stopping = inner.not_accepting.child_token();
+        let places = Arc::new(Semaphore::new(config.connections_max.get().min(Semaphore::MAX_PERMITS)));
+        let door = Door { pool: Arc::downgrade(inner), local, config, places };
+        let acceptor = Acceptor::new(listener, inner.world.clock);
+        let task = inner.tasks.spawn(door.attend(acceptor, stopping.clone()));
+        drop(registry);
+        Ok(Listening { local, stopping, task })
+    }
+}
+
+impl Listening {
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Stops accepting and closes the socket. The peers it brought stay.
+    pub async fn close(self) {
+        drop(self.release().await);
+    }
+
+    /// Stops accepting and hands the open socket over; connections made meanwhile wait in it. `None` if the loop is gone.
+    pub async fn release(self) -> Option<Listener> {
+        self.stopping.cancel();
+        self.task.await.ok()
+    }
+}
+
+/// What the accept loop knows.
+struct Door {
+    pool: Weak<Inner>,
+    local: SocketAddr,
+    config: AcceptConfig,
+    places: Arc<Semaphore>,
+}
+
+impl Door {
+    async fn attend(self, mut acceptor: Acceptor, stopping: CancellationToken) -> Listener {
+        let mut trouble = None;
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = stopping.cancelled() => return acceptor.into_listener(),
+                next = acceptor.next() => next,
+            };
+            let Some(pool) = self.pool.upgrade().map(|inner| PeerPool { inner }) else {
+                return acceptor.into_listener();
+            };
+            let former = trouble;
+            trouble = match next {
+                Ok(stream) => (!self.admit(&pool, stream)).then_some(Trouble::Refusing),
+                Err(error) => {
+                    pool.inner.accepts_failed.fetch_add(1, Ordering::Relaxed);
+                    Some(Trouble::Failing(error.to_string().into()))
+                }
+            };
+            if let Some(news) =
+                trouble.as_ref().filter(|now| former.as_ref().is_none_or(|then| !then.is_like(now)))
+            {
+                self.tell(&pool, news.clone());
+            }
+        }
+    }
+
+    /// Makes a peer of the connection; without a place for it, closes it.
+    fn admit(&self, pool: &PeerPool, stream: Stream) -> bool {
+        let place = self.places.clone().try_acquire_owned();
+        let added = place.is_ok_and(|place| {
+            let n = pool.inner.accepted.fetch_add(1, Ordering::Relaxed) + 1;
+            let factory = AcceptFactory { stream, config: self.config.peer.clone(), place };
+            pool.register(PeerId::accepted(n), factory).is_ok()
+        });
+        if !added {
+            pool.inner.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        added
+    }
+
+    fn tell(&self, pool: &PeerPool, trouble: Trouble) {
+        let local = self.local;
+        let kind = match trouble {
+            Trouble::Refusing => {
+                tracing::warn!(%local, "connections above the limit are closed");
+                EventKind::Refusing { local }
+            }
+            Trouble::Failing(error) => {
+                tracing::warn!(%local, %error, "accepting failed, trying again");
+                EventKind::AcceptFailed { local, error }
+            }
+        };
+        pool.inner.events.emit(pool.inner.world.clock.now(), kind);
+    }
+}
+
+/// Why connections are not becoming peers; each kind is told once, and again only after one did.
+#[derive(Clone)]
+enum Trouble {
+    Refusing,
+    Failing(Arc<str>),
+}
+
+impl Trouble {
+    fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
