@@ -138,8 +138,6 @@ codes! {
     SettingUnknownKey = 601 Error,
     /// A setting of the wrong type.
     SettingWrongType = 602 Error,
-    /// A required setting is absent.
-    SettingMissingKey = 603 Error,
     /// A setting that is not one of the allowed values, or not of the required form.
     SettingBadValue = 604 Error,
     /// A setting outside its limits.
@@ -156,3 +154,6 @@ impl fmt::Display for Code {
         write!(f, "FR{:04}", self.number())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,8 +47,8 @@ impl Part {
             (Part::Config, Problem::OutOfRange) => Code::ConfigOutOfRange,
             (Part::Settings, Problem::UnknownKey) => Code::SettingUnknownKey,
             (Part::Settings, Problem::WrongType) => Code::SettingWrongType,
-            (Part::Settings, Problem::MissingKey) => Code::SettingMissingKey,
-            (Part::Settings, Problem::BadValue) => Code::SettingBadValue,
+            // No setting is required, so what is missing is part of a value.
+            (Part::Settings, Problem::MissingKey | Problem::BadValue) => Code::SettingBadValue,
             (Part::Settings, Problem::OutOfRange) => Code::SettingOutOfRange,
         }
     }
