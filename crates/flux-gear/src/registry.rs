@@ -16,8 +16,10 @@ pub struct Registry(BTreeMap<&'static str, Kind>);
 
 struct Kind {
     manifest: Manifest,
-    init: fn(Json, &GearContext) -> Result<Box<dyn HostedGear>, InitError>,
+    init: Init,
 }
+
+type Init = fn(Json, &GearContext) -> Result<Box<dyn HostedGear>, InitError>;
 
 /// Why a gear could not be made.
 #[derive(Debug, thiserror::Error)]

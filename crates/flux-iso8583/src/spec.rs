@@ -35,6 +35,8 @@ pub struct Spec {
     pub name: Text,
     /// Its version, `1.2.0`.
     pub version: Text,
+    /// Of the texts it was compiled from: two specs with the same one are the same.
+    pub fingerprint: u64,
     /// Keys that describe meaning and are not enforced: messages, enums, checks, `x-*` and the like, as JSON.
     pub semantics: serde_json::Map<String, serde_json::Value>,
     /// What was noticed in the files that does not keep them from being used.
@@ -129,6 +131,7 @@ impl Spec {
             id: Text::default(),
             name: Text::default(),
             version: Text::default(),
+            fingerprint: 0,
             semantics: serde_json::Map::new(),
             warnings: Report::default(),
             fields,

@@ -131,6 +131,19 @@ impl Rack {
         Ok(rack)
     }
 
+    /// Makes every gear and starts none: each that refuses its configuration, and why. Pure, as `init` is.
+    pub fn try_gears(
+        circuit: &Circuit,
+        registry: &Arc<Registry>,
+        settings: &RackSettings,
+        world: &World,
+        files: Arc<dyn Files>,
+    ) -> Vec<(String, InitError)> {
+        let builder = Builder::new(circuit.clone(), registry.clone(), settings, world.clone(), files);
+        let gears = circuit.gears.iter().enumerate();
+        gears.filter_map(|(at, gear)| (builder.make(at, gear))().err().map(|why| (gear.name.clone(), why))).collect()
+    }
+
     async fn start(&self, gear: usize) -> Result<(), Fault> {
         for &(segment, cell) in &self.instances[gear] {
             let started = self.ask(segment, |started| Command::Start { cell, started }).await;
@@ -371,7 +384,7 @@ impl From<&RackSettings> for Tuning {
             start_timeout: START_TIMEOUT,
             stop_timeout: settings.cleanup_timeout.0,
             drain_timeout: settings.drain_timeout.0,
-            attempts_max: retry.attempts.into(),
+            attempts_max: retry.attempts,
             retry_backoff: BackoffPolicy {
                 base: retry.backoff.0,
                 cap: retry.backoff_max.0,

@@ -1,2 +1,23 @@
-//! placeholder
-fn main() {}
+//! The Rack on the command line: parse, run, leave.
+#![allow(clippy::print_stdout, reason = "a command prints its result")]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod cmd;
+mod disk_files;
+mod plan;
+mod terminal;
+
+fn main() -> ExitCode {
+    let cli = cmd::Cli::parse();
+    terminal::init_logging(&cli.log);
+    match cli.command.run() {
+        Ok(code) => code,
+        Err(why) => {
+            terminal::complain(&why);
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! Loads a spec with everything it builds on and reports what is wrong with any of it.
 
+use std::hash::{DefaultHasher, Hasher};
+
 use super::{
     Problem, Report, Spec, layouts,
     merge::merge,
@@ -22,7 +24,12 @@ impl Spec {
     /// assert_eq!(spec.field(2).unwrap().name, "Primary account number");
     /// ```
     pub fn load(file: &str, bytes: &[u8], loader: Loader<'_>) -> Result<Spec, Report> {
-        let mut sources = Sources { files: vec![file.to_owned()], report: Report::default(), loader };
+        let mut sources = Sources {
+            files: vec![file.to_owned()],
+            report: Report::default(),
+            loader,
+            digest: DefaultHasher::new(),
+        };
         let Some(own) = sources.parse(0, bytes) else { return Err(sources.report) };
         let mut stack = vec![file.to_owned()];
         let merged = sources.on_its_bases(own.clone(), &mut stack);
@@ -31,7 +38,7 @@ impl Spec {
         if sources.report.has_errors() {
             return Err(sources.report);
         }
-        Ok(Spec { warnings: sources.report, ..spec })
+        Ok(Spec { warnings: sources.report, fingerprint: sources.digest.finish(), ..spec })
     }
 
     /// A base layout that comes with the crate: `iso87ascii`, `iso87binary`, `iso87hex`.
@@ -51,10 +58,13 @@ struct Sources<'a> {
     files: Vec<String>,
     report: Report,
     loader: Loader<'a>,
+    /// Of every text that was read.
+    digest: DefaultHasher,
 }
 
 impl Sources<'_> {
     fn parse(&mut self, file: usize, bytes: &[u8]) -> Option<Node> {
+        self.digest.write(bytes);
         match yaml::parse(file, bytes) {
             Ok(node) => Some(unwrapped(node)),
             Err(flaw) => {

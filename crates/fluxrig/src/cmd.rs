@@ -1,0 +1,60 @@
+//! The commands, one file each.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::terminal::LogOptions;
+
+mod check;
+mod completions;
+mod gears;
+mod msg;
+mod run;
+mod scenario;
+mod version;
+
+/// fluxrig wires protocols together at the edge: card terminals, plant controllers, sockets, files.
+///
+/// A scenario says which gears run and how they are wired. Try `fluxrig demo` first; then `fluxrig check FILE` and
+/// `fluxrig run FILE`.
+#[derive(Parser)]
+#[command(name = "fluxrig", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run a scenario until SIGTERM or Ctrl-C, then drain
+    Run(run::Run),
+    /// Report every problem of a scenario, with its place and what to do
+    Check(check::Check),
+    /// List and explain the kinds of gear
+    Gears(gears::Gears),
+    /// Draw a scenario, or print the schema for an editor
+    Scenario(scenario::Scenario),
+    /// Read and write messages in CBOR
+    Msg(msg::Msg),
+    /// Print completions for a shell
+    Completions(completions::Completions),
+    /// Print the version and what this binary links
+    Version(version::Version),
+}
+
+impl Command {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Command::Run(run) => run.run(),
+            Command::Check(check) => check.run(),
+            Command::Gears(gears) => gears.run(),
+            Command::Scenario(scenario) => scenario.run(),
+            Command::Msg(msg) => msg.run(),
+            Command::Completions(completions) => completions.run(),
+            Command::Version(version) => version.run(),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `fluxrig msg`: CBOR to readable, and back.
+
+use std::{io::Read, process::ExitCode};
+
+use anyhow::Context;
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use flux_signal::{Limits, cbor};
+
+#[derive(Args)]
+pub(crate) struct Msg {
+    #[command(subcommand)]
+    command: MsgCommand,
+}
+
+#[derive(Subcommand)]
+enum MsgCommand {
+    /// Show CBOR in diagnostic notation (RFC 8949 section 8), or a message as JSON
+    ///
+    /// Payloads are shown: keep the output away from logs.
+    Decode {
+        /// Hexadecimal digits; standard input (hexadecimal or binary) when absent
+        hex: Option<String>,
+        /// Read a fluxrig message and print it as JSON
+        #[arg(long)]
+        json: bool,
+        /// Refuse what the canonical encoder would not have written
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Write CBOR, as hexadecimal digits, from diagnostic notation or JSON
+    Encode {
+        /// Diagnostic notation, JSON, or hexadecimal CBOR with `--canonical`; standard input when absent
+        text: Option<String>,
+        /// Encode deterministically (RFC 8949 section 4.2.1)
+        #[arg(long)]
+        canonical: bool,
+    },
+}
+
+impl Msg {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            MsgCommand::Decode { hex, json, strict } => {
+                let bytes = match hex {
+                    Some(hex) => from_hex(&hex).context("the argument is not hexadecimal")?,
+                    None => stdin_bytes()?,
+                };
+                let strictness = if strict { cbor::Strictness::Canonical } else { cbor::Strictness::Lenient };
+                if json {
+                    let msg = cbor::decode(&Bytes::from(bytes), strictness, &Limits::DEFAULT)?;
+                    println!("{}", cbor::to_json(&msg));
+                } else {
+                    if strict {
+                        let canonical = cbor::canonicalize(&bytes)?;
+                        anyhow::ensure!(canonical == bytes, "well-formed, but not in canonical form");
+                    }
+                    println!("{}", cbor::diagnose(&bytes)?);
+                }
+            }
+            MsgCommand::Encode { text, canonical } => {
+                let text = match text {
+                    Some(text) => text,
+                    None => std::io::read_to_string(std::io::stdin())?,
+                };
+                let bytes = match from_hex(text.trim()) {
+                    Some(bytes) if canonical && !bytes.is_empty() => bytes,
+                    _ => cbor::parse_diagnostic(&text)?,
+                };
+                println!("{}", to_hex(&if canonical { cbor::canonicalize(&bytes)? } else { bytes }));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn stdin_bytes() -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes)?;
+    Ok(std::str::from_utf8(&bytes).ok().and_then(|text| from_hex(text.trim())).unwrap_or(bytes))
+}
+
+/// Hexadecimal digits, white space allowed between bytes.
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> =
+        text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
+    let (pairs, rest) = digits.as_chunks::<2>();
+    rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|d| char::from_digit(d.into(), 16)).collect()
+}

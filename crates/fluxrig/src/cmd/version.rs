@@ -1,0 +1,27 @@
+//! `fluxrig version`: what this binary is.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+#[derive(Args)]
+pub(crate) struct Version {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Version {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let catalog = flux_gears::builtin().catalog();
+        let kinds: Vec<_> = catalog.kinds().collect();
+        let version = env!("CARGO_PKG_VERSION");
+        if self.json {
+            println!("{}", json!({ "version": version, "gears": kinds }));
+        } else {
+            println!("fluxrig {version}\ngears: {}", kinds.join(", "));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
