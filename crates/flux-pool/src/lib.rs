@@ -20,6 +20,7 @@ mod reason;
 pub mod session;
 mod state;
 mod stats;
+pub mod tls;
 pub mod transport;
 mod worker;
 mod write_batch;

@@ -52,7 +52,8 @@ impl Net {
         }
     }
 
-    /// Listens on `addr`, `host:port`; port 0 takes a free one, which [`Listener::local_addr`] tells.
+    /// Listens on `addr`, `host:port`; without a host on all IPv4 interfaces. Port 0 takes a free one, which
+    /// [`Listener::local_addr`] tells.
     pub async fn listen(&self, addr: &str, options: &ListenOptions) -> io::Result<Listener> {
         match &self.kind {
             Kind::Real => listen_tcp(addr, options).await,
@@ -82,7 +83,8 @@ async fn connect_tcp(target: &Target, options: &ConnectOptions) -> io::Result<St
 
 async fn listen_tcp(addr: &str, options: &ListenOptions) -> io::Result<Listener> {
     let mut last = None;
-    for addr in lookup_host(addr).await? {
+    let addr = if addr.starts_with(':') { format!("0.0.0.0{addr}") } else { addr.to_owned() };
+    for addr in lookup_host(&addr).await? {
         let bound = || {
             let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
             // A restarted rack takes its port back while connections of its former life linger in TIME_WAIT.

@@ -90,6 +90,11 @@ impl Sim {
         self.network.lock().trace.lines()
     }
 
+    /// Directions of connections of which at least one end is still held: two per open connection.
+    pub fn open_lanes(&self) -> usize {
+        self.network.lock().lanes.len()
+    }
+
     /// Adds an event of the program under test to the trace.
     pub fn note(&self, what: &str) {
         self.network.lock().trace.note(what);

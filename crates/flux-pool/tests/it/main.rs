@@ -1,0 +1,11 @@
+//! The pool from outside: on the simulated world where time matters, on real sockets where reality does.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod backpressure;
+mod closing;
+mod dialing;
+mod kit;
+mod listening;
+mod sending;
+mod session;
