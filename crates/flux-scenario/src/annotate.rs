@@ -1,16 +1,5 @@
 //! What a config means beyond its shape: the ports it names, what it claims, which values are files or secrets.
-//!
-//! The annotations stand in the config schema of a kind:
-//!
-//! | keyword | at | meaning |
-//! |---|---|---|
-//! | `x-flux-port: {direction, name, emits?}` | a text | its value replaces `{}` in `name` and is a port |
-//! | | a table | each key does |
-//! | `x-flux-claim: {kind, when?}` | a text | the gear holds it exclusively, when the sibling keys in `when` have these values |
-//! | `x-flux-file: true` | a text | a path relative to the scenario file; `scheme:name` is not a path |
-//! | `x-flux-secret: true` | any value | is shown as `***` |
-//!
-//! Defaults count as if they had been written.
+//! [`crate::subset`] has the list of annotations.
 
 use std::path::Path;
 

@@ -414,3 +414,6 @@ fn at_most_one(a: Option<i128>, b: Option<i128>, pick: fn(i128, i128) -> i128) -
         (one, other) => one.or(other),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,16 @@
 //! The part of JSON Schema that a config schema may use, so that `check` can promise to report every problem.
+//!
+//! Beyond shape, a schema says what a value means by annotations:
+//!
+//! | keyword | at | meaning |
+//! |---|---|---|
+//! | `x-flux-port: {direction, name, emits?}` | a text | its value replaces `{}` in `name` and is a port |
+//! | | a table | each key does |
+//! | `x-flux-claim: {kind, when?}` | a text | the gear holds it exclusively, when the sibling keys in `when` have these values |
+//! | `x-flux-file: true` | a text | a path relative to the scenario file; `scheme:name` is not a path |
+//! | `x-flux-secret: true` | any value | is shown as `***` |
+//!
+//! Defaults count as if they had been written.
 
 use serde_json::Value as Json;
 

@@ -29,7 +29,7 @@ struct Nothing {}
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Tcp {
+pub(crate) struct Tcp {
     /// Which end opens the connection.
     mode: Mode,
     /// Where to listen.
@@ -95,7 +95,7 @@ enum Way {
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Switch {
+pub(crate) struct Switch {
     /// Where requests go, in order.
     #[schemars(length(min = 1))]
     routes: Vec<SwitchRoute>,
@@ -124,14 +124,14 @@ enum Tree {
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Fork {
+pub(crate) struct Fork {
     #[schemars(extend("x-flux-port" = { "direction": "out", "name": "out_{}" }))]
     branches: BTreeMap<String, String>,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "format", rename_all = "snake_case", deny_unknown_fields)]
-enum Write {
+pub(crate) enum Write {
     /// Lines of text.
     Lines { newline: String },
     /// Frames with a length.

@@ -31,6 +31,11 @@ impl Graph {
         seen
     }
 
+    /// Whether some way leads from the nodes of a part back to themselves.
+    pub(crate) fn is_cyclic(&self, part: &[usize]) -> bool {
+        part.len() > 1 || part.iter().any(|&node| self.next[node].contains(&node))
+    }
+
     /// A shortest way from `start` back to itself, `start` first, when there is one.
     pub(crate) fn cycle_through(&self, start: usize) -> Option<Vec<usize>> {
         let mut came_from = vec![None; self.next.len()];

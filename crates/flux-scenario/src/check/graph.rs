@@ -26,6 +26,7 @@ fn cycles(model: &Model<'_>, report: &mut Report) {
     let mut found: Vec<Issue> = graph
         .parts()
         .into_iter()
+        .filter(|part| graph.is_cyclic(part))
         .filter_map(|part| graph.cycle_through(part[0]))
         .map(|cycle| cycle_issue(model, &joints, &cycle))
         .collect();

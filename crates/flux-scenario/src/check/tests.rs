@@ -77,3 +77,24 @@ fn a_report_keeps_a_bounded_number_of_issues() {
     assert_eq!(report.left_out(), 2000);
     assert!(report.has_errors());
 }
+
+/// As many gears and wires as a scenario may have, in the shapes that cost most: one long chain, one hub of errors.
+#[test]
+fn the_largest_scenario_is_checked_and_compiled() {
+    let gears = crate::limits::GEARS_MAX;
+    let mut text = String::from("meta: {name: t, version: 1.0.0}\ngears:\n  - {name: g0, type: source}\n");
+    for gear in 1..gears {
+        text.push_str(&format!("  - {{name: g{gear}, type: codec, config: {{spec: x}}}}\n"));
+    }
+    text.push_str("wires:\n");
+    for gear in 1..gears {
+        text.push_str(&format!("  - {{from: g{}.out, to: g{gear}.in}}\n", gear - 1));
+        for step in 2..4.min(gear) {
+            text.push_str(&format!("  - {{from: g{}.error, to: g{gear}.in}}\n", gear - step));
+        }
+    }
+    let loaded = crate::load("t.yaml", &text);
+    let circuit = crate::compile(&loaded.scenario, None, &catalog(), crate::Fuse::On).unwrap();
+    assert_eq!(circuit.segments.len(), 2, "the source, and one chain");
+    assert_eq!(circuit.drain_order.first(), Some(&0));
+}

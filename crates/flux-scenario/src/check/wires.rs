@@ -21,6 +21,9 @@ pub(super) fn check(model: &Model<'_>, report: &mut Report) {
     let mut ids: BTreeMap<&str, Span> = BTreeMap::new();
     let mut seen: BTreeMap<(String, String), Span> = BTreeMap::new();
     for route in &model.scenario.wires {
+        if report.is_full() {
+            return;
+        }
         endpoint(model, &route.from, End::From, report);
         endpoint(model, &route.to, End::To, report);
         lane(model, route, report);
