@@ -78,7 +78,8 @@ pub struct CircuitWire {
     pub fused: bool,
 }
 
-/// Compiles what `rack` runs, or what the only rack runs when none is named.
+/// Compiles what `rack` runs, or what the only rack runs when none is named. For a file that was read,
+/// [`crate::Loaded::compile`] minds the problems of form as well.
 ///
 /// # Errors
 /// The whole report when [`crate::check`] finds an error, or when the rack is unknown or must be chosen.

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use crate::annotate::walk;
 use crate::catalog::Catalog;
+use crate::circuit::{Circuit, Fuse};
 use crate::codes::Code;
 use crate::conform::{Part, conform};
 use crate::limits::FILE_BYTES_MAX;
@@ -43,6 +44,20 @@ impl Loaded {
         let mut report = self.report.clone();
         report.merge(crate::check(&self.scenario, catalog));
         report
+    }
+
+    /// What `rack` runs, once neither form nor meaning has an error.
+    ///
+    /// # Errors
+    /// The report of both, as for [`crate::compile`].
+    pub fn compile(&self, rack: Option<&str>, catalog: &Catalog, fuse: Fuse) -> Result<Circuit, Report> {
+        let with_form = |found: Report| {
+            let mut report = self.report.clone();
+            report.merge(found);
+            report
+        };
+        let circuit = crate::compile(&self.scenario, rack, catalog, fuse).map_err(with_form)?;
+        if self.report.has_errors() { Err(self.check(catalog)) } else { Ok(circuit) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Any text: a scenario or an error with a place, never a panic, never a picture of something that did not check.
 
-use flux_scenario::{Circuit, Fuse, Loaded, compile, graph, load};
+use flux_scenario::{Circuit, Fuse, Loaded, graph, load};
 use proptest::prelude::*;
 
 use crate::catalog::catalog;
@@ -53,10 +53,13 @@ fn places_are_inside(loaded: &Loaded, text: &str) {
 }
 
 fn compiled(loaded: &Loaded, fuse: Fuse) -> Option<Circuit> {
-    if loaded.report.has_errors() {
-        return None;
+    match loaded.compile(None, &catalog(), fuse) {
+        Ok(circuit) => Some(circuit),
+        Err(report) => {
+            assert!(report.has_errors(), "a refusal has a reason");
+            None
+        }
     }
-    compile(&loaded.scenario, None, &catalog(), fuse).ok()
 }
 
 /// Fusing changes who calls whom, never what is connected.
