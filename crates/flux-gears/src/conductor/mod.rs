@@ -1,0 +1,253 @@
+//! The payment switch: routes requests to destinations, and answers each with its own reply.
+//!
+//! ```text
+//!   in ───────> route ─> key ─> choose ─> park ──────> out_<destination>
+//!                          └─ known: absorb, or replay ─┐
+//!   in_reply ─> key ─> redeem ─> answer ────────────────┴> out_response, out_response_<origin>
+//!   the clock ─────────> expire ─────────────────────────> error
+//! ```
+
+mod answer;
+mod config;
+mod correlation;
+mod desk;
+mod destinations;
+mod matching;
+mod setup;
+mod valet;
+
+use std::sync::Arc;
+
+use flux_gear::{
+    Category, Descriptor, Drain, Emitter, Fault, FluxMsg, Gear, GearContext, Held, InPort, OutPort, Outbox,
+    Step, Terminus,
+};
+
+use answer::{ORIGIN, ReturnContext};
+use correlation::{Correlation, NoKey};
+use desk::{Desk, Exit};
+use destinations::{Destinations, Tree};
+use matching::Matcher;
+use valet::{Redeemed, Standing};
+
+pub use config::{Config, Destination, Group, KnownOrigin, Match, Route, Store, ValetConfig};
+
+/// The payment switch.
+///
+/// A request is *parked* under the values it has in common with its reply and sent to a destination that is up; the
+/// reply is returned to whoever asked. A request without a reply leaves at `error` when its time is up.
+pub struct Conductor {
+    ctx: GearContext,
+    ports: Ports,
+    correlation: Correlation,
+    lines: Vec<Line>,
+    destinations: Destinations,
+    origins: Origins,
+    return_context: ReturnContext,
+    desk: Arc<Desk>,
+    /// The key of the message in hand; a field so that its buffer is reused.
+    key: Vec<u8>,
+}
+
+struct Ports {
+    reply: InPort,
+    response: OutPort,
+    error: OutPort,
+}
+
+/// A compiled route.
+struct Line {
+    name: String,
+    test: Option<Matcher>,
+    tree: Tree,
+    /// The valet's number for its time to live.
+    lifetime: u16,
+}
+
+/// Whose messages pass through here.
+struct Origins {
+    own: Option<String>,
+    /// The others, and where their messages leave.
+    known: Vec<(String, OutPort)>,
+}
+
+impl Gear for Conductor {
+    const KIND: &'static str = "conductor";
+    type Config = Config;
+
+    fn descriptor() -> Descriptor {
+        Descriptor::new(
+            Category::Logic,
+            "routes requests to destinations and answers each with its own reply",
+        )
+        .terminus(Terminus::Opaque)
+        .input("in", "requests")
+        .input("in_reply", "replies from the destinations")
+        .output("out_response", "answers to the requests")
+        .output_and_source(
+            "error",
+            "requests and replies that cannot be dealt with, and requests that timed out",
+        )
+    }
+
+    fn init(config: Config, ctx: &GearContext) -> Result<Conductor, Fault> {
+        setup::conductor(config, ctx)
+    }
+
+    async fn start(&mut self, emit: Emitter) -> Result<(), Fault> {
+        for destination in self.destinations.unbound() {
+            tracing::info!(
+                gear = self.ctx.name(),
+                destination,
+                "no single I/O gear of this rack answers there: it counts as always up"
+            );
+        }
+        let exit = Exit { emit, error: self.ports.error, gear: self.ctx.name().into() };
+        self.ctx.spawn(self.desk.clone().watch_clock(self.ctx.world().clock, exit));
+        Ok(())
+    }
+
+    fn process(&mut self, port: InPort, msg: &FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {
+        if port == self.ports.reply {
+            self.reply(msg, out)?
+        } else {
+            self.request(msg, out)?
+        }
+        Ok(Step::Done)
+    }
+
+    fn drain(&mut self) -> Drain {
+        Box::pin(self.desk.clone().drain())
+    }
+
+    async fn stop(self) {
+        let in_hand = self.desk.in_hand();
+        if in_hand > 0 {
+            tracing::warn!(gear = self.ctx.name(), in_hand, "stopped before all requests were answered");
+        }
+    }
+}
+
+impl Conductor {
+    fn request(&mut self, request: &FluxMsg, out: &mut Outbox) -> Result<(), Fault> {
+        let takes = |line: &&mut Line| line.test.as_ref().is_none_or(|test| test.holds(request));
+        let Some(line) = self.lines.iter_mut().find(takes) else {
+            return Err(Fault::invalid("no route takes the request").reason("no_route"));
+        };
+        self.correlation.write(request, &mut self.key)?;
+        let now = self.ctx.world().clock.now();
+        let mut counter = self.desk.counter();
+        match counter.valet.standing(&self.key, now) {
+            Standing::Absent => {}
+            Standing::Open => {
+                drop(counter);
+                // The reply to the first attempt serves this one too.
+                tracing::debug!(gear = self.ctx.name(), id = %request.id, "duplicate of an open request absorbed");
+                return Ok(());
+            }
+            Standing::Closed(reply) => {
+                let reply = reply.clone();
+                drop(counter);
+                tracing::debug!(gear = self.ctx.name(), id = %request.id, "retained outcome replayed");
+                self.answer(reply, request.clone(), out);
+                return Ok(());
+            }
+        }
+        if counter.is_draining {
+            return Err(Fault::invalid("the conductor is draining").reason("draining"));
+        }
+        if counter.valet.is_full() {
+            return Err(Fault::invalid("too many requests in flight").reason("overloaded"));
+        }
+        let in_flight = counter.valet.in_flight();
+        let is_up = |number| self.destinations.get(number).is_up();
+        let load = |number: u16| in_flight[usize::from(number)];
+        let Some(chosen) = line.tree.choose(&is_up, &load) else {
+            let why = format!("no destination of route `{}` is up", line.name);
+            return Err(Fault::invalid(why).reason("no_destination"));
+        };
+        counter.valet.park(&self.key, Held::new(request.clone()), line.lifetime, chosen, now);
+        self.desk.leave(counter);
+        self.send_out(request, self.destinations.get(chosen).port, out);
+        Ok(())
+    }
+
+    fn send_out(&self, request: &FluxMsg, port: OutPort, out: &mut Outbox) {
+        if self.origins.own.is_none() && self.return_context.strips_nothing() {
+            return out.forward(port);
+        }
+        let mut outbound = request.clone();
+        self.return_context.strip(&mut outbound);
+        if let Some(own) = &self.origins.own {
+            outbound.metadata.set(ORIGIN, own.as_str());
+        }
+        out.emit(port, outbound);
+    }
+
+    fn reply(&mut self, reply: &FluxMsg, out: &mut Outbox) -> Result<(), Fault> {
+        if let Some(elsewhere) = self.origins.elsewhere(reply)? {
+            out.forward(elsewhere);
+            return Ok(());
+        }
+        self.correlation.write(reply, &mut self.key)?;
+        let now = self.ctx.world().clock.now();
+        let mut counter = self.desk.counter();
+        let redeemed = counter.valet.redeem(&self.key, now, || retained(reply));
+        self.desk.leave(counter);
+        let why = match redeemed {
+            Redeemed::Request(request) => {
+                self.answer(reply.clone(), request.release(), out);
+                return Ok(());
+            }
+            Redeemed::Again => "the request was answered before",
+            Redeemed::Unmatched => "no open request has this key",
+        };
+        Err(Fault::invalid(why).reason("unmatched_reply"))
+    }
+
+    fn answer(&self, reply: FluxMsg, request: FluxMsg, out: &mut Outbox) {
+        let port = self.origins.exit_of(&request).unwrap_or(self.ports.response);
+        out.emit(port, self.return_context.answer(reply, request));
+    }
+}
+
+/// What is kept of a reply: all of it but its lease, which ends with the answer.
+fn retained(reply: &FluxMsg) -> FluxMsg {
+    let mut reply = reply.clone();
+    drop(reply.take_lease());
+    reply
+}
+
+impl Origins {
+    /// Where a reply leaves that belongs to another conductor. Without any name of conductors nobody is asked.
+    fn elsewhere(&self, reply: &FluxMsg) -> Result<Option<OutPort>, Fault> {
+        let Some(stamp) = reply.metadata.get(ORIGIN) else { return Ok(None) };
+        if self.own.as_deref() == Some(stamp) || (self.own.is_none() && self.known.is_empty()) {
+            return Ok(None);
+        }
+        match self.exit(stamp) {
+            Some(port) => Ok(Some(port)),
+            None => {
+                Err(Fault::invalid("the reply belongs to a conductor unknown here").reason("invalid_origin"))
+            }
+        }
+    }
+
+    /// Where the answer to a request leaves that another conductor stamped.
+    fn exit_of(&self, request: &FluxMsg) -> Option<OutPort> {
+        self.exit(request.metadata.get(ORIGIN)?)
+    }
+
+    fn exit(&self, origin: &str) -> Option<OutPort> {
+        self.known.iter().find(|(known, _)| known == origin).map(|(_, port)| *port)
+    }
+}
+
+impl From<NoKey> for Fault {
+    fn from(no_key: NoKey) -> Fault {
+        Fault::invalid(no_key.to_string()).reason("no_key")
+    }
+}
+
+#[cfg(test)]
+mod tests;
