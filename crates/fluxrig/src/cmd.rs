@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::terminal::LogOptions;
 
@@ -41,6 +41,9 @@ pub(crate) enum Command {
     Msg(msg::Msg),
     /// Print completions for a shell
     Completions(completions::Completions),
+    /// Print the reference page of the command line, as Markdown
+    #[command(hide = true)]
+    HelpMarkdown,
     /// Print the version and what this binary links
     Version(version::Version),
 }
@@ -54,6 +57,10 @@ impl Command {
             Command::Scenario(scenario) => scenario.run(),
             Command::Msg(msg) => msg.run(),
             Command::Completions(completions) => completions.run(),
+            Command::HelpMarkdown => {
+                print!("{}", crate::markdown::command_line(&Cli::command()));
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Version(version) => version.run(),
         }
     }

@@ -7,7 +7,9 @@ use clap::Parser;
 
 mod cmd;
 mod disk_files;
+mod markdown;
 mod plan;
+mod stop;
 mod terminal;
 
 fn main() -> ExitCode {

@@ -5,9 +5,13 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context;
 use clap::Args;
 use flux_rack::Rack;
-use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{disk_files::DiskFiles, plan::Plan, terminal};
+use crate::{
+    disk_files::DiskFiles,
+    plan::Plan,
+    stop::{StopOptions, StopSignal},
+    terminal,
+};
 
 /// Runs alone: no server and no network are needed. SIGTERM and Ctrl-C drain the rack: sources stop first, what is
 /// in hand is finished, what is left at `rack.drain_timeout` is named. A second signal stops at once.
@@ -26,6 +30,8 @@ pub(crate) struct Run {
     /// Check everything, say what would run, and stop there
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    stop: StopOptions,
 }
 
 impl Run {
@@ -44,7 +50,7 @@ impl Run {
         terminal::runtime(plan.settings.rack.threads)?.block_on(async {
             let files = DiskFiles::new(&plan.world);
             // Listening for signals first: one that arrives while booting must not kill half a rack.
-            let mut stop = StopSignal::new()?;
+            let mut stop = StopSignal::new(self.stop)?;
             let rack = Rack::boot(circuit, plan.registry, &plan.settings.rack, plan.world, files)
                 .await
                 .with_context(|| format!("cannot run `{}`", self.file.display()))?;
@@ -58,21 +64,5 @@ impl Run {
             };
             Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         })
-    }
-}
-
-/// SIGTERM or SIGINT.
-struct StopSignal {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl StopSignal {
-    fn new() -> anyhow::Result<StopSignal> {
-        Ok(StopSignal { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! { biased; _ = self.terminate.recv() => {} _ = self.interrupt.recv() => {} }
     }
 }

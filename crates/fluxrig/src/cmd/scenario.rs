@@ -3,9 +3,9 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand, ValueEnum};
-use flux_scenario::{Form, graph, json_schema};
+use flux_scenario::{Catalog, Form, graph, json_schema};
 
-use crate::{plan::Plan, terminal};
+use crate::{markdown, plan::Plan, terminal};
 
 #[derive(Args)]
 pub(crate) struct Scenario {
@@ -32,6 +32,8 @@ enum ScenarioCommand {
         #[arg(long, default_value = "yaml")]
         form: FileForm,
     },
+    /// Print the reference page of the settings, as Markdown
+    Settings,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -68,6 +70,7 @@ impl Scenario {
                     Picture::Json => println!("{}", serde_json::to_string_pretty(&circuit)?),
                 }
             }
+            ScenarioCommand::Settings => print!("{}", markdown::settings(&json_schema(Form::Toml, &Catalog::default()))),
             ScenarioCommand::Schema { form } => {
                 let form = match form {
                     FileForm::Yaml => Form::Yaml,

@@ -1,0 +1,71 @@
+//! `fluxrig iso8583 scheme`: a scheme that answers.
+
+mod answerer;
+mod link;
+
+use std::{process::ExitCode, rc::Rc, time::Duration};
+
+use anyhow::Context;
+use clap::Args;
+use flux_scenario::units;
+use flux_world::{ListenOptions, Listener, World};
+use serde_json::json;
+use tokio::task::{JoinSet, LocalSet};
+
+use self::{
+    answerer::{Answerer, Move},
+    link::{Link, Served},
+};
+use super::{frames::LengthBytes, spec_option::SpecOption};
+use crate::{
+    stop::{StopOptions, StopSignal},
+    terminal,
+};
+
+/// Answers each request on the connection it came by: the response type of its message type, its fields 2, 3, 4, 7, 11,
+/// 37, 41, 49 and 70 where it has them, and a response code (field 39). The account number decides: by default 4... is
+/// approved (00), 5... is declined (05), 6... gets no answer. Network management (0800) is always approved.
+///
+/// Prints `listening on ADDRESS` when it is ready, serves until SIGTERM or Ctrl-C, and then says what it did.
+///
+/// Example: fluxrig iso8583 scheme --listen 127.0.0.1:10001 --spec iso87ascii --delay 5ms
+#[derive(Args)]
+pub(crate) struct Scheme {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:10001")]
+    listen: String,
+    #[command(flatten)]
+    spec: SpecOption,
+    /// Response code of an approval
+    #[arg(long, value_name = "CODE", default_value = "00")]
+    de39: String,
+    /// Account numbers that are declined with 05 begin with one of these; an empty list declines none
+    #[arg(long, value_name = "DIGITS", default_value = "5", value_delimiter = ',')]
+    decline_pan_prefix: Vec<String>,
+    /// Account numbers that get no answer begin with one of these; an empty list answers all
+    #[arg(long, value_name = "DIGITS", default_value = "6", value_delimiter = ',')]
+    silent_pan_prefix: Vec<String>,
+    /// Time between a request and its answer
+    #[arg(long, default_value = "0")]
+    delay: units::Duration,
+    /// Read everything and answer nothing
+    #[arg(long)]
+    sink: bool,
+    /// Copy a field of the request into another one of the answer, to prove that it travelled; repeatable
+    #[arg(long = "move", value_name = "FROM:TO")]
+    moves: Vec<Move>,
+    /// Bytes of the length in front of each message
+    #[arg(long, default_value = "2")]
+    length_bytes: LengthBytes,
+    /// Expect a TPDU in front of each message, and answer with it turned round
+    #[arg(long)]
+    tpdu: bool,
+    /// Threads that serve connections
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    threads: u16,
+    /// Print the address and the counts at the end as JSON, one line each
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    stop: StopOptions,
+}

@@ -1,0 +1,63 @@
+//! Which crate may import which. The table is ARCHITECTURE.md's; nothing else is allowed.
+
+use anyhow::{Context, Result, ensure};
+
+use crate::shell;
+
+/// A crate and everything of ours it may import, in its `[dependencies]`.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("flux-signal", &[]),
+    ("flux-world", &[]),
+    ("flux-scenario", &["flux-signal"]),
+    ("flux-iso8583", &["flux-signal"]),
+    ("flux-pool", &["flux-world"]),
+    ("flux-gear", &["flux-scenario", "flux-signal", "flux-world"]),
+    ("flux-gears", &["flux-gear", "flux-pool", "flux-iso8583", "flux-signal", "flux-world"]),
+    ("flux-rack", &["flux-gear", "flux-scenario", "flux-signal", "flux-world"]),
+    (
+        "fluxrig",
+        &[
+            "flux-gear",
+            "flux-gears",
+            "flux-iso8583",
+            "flux-pool",
+            "flux-rack",
+            "flux-scenario",
+            "flux-signal",
+            "flux-world",
+        ],
+    ),
+    ("xtask", &[]),
+    // Measures everything, and nothing imports it.
+    ("flux-bench", &["flux-gear", "flux-gears", "flux-iso8583", "flux-pool", "flux-rack", "flux-scenario", "flux-signal", "flux-world"]),
+];
+
+/// Crates that must stay clear of the async runtime.
+const PURE: &[&str] = &["flux-signal", "flux-scenario", "flux-iso8583"];
+
+pub(crate) fn check() -> Result<()> {
+    let mut seen = 0;
+    for (path, text) in shell::files("Cargo.toml")? {
+        let manifest: toml::Table = text.parse().with_context(|| path.clone())?;
+        let Some(name) = manifest.get("package").and_then(|package| package.get("name")?.as_str()) else { continue };
+        let allowed = MAY_IMPORT.iter().find(|(other, _)| *other == name);
+        let (_, allowed) = allowed.with_context(|| format!("{path}: `{name}` has no place in xtask/src/layers.rs"))?;
+        let imports = manifest.get("dependencies").and_then(toml::Value::as_table);
+        for import in imports.into_iter().flat_map(toml::Table::keys) {
+            let is_ours = import.starts_with("flux-");
+            ensure!(!is_ours || allowed.contains(&import.as_str()), "{path}: `{name}` must not import `{import}`");
+            ensure!(import != "tokio" || !PURE.contains(&name), "{path}: `{name}` is pure: no tokio");
+        }
+        seen += 1;
+    }
+    ensure!(seen == MAY_IMPORT.len(), "xtask/src/layers.rs lists {} crates, there are {seen}", MAY_IMPORT.len());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn crates_import_only_what_the_layers_allow() {
+        super::check().unwrap();
+    }
+}
