@@ -1,10 +1,11 @@
 //! What gears tell each other beside the wires: which links are up, and commands to a connection.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -59,6 +60,9 @@ pub enum ControlEvent {
 #[derive(Debug, Default)]
 pub struct Link {
     connections: AtomicUsize,
+    ids: Mutex<BTreeSet<String>>,
+    listening: Mutex<Option<SocketAddr>>,
+    frames_refused: AtomicU64,
 }
 
 impl Link {
@@ -70,6 +74,31 @@ impl Link {
     /// How many are up.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Acquire)
+    }
+
+    /// Whether the connection with this `conn.id` is up.
+    pub fn has(&self, conn: &str) -> bool {
+        self.ids.lock().contains(conn)
+    }
+
+    /// Where the gear listens, with the port the operating system chose; `None` while it does not.
+    pub fn listening(&self) -> Option<SocketAddr> {
+        *self.listening.lock()
+    }
+
+    /// The gear listens at `addr` from now on, or nowhere any more.
+    pub fn set_listening(&self, addr: Option<SocketAddr>) {
+        *self.listening.lock() = addr;
+    }
+
+    /// Frames that came in and were not accepted as messages: malformed, too large, or too late.
+    pub fn frames_refused(&self) -> u64 {
+        self.frames_refused.load(Ordering::Relaxed)
+    }
+
+    /// Counts frames that were not accepted; returns how many there are now.
+    pub fn refuse_frames(&self, frames: u64) -> u64 {
+        self.frames_refused.fetch_add(frames, Ordering::Relaxed) + frames
     }
 }
 
@@ -87,15 +116,26 @@ impl Control {
 
     /// Says that a connection came up.
     pub fn conn_up(&self, gear: &str, conn: &str) {
-        self.link(gear).connections.fetch_add(1, Ordering::AcqRel);
+        let link = self.link(gear);
+        if link.ids.lock().insert(conn.into()) {
+            link.connections.fetch_add(1, Ordering::AcqRel);
+        }
         self.tell(ControlEvent::ConnUp { gear: gear.into(), conn: conn.into() });
     }
 
     /// Says that a connection which was up went down.
     pub fn conn_down(&self, gear: &str, conn: &str, reason: &str) {
-        // Never below zero, even for a gear that says it twice.
-        let _ = self.link(gear).connections.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1));
+        let link = self.link(gear);
+        // Once only, even for a gear that says it twice.
+        if link.ids.lock().remove(conn) {
+            link.connections.fetch_sub(1, Ordering::AcqRel);
+        }
         self.tell(ControlEvent::ConnDown { gear: gear.into(), conn: conn.into(), reason: reason.into() });
+    }
+
+    /// Whether some gear other than `gear` has a connection up with this `conn.id`.
+    pub fn is_up_elsewhere(&self, conn: &str, gear: &str) -> bool {
+        self.0.links.lock().iter().any(|(name, link)| name != gear && link.has(conn))
     }
 
     /// Asks the owner of a connection to close it.
@@ -131,5 +171,18 @@ mod tests {
         control.conn_down("visa", "2", "idle");
         assert!(!link.is_up());
         assert_eq!(link.connections(), 0);
+    }
+
+    #[test]
+    fn a_connection_is_known_by_its_id() {
+        let control = Control::default();
+        control.conn_up("terminals", "t:1");
+        control.conn_up("terminals", "t:1");
+        assert_eq!(control.link("terminals").connections(), 1);
+        assert!(control.link("terminals").has("t:1"));
+        assert!(control.is_up_elsewhere("t:1", "proxy"));
+        assert!(!control.is_up_elsewhere("t:1", "terminals"));
+        control.conn_down("terminals", "t:1", "idle");
+        assert!(!control.is_up_elsewhere("t:1", "proxy"));
     }
 }

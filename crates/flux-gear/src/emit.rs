@@ -121,6 +121,12 @@ impl Emitter {
         if msgs.is_empty() { Ok(()) } else { self.0.send(port, msgs).await }
     }
 
+    /// Emits what there is room for, from the front of `msgs`, without waiting. What is left in `msgs` is for
+    /// [`Emitter::emit_all`], also after a success: it saves a caller the future where there is room.
+    pub fn try_emit_all(&self, port: OutPort, msgs: &mut Vec<FluxMsg>) -> Result<(), EmitError> {
+        self.0.try_send(port, msgs)
+    }
+
     /// Emits one message and returns a receipt, for a source that acknowledges only what reached its end.
     pub async fn emit_tracked(&self, port: OutPort, mut msg: FluxMsg) -> Result<Receipt, EmitError> {
         let (ended, receipt) = oneshot::channel();

@@ -28,3 +28,8 @@ pub use hosted::HostedGear;
 pub use ids::IdSource;
 pub use key::{Key, KeyParseError};
 pub use registry::{InitError, Registry};
+
+/// The tutorial's code is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/tutorials/write-a-gear.md")]
+pub struct Tutorial;
