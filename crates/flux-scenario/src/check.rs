@@ -86,11 +86,7 @@ fn duplicate_gears(model: &Model<'_>, report: &mut Report) {
 fn check_gear(gear: &GearView<'_>, model: &Model<'_>, catalog: &Catalog, report: &mut Report) {
     deploy(gear.decl, model, report);
     let Some(manifest) = gear.manifest else {
-        // A gear without a kind was reported when it was read.
-        if !gear.decl.kind.is_empty() {
-            report.push(unknown_kind(gear.decl, catalog));
-        }
-        return;
+        return report.push(unknown_kind(gear.decl, catalog));
     };
     for secret in manifest.secret_spans(&gear.decl.config) {
         report.hide(secret);
@@ -123,6 +119,10 @@ fn unknown_kind(decl: &GearDecl, catalog: &Catalog) -> Issue {
         Some(kind) => did_you_mean(kind),
         None => format!("the kinds are {}", listed(&kinds, "and")),
     };
+    if decl.kind.is_empty() {
+        return Issue::new(Code::MissingKey, decl.kind.span, format!("`{}` has no kind", *decl.name))
+            .help(help);
+    }
     Issue::new(
         Code::UnknownKind,
         decl.kind.span,

@@ -1,5 +1,6 @@
 //! Text to scenario and settings, with every problem of form on the way.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -8,7 +9,7 @@ use serde_json::Value as Json;
 use crate::annotate::walk;
 use crate::catalog::Catalog;
 use crate::circuit::{Circuit, Fuse};
-use crate::codes::Code;
+use crate::codes::{Code, Severity};
 use crate::conform::{Part, conform};
 use crate::limits::FILE_BYTES_MAX;
 use crate::lower;
@@ -41,9 +42,7 @@ pub struct Loaded {
 impl Loaded {
     /// Every problem of the file: of form, and, against the kinds of a catalog, of meaning.
     pub fn check(&self, catalog: &Catalog) -> Report {
-        let mut report = self.report.clone();
-        report.merge(crate::check(&self.scenario, catalog));
-        report
+        self.with_form(crate::check(&self.scenario, catalog))
     }
 
     /// What `rack` runs, once neither form nor meaning has an error.
@@ -51,13 +50,19 @@ impl Loaded {
     /// # Errors
     /// The report of both, as for [`crate::compile`].
     pub fn compile(&self, rack: Option<&str>, catalog: &Catalog, fuse: Fuse) -> Result<Circuit, Report> {
-        let with_form = |found: Report| {
-            let mut report = self.report.clone();
-            report.merge(found);
-            report
-        };
-        let circuit = crate::compile(&self.scenario, rack, catalog, fuse).map_err(with_form)?;
+        let compiled = crate::compile(&self.scenario, rack, catalog, fuse);
+        let circuit = compiled.map_err(|found| self.with_form(found))?;
         if self.report.has_errors() { Err(self.check(catalog)) } else { Ok(circuit) }
+    }
+
+    /// Adds problems of meaning to those of form. Where the form is wrong, what it would have meant says nothing new.
+    fn with_form(&self, mut meaning: Report) -> Report {
+        let mut report = self.report.clone();
+        let errors = report.issues().iter().filter(|issue| issue.severity() == Severity::Error);
+        let wrong: BTreeSet<Span> = errors.map(|issue| issue.span).collect();
+        meaning.retain(|issue| !wrong.contains(&issue.span));
+        report.merge(meaning);
+        report
     }
 }
 

@@ -119,7 +119,7 @@ fn gear(name: Spanned<String>, kind_key: &str, node: &Node, span: Span) -> GearD
     });
     GearDecl {
         id: text(node, "id").and_then(|id| id.parse().ok()),
-        kind: spanned_text(node, kind_key).unwrap_or_default(),
+        kind: kind(node, kind_key, name.span),
         deploy: spanned_text(node, "deploy"),
         config: config(node, name.span),
         ports: DeclaredPorts { inputs: ports("inputs"), outputs: ports("outputs") },
@@ -130,6 +130,18 @@ fn gear(name: Spanned<String>, kind_key: &str, node: &Node, span: Span) -> GearD
         name,
         span,
     }
+}
+
+/// The kind; when it is absent or no text, nothing, at the place where that was reported: the wrong value, or the start
+/// of the gear, which in TOML is its name.
+fn kind(gear: &Node, key: &str, name: Span) -> Spanned<String> {
+    let start = match (&gear.value, gear.entries().first()) {
+        (Value::Table(_), Some(first)) if key == "type" => first.key_span,
+        (Value::Table(_), _) => name,
+        _ => gear.span,
+    };
+    let place = gear.get(key).map_or(start, |node| node.span);
+    spanned_text(gear, key).unwrap_or_else(|| Spanned::new(String::new(), place))
 }
 
 /// The config; an absent or empty one is an empty table at the name of the gear, where what it lacks is reported.

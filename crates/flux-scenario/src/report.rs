@@ -95,6 +95,10 @@ impl Report {
         other.issues.into_iter().for_each(|issue| self.push(issue));
     }
 
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Issue) -> bool) {
+        self.issues.retain(keep);
+    }
+
     /// The problems, in order of place.
     pub fn issues(&self) -> &[Issue] {
         &self.issues

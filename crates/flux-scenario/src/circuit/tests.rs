@@ -307,3 +307,11 @@ wires: [{from: a.out, to: p.in}, {from: p.out, to: a.in}]
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&circuit).unwrap());
 }
+
+#[test]
+fn a_gear_without_a_kind_does_not_compile_however_it_was_made() {
+    let gear = crate::GearDecl { name: "a".into(), ..crate::GearDecl::default() };
+    let scenario = crate::Scenario { gears: vec![gear], ..crate::Scenario::default() };
+    let report = compile(&scenario, None, &catalog(), Fuse::On).unwrap_err();
+    assert_eq!(report.issues()[0].message, "`a` has no kind");
+}

@@ -1,6 +1,6 @@
 //! Any text: a scenario or an error with a place, never a panic, never a picture of something that did not check.
 
-use flux_scenario::{Circuit, Fuse, Loaded, graph, load};
+use flux_scenario::{Circuit, Fuse, Loaded, compile, graph, load};
 use proptest::prelude::*;
 
 use crate::catalog::catalog;
@@ -53,6 +53,10 @@ fn places_are_inside(loaded: &Loaded, text: &str) {
 }
 
 fn compiled(loaded: &Loaded, fuse: Fuse) -> Option<Circuit> {
+    // Even what is left of a file with problems of form either compiles or says why not.
+    if let Err(report) = compile(&loaded.scenario, None, &catalog(), fuse) {
+        assert!(report.has_errors());
+    }
     match loaded.compile(None, &catalog(), fuse) {
         Ok(circuit) => Some(circuit),
         Err(report) => {

@@ -266,15 +266,7 @@ wires:
             8 |   - {name: e, type: log, parallel: 1000}
               |                                    ^^^^
 
-            error[FR0213]: gears of kind `log` cannot run in parallel
-             --> t.yaml:8:36
-              |
-            8 |   - {name: e, type: log, parallel: 1000}
-              |                                    ^^^^
-              |
-              = help: remove `parallel`
-
-            t.yaml: 4 errors
+            t.yaml: 3 errors
         "#]],
     );
 }
