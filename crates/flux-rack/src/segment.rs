@@ -226,7 +226,11 @@ impl Segment {
             Ok(Err(fault)) => return Err(Box::new(Exception::Failed(work, fault))),
             Err(_) => return Err(Box::new(Exception::Panicked(work))),
         }
-        // The common case is worth a shortcut: the message goes on, as it is, to the next gear of the segment.
+        // Two cases are worth a shortcut: the message ends here, or goes on as it is to the next gear of the segment.
+        if self.out.is_empty() {
+            drop(work.msg.release());
+            return Ok(None);
+        }
         if let Some(port) = self.out.take_only_forwarded() {
             if let [Target { fused: Some(next), slot, wires, .. }] = routes.targets(cell.gear, port) {
                 cell.tally.emitted += 1;
