@@ -64,6 +64,12 @@ pub(crate) struct Outgoing {
     pub(crate) confirm: Option<oneshot::Sender<()>>,
 }
 
+impl From<Bytes> for Outgoing {
+    fn from(frame: Bytes) -> Self {
+        Self { frame, confirm: None }
+    }
+}
+
 /// What became of it.
 pub(crate) enum Offered {
     Queued,
@@ -81,19 +87,33 @@ enum Verdict {
 }
 
 impl Outbound {
-    /// Queues a frame or says why not, and whether an episode of overflow began just now. Takes a short lock and never
-    /// waits.
-    pub(crate) fn offer(&self, outgoing: Outgoing) -> (Offered, bool) {
+    /// Queues frames in order until one is not queued, and tells what became of the last one and whether an episode of
+    /// overflow began just now. Takes one short lock and never waits.
+    pub(crate) fn offer(&self, frames: impl Iterator<Item = Outgoing>) -> (Offered, bool) {
         let mut state = self.state.lock();
         let was_overflowing = state.is_overflowing;
-        let verdict = self.judge(&mut state, outgoing.frame.len());
+        let was_writer_idle = state.queue.is_empty() && state.phase == Phase::Up;
+        let mut offered = Offered::Queued;
+        for outgoing in frames {
+            offered = self.offer_one(&mut state, outgoing);
+            if !matches!(offered, Offered::Queued) {
+                break;
+            }
+        }
         let has_begun_to_overflow = state.is_overflowing && !was_overflowing;
-        let mut is_writer_idle = false;
-        let offered = match verdict {
+        let has_work = !state.queue.is_empty();
+        drop(state);
+        if was_writer_idle && has_work {
+            self.work.notify_one();
+        }
+        (offered, has_begun_to_overflow)
+    }
+
+    fn offer_one(&self, state: &mut State, outgoing: Outgoing) -> Offered {
+        match self.judge(state, outgoing.frame.len()) {
             Verdict::Queue => {
-                is_writer_idle = state.queue.is_empty() && state.phase == Phase::Up;
                 state.accepted += 1;
-                let queued_at = self.stamp(&state);
+                let queued_at = self.stamp(state);
                 state.push(Entry { frame: outgoing.frame, queued_at, confirm: outgoing.confirm });
                 Offered::Queued
             }
@@ -107,12 +127,7 @@ impl Outbound {
                 state.dropped += 1;
                 Offered::Failed(error)
             }
-        };
-        drop(state);
-        if is_writer_idle {
-            self.work.notify_one();
         }
-        (offered, has_begun_to_overflow)
     }
 
     /// Waits until a full queue may have room, or until the deadline, which it tells by `false`.

@@ -60,8 +60,8 @@ fn how_an_accepted_peer_went_is_told() {
             told,
             [
                 "connected c-000000000001",
-                "disconnected c-000000000001: frame_too_large",
                 "connected c-000000000002",
+                "disconnected c-000000000001: frame_too_large",
                 "retired c-000000000001: frame_too_large",
                 "disconnected c-000000000002: idle",
                 "retired c-000000000002: idle",

@@ -5,7 +5,13 @@
 mod backpressure;
 mod closing;
 mod dialing;
+mod framing;
+mod fuzz_framing;
 mod kit;
 mod listening;
+mod message_transport;
+mod real;
+mod replay;
 mod sending;
 mod session;
+mod tls;

@@ -56,6 +56,19 @@ fn frames_arrive_framed_and_in_order() {
 }
 
 #[test]
+fn a_batch_is_queued_up_to_the_first_that_is_not() {
+    run(async |sim| {
+        let mut it = stuck(&sim, outbound(BLOCK, WhenDown::Reject)).await;
+        let mut batch = ["second", "third", "fourth", "fifth"].map(Bytes::from).into();
+        assert_eq!(it.peer.try_send_batch(&mut batch), Err(TrySendError::Full("fourth".into())));
+        assert_eq!(batch, ["fifth"]);
+        assert_eq!(all(&mut it.far, 3).await, ["first", "second", "third"]);
+        assert_eq!(it.peer.try_send_batch(&mut batch), Ok(()));
+        assert_eq!(all(&mut it.far, 1).await, ["fifth"]);
+    });
+}
+
+#[test]
 fn fifty_senders_at_once_lose_nothing() {
     run(async |sim| {
         let mut it = connected(&sim, config()).await;

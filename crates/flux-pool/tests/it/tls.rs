@@ -1,0 +1,207 @@
+//! TLS on real sockets: both sides, mutual, and what each failure is called.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flux_pool::tls::{ClientAuth, Identity, TlsClient, TlsError, TlsServer};
+use flux_pool::{CloseReason, DialError, EventKind, Events, PeerConfig, PeerPool, PoolBuilder};
+use flux_world::{Target, World};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use crate::kit::{config, short};
+
+/// An authority and what it issued, as PEM.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+struct Issued {
+    certificate: String,
+    key: String,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
+    }
+
+    fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    fn issue(&self, name: &str) -> Issued {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        Issued { certificate: params.signed_by(&key, &self.issuer).unwrap().pem(), key: key.serialize_pem() }
+    }
+}
+
+impl Issued {
+    fn identity(&self) -> Identity<'_> {
+        Identity { certificates: self.certificate.as_bytes(), key: self.key.as_bytes() }
+    }
+}
+
+fn server(identity: &Issued, auth: ClientAuth<'_>) -> PeerConfig {
+    let clock = World::real().clock;
+    PeerConfig { transport: Arc::new(TlsServer::new(identity.identity(), auth, clock).unwrap()), ..config() }
+}
+
+fn client(roots: &Authority, identity: Option<&Issued>, name: &str) -> PeerConfig {
+    let clock = World::real().clock;
+    let identity = identity.map(Issued::identity);
+    let transport = TlsClient::new(roots.pem().as_bytes(), identity, Some(name), clock).unwrap();
+    PeerConfig { transport: Arc::new(transport), ..config() }
+}
+
+fn builder() -> PoolBuilder {
+    PeerPool::builder(World::real())
+}
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("long enough")
+}
+
+async fn first(events: &mut Events) -> EventKind {
+    within(events.recv()).await.unwrap().kind
+}
+
+/// What the dialling side is told first, and the accepting side of it.
+async fn meet(server_config: PeerConfig, client_config: PeerConfig) -> (EventKind, EventKind) {
+    let (acceptor, _accepted) = builder().inbox();
+    let (dialer, _inbox) = builder().inbox();
+    let (mut accepts, mut dials) = (acceptor.events(), dialer.events());
+    let listening = acceptor.listen("127.0.0.1:0", server_config).await.unwrap();
+    dialer.dial("server", Target::from(listening.local_addr()), client_config).unwrap();
+    let met = (first(&mut dials).await, first(&mut accepts).await);
+    within(async {
+        tokio::join!(dialer.close(Duration::from_secs(1)), acceptor.close(Duration::from_secs(1)))
+    })
+    .await;
+    met
+}
+
+fn failure(event: &EventKind) -> String {
+    match event {
+        EventKind::DialFailed { error: DialError::Handshake(what), .. } => format!("handshake: {what}"),
+        EventKind::Retired { reason: CloseReason::Tls(what), .. } => format!("tls: {what}"),
+        other => panic!("no failure of TLS: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn frames_cross_both_ways_and_each_side_knows_the_other() {
+    let authority = Authority::new();
+    let (ours, theirs) = (authority.issue("switch.test"), authority.issue("terminal.test"));
+    let (acceptor, mut accepted) = builder().inbox();
+    let (dialer, mut inbox) = builder().inbox();
+    let roots = authority.pem();
+    let listening =
+        acceptor.listen("127.0.0.1:0", server(&ours, ClientAuth::Required(roots.as_bytes()))).await.unwrap();
+    let config = client(&authority, Some(&theirs), "switch.test");
+    let peer = dialer.dial("switch", Target::from(listening.local_addr()), config).unwrap();
+    assert!(within(peer.wait_up()).await);
+    for n in 0..200_u32 {
+        within(peer.send(n.to_be_bytes().repeat(200).into())).await.unwrap();
+    }
+    let (mut back, mut expected) = (None, 0_u32);
+    while expected < 200 {
+        let (from, batch) = within(accepted.recv()).await.unwrap();
+        for frame in batch.frames {
+            assert_eq!(frame, expected.to_be_bytes().repeat(200));
+            expected += 1;
+        }
+        back = Some(from);
+    }
+    let back = back.unwrap();
+    within(back.send_confirmed("0210".into())).await.unwrap();
+    assert_eq!(within(inbox.recv()).await.unwrap().1.frames, ["0210"]);
+    let tls = |peer: &flux_pool::PeerHandle| peer.link().unwrap().tls.unwrap();
+    assert_eq!((&tls(&peer).version[..], &tls(&back).version[..]), ("TLSv1_3", "TLSv1_3"));
+    assert!(tls(&back).peer_certificate.is_some() && tls(&peer).peer_certificate.is_some());
+
+    let mut events = acceptor.events();
+    within(dialer.close(Duration::from_secs(5))).await;
+    let told = within(events.recv()).await.unwrap();
+    assert_eq!(
+        short(&told),
+        format!("disconnected {}: peer_clean", back.id()),
+        "close_notify is a clean goodbye"
+    );
+    within(acceptor.close(Duration::from_secs(5))).await;
+}
+
+#[tokio::test]
+async fn whoever_cannot_be_trusted_is_refused_on_both_sides() {
+    let (ours, foreign) = (Authority::new(), Authority::new());
+    let switch = ours.issue("switch.test");
+    let roots = ours.pem();
+
+    let (dialled, accepted) =
+        meet(server(&switch, ClientAuth::None), client(&foreign, None, "switch.test")).await;
+    assert!(failure(&dialled).contains("UnknownIssuer"), "{dialled:?}");
+    assert!(failure(&accepted).contains("UnknownCA"), "{accepted:?}");
+
+    let (dialled, _) = meet(server(&switch, ClientAuth::None), client(&ours, None, "other.test")).await;
+    assert!(failure(&dialled).contains("not valid for name"), "{dialled:?}");
+
+    let stranger = foreign.issue("terminal.test");
+    for presented in [None, Some(&stranger)] {
+        let required = server(&switch, ClientAuth::Required(roots.as_bytes()));
+        let (_, accepted) = meet(required, client(&ours, presented, "switch.test")).await;
+        assert!(failure(&accepted).starts_with("tls: "), "{accepted:?}");
+    }
+    let optional = server(&switch, ClientAuth::Optional(roots.as_bytes()));
+    let (dialled, accepted) = meet(optional, client(&ours, None, "switch.test")).await;
+    assert!(
+        matches!(dialled, EventKind::Connected { .. }) && matches!(accepted, EventKind::Connected { .. })
+    );
+}
+
+#[tokio::test]
+async fn one_side_speaking_plainly_is_a_failed_handshake() {
+    let authority = Authority::new();
+    let switch = authority.issue("switch.test");
+    let (acceptor, _accepted) = builder().inbox();
+    let (dialer, _inbox) = builder().inbox();
+    let mut accepts = acceptor.events();
+    let listening = acceptor.listen("127.0.0.1:0", server(&switch, ClientAuth::None)).await.unwrap();
+    let peer = dialer.dial("switch", Target::from(listening.local_addr()), config()).unwrap();
+    assert!(within(peer.wait_up()).await);
+    within(peer.send_confirmed("0200, in clear".into())).await.unwrap();
+    assert!(failure(&first(&mut accepts).await).starts_with("tls: "));
+}
+
+#[tokio::test]
+async fn settings_of_the_wrong_side_are_told() {
+    let authority = Authority::new();
+    let config = server(&authority.issue("switch.test"), ClientAuth::None);
+    let (acceptor, _accepted) = builder().inbox();
+    let listening = acceptor.listen("127.0.0.1:0", crate::kit::config()).await.unwrap();
+    let (dialer, _inbox) = builder().inbox();
+    let mut dials = dialer.events();
+    dialer.dial("switch", Target::from(listening.local_addr()), config).unwrap();
+    assert_eq!(failure(&first(&mut dials).await), "handshake: the settings are those of a server");
+}
+
+#[test]
+fn keys_and_certificates_that_are_none_are_told() {
+    let authority = Authority::new();
+    let clock = World::real().clock;
+    let (good, other) = (authority.issue("a.test"), authority.issue("b.test"));
+    let told = |identity: Identity<'_>| match TlsServer::new(identity, ClientAuth::None, clock) {
+        Ok(_) => "fine".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    assert_eq!(told(good.identity()), "fine");
+    assert_eq!(
+        told(Identity { certificates: b"", ..good.identity() }),
+        "the certificate holds no certificate"
+    );
+    assert!(told(Identity { key: b"", ..good.identity() }).starts_with("cannot read the private key: "));
+    assert!(told(Identity { key: other.key.as_bytes(), ..good.identity() }).starts_with("unusable: "));
+    let name = TlsClient::new(authority.pem().as_bytes(), None, Some("not a name"), clock);
+    assert!(matches!(name.unwrap_err(), TlsError::ServerName(_)));
+}
