@@ -287,6 +287,7 @@ impl Builder {
             routes.slots += queues.len();
             routes.gears[wire.from.0].outputs[wire.from.1].push(Target {
                 wires: queues,
+                to_port: InPort(port_number(input)),
                 key: partition_key(receiver)?,
                 slot,
                 fused: wire.fused.then(|| instances[gear][0].1),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use flux_gear::{FluxMsg, Key, OutPort};
+use flux_gear::{FluxMsg, InPort, Key, OutPort};
 use rustc_hash::FxHasher;
 
 use crate::wire::Wire;
@@ -35,6 +35,8 @@ pub(crate) struct GearRoutes {
 pub(crate) struct Target {
     /// The queues into the receiving gear: one, or one for each of its parallel instances.
     pub(crate) wires: Vec<Arc<Wire>>,
+    /// The port of the receiving gear.
+    pub(crate) to_port: InPort,
     /// Chooses the instance.
     pub(crate) key: Option<Key>,
     /// First of the slots in which a segment keeps, per queue, what waits to cross; the tally of a fused wire.

@@ -32,7 +32,12 @@ pub(crate) struct Segment {
     shared: Arc<Shared>,
     out: Outbox,
     onward: Onward,
+    /// Messages taken since the task last let the others run.
+    since_yield: usize,
 }
+
+/// Messages a segment runs before it lets the other tasks of its core run.
+const YIELD_AFTER_MESSAGES: usize = 512;
 
 /// Where messages go from a gear: on this segment's stack, or to the edge of the segment.
 struct Onward {
@@ -94,6 +99,7 @@ impl Segment {
                 fused_tally: vec![0; slots],
                 waiting_to_cross: 0,
             },
+            since_yield: 0,
         }
     }
 
@@ -157,9 +163,11 @@ impl Segment {
         let mut is_more = false;
         for at in 0..self.intake.len() {
             let wire = &self.intake[at];
-            if wire.take(batch_max, batch) == 0 {
+            let taken = wire.take(batch_max, batch);
+            if taken == 0 {
                 continue;
             }
+            self.since_yield += taken;
             let (cell, port) = (wire.to_cell, wire.to_port);
             let routes = self.shared.patchbay.load_full();
             while let Some(msg) = batch.pop_front() {
@@ -176,6 +184,9 @@ impl Segment {
         }
         if is_more {
             self.bell.notify_one();
+        }
+        if self.since_yield >= YIELD_AFTER_MESSAGES {
+            self.since_yield = 0;
             tokio::task::yield_now().await;
         }
     }
@@ -232,10 +243,10 @@ impl Segment {
             return Ok(None);
         }
         if let Some(port) = self.out.take_only_forwarded() {
-            if let [Target { fused: Some(next), slot, wires, .. }] = routes.targets(cell.gear, port) {
+            if let [Target { fused: Some(next), slot, to_port, .. }] = routes.targets(cell.gear, port) {
                 cell.tally.emitted += 1;
                 self.onward.fused_tally[*slot] += 1;
-                (work.cell, work.port) = (*next, wires[0].to_port);
+                (work.cell, work.port) = (*next, *to_port);
                 return Ok(Some(work));
             }
             self.out.forward(port);
@@ -314,7 +325,7 @@ impl Onward {
         match target.fused {
             Some(cell) => {
                 self.fused_tally[target.slot] += 1;
-                self.stack.push(Work { cell, port: target.wires[0].to_port, msg: msg.into() });
+                self.stack.push(Work { cell, port: target.to_port, msg: msg.into() });
             }
             None => {
                 self.waiting_to_cross += 1;
