@@ -14,7 +14,7 @@
 //! message.
 //!
 //! Bytes from outside are never trusted: no length is allocated before that many bytes are there, and nesting is
-//! bounded by [`NESTING_MAX`](crate::NESTING_MAX).
+//! bounded by [`NESTING_MAX`].
 
 mod canonicalize;
 mod check;
@@ -26,6 +26,7 @@ mod field;
 mod json;
 mod notation;
 mod peek;
+mod quick;
 mod reader;
 mod typed;
 mod value;

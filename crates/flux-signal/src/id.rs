@@ -2,6 +2,8 @@
 
 use std::{fmt, num::NonZeroU128, str::FromStr};
 
+use smallvec::SmallVec;
+
 /// A UUIDv7. Ordered by time of birth; `Option<FluxId>` is as small as a `FluxId`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FluxId(NonZeroU128);
@@ -67,7 +69,8 @@ impl FromStr for FluxId {
 
     /// Reads 32 hexadecimal digits, with or without hyphens.
     fn from_str(text: &str) -> Result<FluxId, IdParseError> {
-        hex_128(text.bytes().filter(|digit| *digit != b'-'))
+        let digits: SmallVec<[u8; 36]> = text.bytes().filter(|digit| *digit != b'-').collect();
+        hex_128(&digits)
             .and_then(NonZeroU128::new)
             .map(FluxId)
             .ok_or_else(|| IdParseError(text.into(), "32 hexadecimal digits, not all zero"))
@@ -82,6 +85,11 @@ impl TraceId {
     /// Any value but zero, which the standard forbids.
     pub fn new(value: u128) -> Option<TraceId> {
         NonZeroU128::new(value).map(TraceId)
+    }
+
+    /// Reads 32 hexadecimal digits of either case.
+    pub(crate) fn from_digits(digits: &[u8]) -> Option<TraceId> {
+        hex_128(digits).and_then(TraceId::new)
     }
 
     /// The sixteen bytes as one number.
@@ -106,25 +114,39 @@ impl FromStr for TraceId {
     type Err = IdParseError;
 
     fn from_str(text: &str) -> Result<TraceId, IdParseError> {
-        hex_128(text.bytes())
-            .and_then(TraceId::new)
+        TraceId::from_digits(text.as_bytes())
             .ok_or_else(|| IdParseError(text.into(), "32 hexadecimal digits, not all zero"))
     }
 }
 
 /// Exactly 32 hexadecimal digits as a number.
-fn hex_128(digits: impl Iterator<Item = u8>) -> Option<u128> {
-    let mut value = 0u128;
-    let mut count = 0;
-    for digit in digits {
-        if count == 32 {
-            return None;
-        }
-        value = value << 4 | u128::from(char::from(digit).to_digit(16)?);
-        count += 1;
-    }
-    (count == 32).then_some(value)
+fn hex_128(digits: &[u8]) -> Option<u128> {
+    let (high, low) = <&[u8; 32]>::try_from(digits).ok()?.split_at(16);
+    Some(u128::from(hex_64(high)?) << 64 | u128::from(hex_64(low)?))
 }
+
+fn hex_64(digits: &[u8]) -> Option<u64> {
+    let mut value = 0;
+    let mut mistakes = 0;
+    for digit in digits {
+        let nibble = NIBBLES[usize::from(*digit)];
+        value = value << 4 | u64::from(nibble & 0xF);
+        mistakes |= nibble;
+    }
+    (mistakes <= 0xF).then_some(value)
+}
+
+/// What each byte is worth as a hexadecimal digit; more than 15 where it is none.
+const NIBBLES: [u8; 256] = {
+    let mut nibbles = [0xFF; 256];
+    let mut n = 0;
+    while n < 16 {
+        nibbles[b"0123456789abcdef"[n] as usize] = n as u8;
+        nibbles[b"0123456789ABCDEF"[n] as usize] = n as u8;
+        n += 1;
+    }
+    nibbles
+};
 
 #[cfg(test)]
 mod tests {

@@ -326,8 +326,12 @@ impl Map {
 }
 
 /// Canonical order of text keys: their CBOR heads sort shorter keys first.
-pub(crate) fn canonical(a: &str, b: &str) -> std::cmp::Ordering {
-    a.len().cmp(&b.len()).then_with(|| a.as_bytes().cmp(b.as_bytes()))
+pub(crate) fn canonical(
+    a: &(impl AsRef<[u8]> + ?Sized),
+    b: &(impl AsRef<[u8]> + ?Sized),
+) -> std::cmp::Ordering {
+    let (a, b) = (a.as_ref(), b.as_ref());
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
 /// Drops the second of two neighbours under one key, after moving its value to the first: for `dedup_by`.

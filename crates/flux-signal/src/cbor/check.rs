@@ -19,7 +19,7 @@ impl<'a> Reader<'a> {
             Item::Uint(n) | Item::Nint(n) => Ok(if i64::try_from(n).is_ok() { 8 } else { 16 }),
             Item::Simple(_) | Item::Float(_) => Ok(8),
             Item::Bytes(len) => self.bytes(len).map(|bytes| 8 + bytes.len()),
-            Item::Text(len) => self.text(len).map(|text| 8 + text.len()),
+            Item::Text(len) => self.utf8(len).map(|text| 8 + text.len()),
             Item::List(mut left) => {
                 let inner = inner()?;
                 let mut weight = 8;
@@ -48,16 +48,16 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes over the entries of a map with text keys, which must all differ. `value` is called between a key and
-    /// its value, with the key's offset, and passes over the value.
+    /// its value, with the key's bytes and offset, and passes over the value.
     #[inline]
     pub(super) fn check_entries(
         &mut self,
         len: Len,
-        mut value: impl FnMut(&mut Reader<'a>, &str, usize) -> Result<(), DecodeError>,
+        mut value: impl FnMut(&mut Reader<'a>, &[u8], usize) -> Result<(), DecodeError>,
     ) -> Result<(), DecodeError> {
         let start = self.at();
         let mut left = len;
-        let mut last: Option<Cow<'a, str>> = None;
+        let mut last: Option<Cow<'a, [u8]>> = None;
         let mut ascending = true;
         while self.more(&mut left)? {
             let at = self.at();

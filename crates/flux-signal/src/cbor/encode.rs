@@ -52,23 +52,24 @@ fn put_message(out: &mut impl Sink, msg: &FluxMsg, data: Option<&Value>) -> Resu
         msg.source.is_some(),
     ];
     put_head(out, Major::Map, 2 + present.into_iter().map(u64::from).sum::<u64>());
-    put_id(out, Field::Id.key(), msg.id);
-    put_text(out, Field::Ts.key());
+    out.put(Field::Id.encoded());
+    put_id(out, msg.id);
+    out.put(Field::Ts.encoded());
     put_int(out, msg.born_unix_ns);
     if !msg.payload.is_empty() {
-        put_text(out, Field::Raw.key());
+        out.put(Field::Raw.encoded());
         put_bytes(out, &msg.payload);
     }
     if let Some(data) = data {
-        put_text(out, Field::Data.key());
+        out.put(Field::Data.encoded());
         put_value(out, data, NESTING_MAX)?;
     }
     if msg.hops() > 0 {
-        put_text(out, Field::Hops.key());
+        out.put(Field::Hops.encoded());
         put_head(out, Major::Uint, u64::from(msg.hops()));
     }
     if !msg.metadata.is_empty() {
-        put_text(out, Field::Meta.key());
+        out.put(Field::Meta.encoded());
         put_head(out, Major::Map, msg.metadata.len() as u64);
         for (key, value) in msg.metadata.iter() {
             put_text(out, key);
@@ -79,35 +80,38 @@ fn put_message(out: &mut impl Sink, msg: &FluxMsg, data: Option<&Value>) -> Resu
         put_trail(out, msg);
     }
     if msg.flags != 0 {
-        put_text(out, Field::Flags.key());
+        out.put(Field::Flags.encoded());
         put_head(out, Major::Uint, u64::from(msg.flags));
     }
     if let Some(trace) = msg.trace {
-        put_text(out, Field::Trace.key());
+        out.put(Field::Trace.encoded());
         put_trace(out, trace);
     }
     if let Some(cause) = msg.cause {
-        put_id(out, Field::RefId.key(), cause);
+        out.put(Field::RefId.encoded());
+        put_id(out, cause);
     }
     if let Some(source) = msg.source {
-        put_id(out, Field::SrcId.key(), source);
+        out.put(Field::SrcId.encoded());
+        put_id(out, source);
     }
     Ok(())
 }
 
 #[inline]
-fn put_id(out: &mut impl Sink, key: &str, id: FluxId) {
-    put_text(out, key);
+fn put_id(out: &mut impl Sink, id: FluxId) {
     put_bytes(out, &id.to_bytes());
 }
 
 fn put_trail(out: &mut impl Sink, msg: &FluxMsg) {
-    put_text(out, Field::Path.key());
+    out.put(Field::Path.encoded());
     put_head(out, Major::List, msg.trail().len() as u64);
     for hop in msg.trail() {
         put_head(out, Major::Map, 3);
-        put_id(out, HOP_GEAR, hop.gear);
-        put_id(out, HOP_PORT, hop.port);
+        put_text(out, HOP_GEAR);
+        put_id(out, hop.gear);
+        put_text(out, HOP_PORT);
+        put_id(out, hop.port);
         put_text(out, HOP_TIME);
         put_int(out, hop.unix_ns);
     }

@@ -6,8 +6,10 @@ use bytes::Bytes;
 
 use super::{
     DecodeError, Problem, Strictness,
+    check::KEY,
     error::deviation,
     field::Field,
+    quick,
     reader::{Item, Len, Reader},
     value::share,
 };
@@ -40,12 +42,12 @@ pub struct Envelope<'a> {
 
 /// What stays encoded: each a whole, validated item.
 #[derive(Clone, Default)]
-struct Undecoded<'a> {
-    data: Option<&'a [u8]>,
-    metadata: Option<&'a [u8]>,
-    trail: Option<&'a [u8]>,
-    hops: u16,
-    hops_timed: u16,
+pub(super) struct Undecoded<'a> {
+    pub(super) data: Option<&'a [u8]>,
+    pub(super) metadata: Option<&'a [u8]>,
+    pub(super) trail: Option<&'a [u8]>,
+    pub(super) hops: u16,
+    pub(super) hops_timed: u16,
 }
 
 impl<'a> Envelope<'a> {
@@ -74,9 +76,7 @@ impl<'a> Envelope<'a> {
 
     /// The metadata, in the order of the encoding.
     pub fn metadata(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
-        elements(self.fields.metadata, |reader| {
-            Ok((reader.text_item("a text")?, reader.text_item("a text")?))
-        })
+        elements(self.fields.metadata, |reader| Ok((reader.str_item(KEY)?, reader.str_item("a text")?)))
     }
 
     /// The data, still encoded.
@@ -137,6 +137,19 @@ fn read<'a>(
     strictness: Strictness,
     limits: &Limits,
 ) -> Result<Envelope<'a>, DecodeError> {
+    match quick::read(bytes) {
+        Some(draft) => draft.finish(frame, strictness, limits),
+        None => read_any(bytes, frame, strictness, limits),
+    }
+}
+
+/// The general reader: every form, every complaint.
+pub(super) fn read_any<'a>(
+    bytes: &'a [u8],
+    frame: Option<&'a Bytes>,
+    strictness: Strictness,
+    limits: &Limits,
+) -> Result<Envelope<'a>, DecodeError> {
     let mut reader = Reader::new(bytes, strictness);
     let entries = reader.map_head("a message, which is a map")?;
     let mut draft = Draft::default();
@@ -150,16 +163,16 @@ fn read<'a>(
 
 /// What is known of a message halfway through its envelope.
 #[derive(Default)]
-struct Draft<'a> {
-    id: Option<FluxId>,
-    cause: Option<FluxId>,
-    trace: Option<TraceId>,
-    source: Option<FluxId>,
-    born_unix_ns: Option<i64>,
-    flags: u32,
-    payload: Cow<'a, [u8]>,
-    fields: Undecoded<'a>,
-    weight_bytes: usize,
+pub(super) struct Draft<'a> {
+    pub(super) id: Option<FluxId>,
+    pub(super) cause: Option<FluxId>,
+    pub(super) trace: Option<TraceId>,
+    pub(super) source: Option<FluxId>,
+    pub(super) born_unix_ns: Option<i64>,
+    pub(super) flags: u32,
+    pub(super) payload: Cow<'a, [u8]>,
+    pub(super) fields: Undecoded<'a>,
+    pub(super) weight_bytes: usize,
 }
 
 impl<'a> Draft<'a> {
@@ -229,7 +242,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Judges the message as a whole; offset 0 stands for that.
-    fn finish(
+    pub(super) fn finish(
         self,
         frame: Option<&'a Bytes>,
         strictness: Strictness,

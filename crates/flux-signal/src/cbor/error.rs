@@ -16,7 +16,8 @@ struct Refusal {
 }
 
 impl DecodeError {
-    /// Where the item in question begins, counted from the first byte; 0 for the message as a whole.
+    /// Where the item in question begins, or the text that is not UTF-8, counted from the first byte; 0 for the message
+    /// as a whole.
     pub fn offset(&self) -> usize {
         self.0.offset
     }

@@ -17,37 +17,43 @@ pub(super) enum Field {
 }
 
 impl Field {
-    #[inline]
-    pub(super) const fn key(self) -> &'static str {
+    /// The key as it is encoded, head and all.
+    #[inline(always)]
+    pub(super) const fn encoded(self) -> &'static [u8] {
         match self {
-            Field::Id => "id",
-            Field::Ts => "ts",
-            Field::Raw => "raw",
-            Field::Data => "data",
-            Field::Hops => "hops",
-            Field::Meta => "meta",
-            Field::Path => "path",
-            Field::Flags => "flags",
-            Field::Trace => "trace",
-            Field::RefId => "ref_id",
-            Field::SrcId => "src_id",
+            Field::Id => b"\x62id",
+            Field::Ts => b"\x62ts",
+            Field::Raw => b"\x63raw",
+            Field::Data => b"\x64data",
+            Field::Hops => b"\x64hops",
+            Field::Meta => b"\x64meta",
+            Field::Path => b"\x64path",
+            Field::Flags => b"\x65flags",
+            Field::Trace => b"\x65trace",
+            Field::RefId => b"\x66ref_id",
+            Field::SrcId => b"\x66src_id",
         }
     }
 
+    /// The key as text.
+    pub(super) fn key(self) -> &'static str {
+        std::str::from_utf8(&self.encoded()[1..]).expect("every key is ASCII")
+    }
+
     #[inline]
-    pub(super) fn of(key: &str) -> Option<Field> {
+    pub(super) fn of(key: &[u8]) -> Option<Field> {
         Some(match key {
-            "id" => Field::Id,
-            "ts" => Field::Ts,
-            "raw" => Field::Raw,
-            "data" => Field::Data,
-            "hops" => Field::Hops,
-            "meta" => Field::Meta,
-            "path" => Field::Path,
-            "flags" => Field::Flags,
-            "trace" => Field::Trace,
-            "ref_id" => Field::RefId,
-            "src_id" => Field::SrcId,
+            b"id" => Field::Id,
+            b"ts" => Field::Ts,
+            b"raw" => Field::Raw,
+            b"data" => Field::Data,
+            b"hops" => Field::Hops,
+            b"meta" => Field::Meta,
+            b"path" => Field::Path,
+            b"flags" => Field::Flags,
+            b"trace" => Field::Trace,
+            b"ref_id" => Field::RefId,
+            b"src_id" => Field::SrcId,
             _ => return None,
         })
     }

@@ -6,7 +6,7 @@ use super::{
     diagnose,
     field::{Field, HOP_GEAR, HOP_PORT, HOP_TIME},
 };
-use crate::{Data, FluxMsg, Hop, Simple, Value};
+use crate::{FluxMsg, Hop, Simple, Value};
 
 /// The message under the keys of its envelope, in the same order, empty fields left out.
 ///
@@ -21,10 +21,9 @@ pub fn to_json(msg: &FluxMsg) -> Json {
     if !msg.payload.is_empty() {
         put(Field::Raw, hex(&msg.payload));
     }
-    match &msg.data {
-        Data::Empty => None,
-        Data::Tree(tree) => put(Field::Data, value(tree)),
-        Data::View(view) => put(Field::Data, value(&view.to_value())),
+    match msg.data.to_value() {
+        Value::Null => None,
+        data => put(Field::Data, value(&data)),
     };
     if msg.hops() > 0 {
         put(Field::Hops, msg.hops().into());

@@ -1,6 +1,6 @@
 //! Reads who a message is, and nothing else.
 
-use super::{DecodeError, ITEM_NESTING_MAX, Problem, Strictness, field::Field, reader::Reader};
+use super::{DecodeError, ITEM_NESTING_MAX, Problem, Strictness, field::Field, quick, reader::Reader};
 use crate::FluxId;
 
 /// What [`peek`] reads.
@@ -19,6 +19,9 @@ pub struct Header {
 /// Canonical order puts the header first, and nothing after it is touched. In any other order, and in a message without
 /// a payload, the rest is passed over.
 pub fn peek(bytes: &[u8]) -> Result<Header, DecodeError> {
+    if let Some(header) = quick::peek(bytes) {
+        return Ok(header);
+    }
     let mut reader = Reader::new(bytes, Strictness::Lenient);
     let mut left = reader.map_head("a message, which is a map")?;
     let (mut id, mut born_unix_ns, mut payload_bytes) = (None, None, None);

@@ -7,7 +7,7 @@ use half::f16;
 use super::{
     BIGNUM, BIGNUM_NEGATIVE, DecodeError, Problem, Strictness,
     error::deviation,
-    writer::{float_width, head_width},
+    writer::{Major, float_width, head_width},
 };
 
 /// The head of an item, with its number decoded.
@@ -32,6 +32,10 @@ pub(super) enum Len {
     Definite(usize),
     UntilBreak,
 }
+
+/// The bits of a first byte beside the major type (RFC 8949 section 3), and what they are for an indefinite length.
+const INFO: u8 = 0x1F;
+const INDEFINITE: u8 = 31;
 
 const BREAK: u8 = 0xFF;
 const NULL: u8 = 0xF6;
@@ -79,19 +83,15 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the next head. Of a string, list or map the content follows.
-    #[inline(always)]
+    #[inline]
     pub(super) fn item(&mut self) -> Result<Item, DecodeError> {
         let at = self.at;
         let Some(&first) = self.bytes.get(at) else { return Err(Problem::Truncated.at(at)) };
-        self.at += 1;
-        let major = first >> 5;
-        let number = match first & 0x1F {
-            short @ 0..=23 => u64::from(short),
-            24..=27 => self.argument(first, at)?,
-            31 => return self.indefinite(first, at),
-            _ => return Err(Problem::Reserved.at(at)),
-        };
-        match major {
+        if first & INFO == INDEFINITE {
+            return self.indefinite(first);
+        }
+        let number = self.number(first)?;
+        match first >> 5 {
             0 => Ok(Item::Uint(number)),
             1 => Ok(Item::Nint(number)),
             2 => self.len(number, 1, at).map(Item::Bytes),
@@ -100,6 +100,33 @@ impl<'a> Reader<'a> {
             5 => self.len(number, 2, at).map(Item::Map),
             6 => Ok(Item::Tag(number)),
             _ => self.simple_or_float(first, number, at),
+        }
+    }
+
+    /// The length in the next head, if it begins an item of `major` type. Cheaper than [`Reader::item`].
+    #[inline]
+    pub(super) fn len_of(&mut self, major: Major, expected: &'static str) -> Result<Len, DecodeError> {
+        let at = self.at;
+        let piece = if matches!(major, Major::Map) { 2 } else { 1 };
+        match self.bytes.get(at) {
+            Some(&first) if first >> 5 == major as u8 && first & INFO != INDEFINITE => {
+                let number = self.number(first)?;
+                self.len(number, piece, at)
+            }
+            _ => self.other_len(major, expected),
+        }
+    }
+
+    /// What [`Reader::len_of`] does about an indefinite length, another item, or none.
+    #[cold]
+    fn other_len(&mut self, major: Major, expected: &'static str) -> Result<Len, DecodeError> {
+        let at = self.at;
+        match (self.item()?, major) {
+            (Item::Bytes(len), Major::Bytes)
+            | (Item::Text(len), Major::Text)
+            | (Item::List(len), Major::List)
+            | (Item::Map(len), Major::Map) => Ok(len),
+            _ => Err(Problem::Expected(expected).at(at)),
         }
     }
 
@@ -135,39 +162,49 @@ impl<'a> Reader<'a> {
     pub(super) fn bytes(&mut self, len: Len) -> Result<Cow<'a, [u8]>, DecodeError> {
         match len {
             Len::Definite(n) => Ok(Cow::Borrowed(self.take(n))),
+            Len::UntilBreak => self.joined(Major::Bytes).map(Cow::Owned),
+        }
+    }
+
+    /// The content of a text whose head was read, as bytes that are known to be UTF-8: for those who only compare, since
+    /// a `str` costs more to return.
+    #[inline]
+    pub(super) fn utf8(&mut self, len: Len) -> Result<Cow<'a, [u8]>, DecodeError> {
+        match len {
+            Len::Definite(n) => self.take_utf8(n).map(Cow::Borrowed),
+            Len::UntilBreak => self.joined(Major::Text).map(Cow::Owned),
+        }
+    }
+
+    /// The content of a text whose head was read.
+    pub(super) fn text(&mut self, len: Len) -> Result<Cow<'a, str>, DecodeError> {
+        let at = self.at;
+        match len {
+            Len::Definite(n) => match std::str::from_utf8(self.take(n)) {
+                Ok(text) => Ok(Cow::Borrowed(text)),
+                Err(_) => Err(Problem::NotUtf8.at(at)),
+            },
             Len::UntilBreak => {
-                let mut whole = Vec::new();
-                let mut left = len;
-                while self.more(&mut left)? {
-                    let at = self.at;
-                    match self.item()? {
-                        Item::Bytes(Len::Definite(n)) => whole.extend_from_slice(self.take(n)),
-                        _ => return Err(Problem::BadChunk.at(at)),
-                    }
-                }
+                let whole = String::from_utf8(self.joined(Major::Text)?).expect("each chunk is UTF-8");
                 Ok(Cow::Owned(whole))
             }
         }
     }
 
-    /// The content of a text whose head was read; each chunk is UTF-8 by itself (RFC 8949 section 3.2.3).
-    #[inline]
-    pub(super) fn text(&mut self, len: Len) -> Result<Cow<'a, str>, DecodeError> {
-        match len {
-            Len::Definite(n) => self.utf8(n).map(Cow::Borrowed),
-            Len::UntilBreak => {
-                let mut whole = String::new();
-                let mut left = len;
-                while self.more(&mut left)? {
-                    let at = self.at;
-                    match self.item()? {
-                        Item::Text(Len::Definite(n)) => whole.push_str(self.utf8(n)?),
-                        _ => return Err(Problem::BadChunk.at(at)),
-                    }
-                }
-                Ok(Cow::Owned(whole))
-            }
+    /// The chunks of an indefinite-length string; each of a text is UTF-8 by itself (RFC 8949 section 3.2.3).
+    #[cold]
+    fn joined(&mut self, major: Major) -> Result<Vec<u8>, DecodeError> {
+        let mut whole = Vec::new();
+        let mut left = Len::UntilBreak;
+        while self.more(&mut left)? {
+            let at = self.at;
+            whole.extend_from_slice(match (self.item()?, major) {
+                (Item::Bytes(Len::Definite(n)), Major::Bytes) => self.take(n),
+                (Item::Text(Len::Definite(n)), Major::Text) => self.take_utf8(n)?,
+                _ => return Err(Problem::BadChunk.at(at)),
+            });
         }
+        Ok(whole)
     }
 
     /// The magnitude of a bignum without leading zeros, if a byte string follows a tag that makes it one.
@@ -177,7 +214,7 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         let at = self.at;
-        let Item::Bytes(len) = self.item()? else { return Err(Problem::Expected("a byte string").at(at)) };
+        let len = self.len_of(Major::Bytes, "a byte string")?;
         let mut magnitude = self.bytes(len)?;
         let zeros = magnitude.iter().take_while(|byte| **byte == 0).count();
         if zeros > 0 || magnitude.len() <= 8 {
@@ -196,7 +233,7 @@ impl<'a> Reader<'a> {
         let (mut left, per) = match self.item()? {
             Item::Uint(_) | Item::Nint(_) | Item::Simple(_) | Item::Float(_) => return Ok(()),
             Item::Bytes(len) => return self.bytes(len).map(drop),
-            Item::Text(len) => return self.text(len).map(drop),
+            Item::Text(len) => return self.utf8(len).map(drop),
             Item::Tag(_) => (Len::Definite(1), 1),
             Item::List(len) => (len, 1),
             Item::Map(len) => (len, 2),
@@ -210,14 +247,18 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The number in the bytes after a first byte that announces one, two, four or eight of them.
+    /// Passes over a head and reads its number.
     #[inline]
-    fn argument(&mut self, first: u8, at: usize) -> Result<u64, DecodeError> {
-        let (number, width) = match first & 0x1F {
+    fn number(&mut self, first: u8) -> Result<u64, DecodeError> {
+        let at = self.at;
+        self.at += 1;
+        let (number, width) = match first & INFO {
+            short @ 0..=23 => return Ok(short.into()),
             24 => (u64::from(u8::from_be_bytes(self.array(at)?)), 1),
             25 => (u64::from(u16::from_be_bytes(self.array(at)?)), 2),
             26 => (u64::from(u32::from_be_bytes(self.array(at)?)), 4),
-            _ => (u64::from_be_bytes(self.array(at)?), 8),
+            27 => (u64::from_be_bytes(self.array(at)?), 8),
+            _ => return Err(Problem::Reserved.at(at)),
         };
         if self.strict && first >> 5 != 7 && head_width(number) < width {
             return Err(Problem::NotCanonical(deviation::LONG_HEAD).at(at));
@@ -244,7 +285,8 @@ impl<'a> Reader<'a> {
     }
 
     #[cold]
-    fn indefinite(&self, first: u8, at: usize) -> Result<Item, DecodeError> {
+    fn indefinite(&mut self, first: u8) -> Result<Item, DecodeError> {
+        let at = self.at;
         let item = match first >> 5 {
             2 => Item::Bytes(Len::UntilBreak),
             3 => Item::Text(Len::UntilBreak),
@@ -254,11 +296,12 @@ impl<'a> Reader<'a> {
             _ => return Err(Problem::Reserved.at(at)),
         };
         self.deviates(deviation::INDEFINITE, at)?;
+        self.at += 1;
         Ok(item)
     }
 
     fn simple_or_float(&self, first: u8, number: u64, at: usize) -> Result<Item, DecodeError> {
-        let (float, width) = match first & 0x1F {
+        let (float, width) = match first & INFO {
             25 => (f16::from_bits(number as u16).to_f64(), 2),
             26 => (f64::from(f32::from_bits(number as u32)), 4),
             27 => (f64::from_bits(number), 8),
@@ -281,9 +324,11 @@ impl<'a> Reader<'a> {
         taken
     }
 
+    /// The same, if they are UTF-8.
     #[inline]
-    fn utf8(&mut self, n: usize) -> Result<&'a str, DecodeError> {
+    fn take_utf8(&mut self, n: usize) -> Result<&'a [u8], DecodeError> {
         let at = self.at;
-        std::str::from_utf8(self.take(n)).map_err(|_| Problem::NotUtf8.at(at))
+        let taken = self.take(n);
+        if std::str::from_utf8(taken).is_ok() { Ok(taken) } else { Err(Problem::NotUtf8.at(at)) }
     }
 }

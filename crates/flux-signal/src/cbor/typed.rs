@@ -7,35 +7,33 @@ use super::{
     error::deviation,
     field::{HOP_GEAR, HOP_PORT, HOP_TIME},
     reader::{Item, Len, Reader},
+    writer::Major,
 };
 use crate::{FluxId, Hop, TraceId};
 
 impl<'a> Reader<'a> {
     #[inline]
     pub(super) fn map_head(&mut self, expected: &'static str) -> Result<Len, DecodeError> {
-        let at = self.at();
-        match self.item()? {
-            Item::Map(len) => Ok(len),
-            _ => Err(Problem::Expected(expected).at(at)),
-        }
+        self.len_of(Major::Map, expected)
     }
 
+    /// A text, as bytes that are known to be UTF-8.
     #[inline]
-    pub(super) fn text_item(&mut self, expected: &'static str) -> Result<Cow<'a, str>, DecodeError> {
-        let at = self.at();
-        match self.item()? {
-            Item::Text(len) => self.text(len),
-            _ => Err(Problem::Expected(expected).at(at)),
-        }
+    pub(super) fn text_item(&mut self, expected: &'static str) -> Result<Cow<'a, [u8]>, DecodeError> {
+        let len = self.len_of(Major::Text, expected)?;
+        self.utf8(len)
+    }
+
+    /// A text as text.
+    pub(super) fn str_item(&mut self, expected: &'static str) -> Result<Cow<'a, str>, DecodeError> {
+        let len = self.len_of(Major::Text, expected)?;
+        self.text(len)
     }
 
     #[inline]
     pub(super) fn byte_string(&mut self, expected: &'static str) -> Result<Cow<'a, [u8]>, DecodeError> {
-        let at = self.at();
-        match self.item()? {
-            Item::Bytes(len) => self.bytes(len),
-            _ => Err(Problem::Expected(expected).at(at)),
-        }
+        let len = self.len_of(Major::Bytes, expected)?;
+        self.bytes(len)
     }
 
     /// An integer that fits the field.
@@ -72,23 +70,21 @@ impl<'a> Reader<'a> {
     pub(super) fn trace(&mut self) -> Result<Option<TraceId>, DecodeError> {
         const EXPECTED: &str = "a trace id in 32 hexadecimal digits";
         let at = self.at();
-        let text = self.text_item(EXPECTED)?;
-        if let Ok(trace) = text.parse() {
-            if self.is_strict() && text.bytes().any(|digit| digit.is_ascii_uppercase()) {
+        let digits = self.text_item(EXPECTED)?;
+        if let Some(trace) = TraceId::from_digits(&digits) {
+            if self.is_strict() && digits.iter().any(u8::is_ascii_uppercase) {
                 return Err(Problem::NotCanonical(deviation::TRACE_CASE).at(at));
             }
             return Ok(Some(trace));
         }
-        let is_nil = matches!(text.len(), 0 | 32) && text.bytes().all(|digit| digit == b'0');
+        let is_nil = matches!(digits.len(), 0 | 32) && digits.iter().all(|digit| *digit == b'0');
         if is_nil { Ok(None) } else { Err(Problem::Expected(EXPECTED).at(at)) }
     }
 
     /// Passes over the timed hops; returns how many there are.
     pub(super) fn check_trail(&mut self) -> Result<u16, DecodeError> {
         let at = self.at();
-        let Item::List(mut left) = self.item()? else {
-            return Err(Problem::Expected("a list of hops").at(at));
-        };
+        let mut left = self.len_of(Major::List, "a list of hops")?;
         let mut hops = 0u16;
         while self.more(&mut left)? {
             self.hop()?;
@@ -103,10 +99,10 @@ impl<'a> Reader<'a> {
         let entries = self.map_head("a hop, which is a map")?;
         let (mut gear, mut port, mut unix_ns) = (None, None, None);
         self.check_entries(entries, |reader, key, at| {
-            match key {
-                HOP_GEAR => gear = Some(reader.id()?),
-                HOP_PORT => port = Some(reader.id()?),
-                HOP_TIME => unix_ns = Some(reader.int("nanoseconds in 64 bits")?),
+            match std::str::from_utf8(key) {
+                Ok(HOP_GEAR) => gear = Some(reader.id()?),
+                Ok(HOP_PORT) => port = Some(reader.id()?),
+                Ok(HOP_TIME) => unix_ns = Some(reader.int("nanoseconds in 64 bits")?),
                 _ => reader.unknown(at)?,
             }
             Ok(())

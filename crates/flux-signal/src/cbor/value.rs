@@ -41,7 +41,7 @@ impl Reader<'_> {
             Item::Map(mut left) => {
                 let mut entries = Vec::with_capacity(expected(left));
                 while self.more(&mut left)? {
-                    entries.push((self.text_item(KEY)?.into(), self.value(frame)?));
+                    entries.push((self.str_item(KEY)?.into(), self.value(frame)?));
                 }
                 Value::Map(Map::from_entries(entries))
             }

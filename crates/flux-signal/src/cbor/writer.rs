@@ -61,7 +61,7 @@ pub(super) fn float_width(float: f64) -> usize {
     }
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn put_head(out: &mut impl Sink, major: Major, number: u64) {
     let first = (major as u8) << 5;
     match head_width(number) {

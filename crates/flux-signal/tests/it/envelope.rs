@@ -4,7 +4,7 @@ use expect_test::{Expect, expect};
 use flux_signal::cbor::{Envelope, Strictness, decode, diagnose, encode, parse_diagnostic, peek, to_json};
 use flux_signal::{Bytes, Data, FluxId, FluxMsg, Hop, Limits, TraceId, Value};
 
-use crate::hex;
+use crate::{hex, unhex};
 
 fn full_message() -> FluxMsg {
     let id = |n| FluxId::v7(0x0198_0000_0000, n);
@@ -296,4 +296,13 @@ fn peek_looks_no_further_than_the_payload() {
     assert_eq!(peek(&bytes), Ok(header));
     bytes.truncate(end_of_payload - 1);
     assert!(peek(&bytes).is_err());
+}
+
+#[test]
+fn the_example_of_the_reference_page_is_a_message() {
+    let page = include_str!("../../../../docs/reference/message.md");
+    let block = |kind: &str| page.split_once(&format!("```{kind}\n")).unwrap().1.split_once("```").unwrap().0;
+    let bytes = Bytes::from(parse_diagnostic(block("cbor-diag")).unwrap());
+    assert!(decode(&bytes, Strictness::Canonical, &Limits::DEFAULT).is_ok());
+    assert_eq!(hex(&unhex(block("hex"))), hex(&bytes));
 }

@@ -91,6 +91,8 @@ fn heads() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(crate::strategies::config())]
+
     #[test]
     fn any_bytes(input in heads()) {
         hold_the_laws(&input);

@@ -1,5 +1,7 @@
 //! The encoding and the value model, from outside the crate.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of a test may unwrap as the test may")]
+
 mod appendix_a;
 mod appendix_f;
 mod canonical;

@@ -24,6 +24,8 @@ fn shown(value: Option<&Value>) -> String {
 }
 
 proptest! {
+    #![proptest_config(crate::strategies::config())]
+
     #[test]
     fn what_is_set_is_got_and_a_refusal_changes_nothing(
         mut tree in strategies::value(), path in path(), new in strategies::value(),
@@ -57,8 +59,7 @@ proptest! {
     ) {
         let before = tree.get(&other).cloned();
         let within = |a: &str, b: &str| a == b || a.strip_prefix(b).is_some_and(|rest| rest.starts_with('.'));
-        prop_assume!(!within(&path, &other) && !within(&other, &path));
-        if tree.set(&path, Value::Bool(true)).is_ok() {
+        if !within(&path, &other) && !within(&other, &path) && tree.set(&path, Value::Bool(true)).is_ok() {
             prop_assert_eq!(tree.get(&other).cloned(), before);
         }
     }

@@ -37,6 +37,8 @@ fn assert_same(a: &FluxMsg, b: &FluxMsg) {
 }
 
 proptest! {
+    #![proptest_config(crate::strategies::config())]
+
     #[test]
     fn a_value_comes_back(value in strategies::value()) {
         let bytes = encoded_value(&value);
@@ -108,7 +110,9 @@ proptest! {
         let bytes = encoded_value(&value);
         // It knows no simple values.
         let notation = diagnose(&bytes).unwrap();
-        prop_assume!(!notation.contains("simple(") && !notation.contains("undefined"));
+        if notation.contains("simple(") || notation.contains("undefined") {
+            return Ok(());
+        }
         let read: ciborium::Value = ciborium::from_reader(&bytes[..]).unwrap();
         let mut again = Vec::new();
         ciborium::into_writer(&read, &mut again).unwrap();
