@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Control, EmitError, Emission, Emitter, Files, Gear, GearContext, GearParts, IdSource, InPort, InitError, OutPort, Outbox,
-    Outlet, Step, registry::manifest,
+    Control, Emission, EmitError, Emitter, Files, Gear, GearContext, GearParts, IdSource, InPort, InitError,
+    OutPort, Outbox, Outlet, Step, registry::manifest,
 };
 
 /// How to make a gear under test. The ports are those its configuration gives it, as in a rack.
@@ -45,6 +45,12 @@ impl Mock {
             bindings: BTreeMap::new(),
             control: Control::default(),
         }
+    }
+
+    /// Called otherwise, for a test with several gears.
+    pub fn named(mut self, name: &str) -> Mock {
+        self.name = name.into();
+        self
     }
 
     /// On another world, for instance a simulated one.
@@ -135,7 +141,12 @@ impl<G: Gear> MockGear<G> {
         payload: impl Into<Bytes>,
     ) -> Result<Vec<(String, Bytes)>, Fault> {
         let msg = self.ctx.message(payload);
-        Ok(self.process_msg(port, msg).await?.into_iter().map(|(port, msg)| (port, msg.payload.clone())).collect())
+        Ok(self
+            .process_msg(port, msg)
+            .await?
+            .into_iter()
+            .map(|(port, msg)| (port, msg.payload.clone()))
+            .collect())
     }
 
     /// Sends a message to an input port; returns what came out.
