@@ -1,9 +1,11 @@
 //! A bound on the bytes in all queues of a pool together.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 /// What a queue takes at a time, so that the shared counter is not touched for each frame.
 const STEP_BYTES: usize = 16 * 1024;
@@ -13,12 +15,21 @@ const STEP_BYTES: usize = 16 * 1024;
 pub(crate) struct Budget {
     used_bytes: AtomicUsize,
     bytes_max: usize,
+    waiters: AtomicUsize,
     freed: Notify,
+}
+
+/// Somebody who waits for budget to be freed; from its making on, none is missed.
+#[derive(Debug)]
+pub(crate) struct Waiter<'a> {
+    budget: &'a Budget,
+    freed: Pin<Box<Notified<'a>>>,
 }
 
 impl Budget {
     pub(crate) fn new(bytes_max: usize) -> Arc<Self> {
-        Arc::new(Self { used_bytes: AtomicUsize::new(0), bytes_max, freed: Notify::new() })
+        let (used_bytes, waiters) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { used_bytes, bytes_max, waiters, freed: Notify::new() })
     }
 
     /// Bytes reserved by all queues.
@@ -26,21 +37,40 @@ impl Budget {
         self.used_bytes.load(Ordering::Relaxed)
     }
 
-    /// Told whenever a queue gives back.
-    pub(crate) fn freed(&self) -> &Notify {
-        &self.freed
+    /// Begins to wait for budget.
+    pub(crate) fn waiter(&self) -> Waiter<'_> {
+        self.waiters.fetch_add(1, Ordering::SeqCst);
+        let mut freed = Box::pin(self.freed.notified());
+        freed.as_mut().enable();
+        Waiter { budget: self, freed }
     }
 
     fn take(&self, bytes: usize) -> bool {
-        let taken = self.used_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+        let taken = self.used_bytes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |used| {
             used.checked_add(bytes).filter(|total| *total <= self.bytes_max)
         });
         taken.is_ok()
     }
 
     fn give(&self, bytes: usize) {
-        self.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.freed.notify_waiters();
+        self.used_bytes.fetch_sub(bytes, Ordering::SeqCst);
+        // Who waits is counted before it tries to take, and this looks after giving: one of the two sees the other.
+        if self.waiters.load(Ordering::SeqCst) > 0 {
+            self.freed.notify_waiters();
+        }
+    }
+}
+
+impl Waiter<'_> {
+    /// Returns when some budget was freed.
+    pub(crate) async fn freed(mut self) {
+        self.freed.as_mut().await;
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.budget.waiters.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::budget::{Budget, Share};
 use crate::config::{OutboundConfig, WhenDown, WhenFull};
+use crate::room::Room;
 use crate::stats::{Counts, Latency};
 
 pub(crate) use send::{Offered, Outgoing};
@@ -31,12 +32,10 @@ pub struct Outbound {
     clock: Clock,
     config: OutboundConfig,
     frame_bytes_max: usize,
-    budget: Arc<Budget>,
     state: Mutex<State>,
     /// Told when there is something to write.
     work: Notify,
-    /// Told when there is room.
-    room: Notify,
+    room: Room,
 }
 
 #[derive(Debug)]
@@ -100,8 +99,8 @@ impl Outbound {
             rejected: 0,
             latency: Latency::default(),
         };
-        let (work, room) = (Notify::new(), Notify::new());
-        Self { clock, config, frame_bytes_max, budget, state: Mutex::new(state), work, room }
+        let room = Room::new(clock, budget);
+        Self { clock, config, frame_bytes_max, state: Mutex::new(state), work: Notify::new(), room }
     }
 
     /// A session opened: what was held and is not too old will be written.
@@ -129,7 +128,7 @@ impl Outbound {
         }
         drop(state);
         self.work.notify_one();
-        self.room.notify_waiters();
+        self.room.made();
     }
 
     /// The session ended and its writer with it: keeps what the policy says and drops the rest.
@@ -143,7 +142,7 @@ impl Outbound {
         state.probe = None;
         state.apply(self.config.when_down, now);
         drop(state);
-        self.room.notify_waiters();
+        self.room.made();
     }
 
     /// The peer is gone for good: drops everything, and from now on every frame is given back.
@@ -153,7 +152,7 @@ impl Outbound {
         state.retain(|_| false);
         drop(state);
         self.work.notify_one();
-        self.room.notify_waiters();
+        self.room.made();
     }
 
     /// Asks the peer something, ahead of the queue; an unwritten question before it is replaced.
@@ -183,6 +182,11 @@ impl Outbound {
 
     pub(crate) fn latency(&self) -> Latency {
         self.state.lock().latency
+    }
+
+    /// Where senders wait who found the queue full.
+    pub(crate) fn room(&self) -> &Room {
+        &self.room
     }
 
     /// The longest a sender waits for room.

@@ -210,21 +210,21 @@ impl PeerCore {
         offered
     }
 
-    async fn send(&self, mut outgoing: Outgoing) -> Result<(), SendError> {
-        let mut deadline = None;
-        let mut room = None;
+    async fn send(&self, outgoing: Outgoing) -> Result<(), SendError> {
+        let mut outgoing = match self.offer(std::iter::once(outgoing)) {
+            Offered::Queued => return Ok(()),
+            Offered::Failed(error) => return Err(error.into()),
+            Offered::Full(outgoing) => outgoing,
+        };
+        let deadline = self.outbound.send_timeout().map(|time| self.clock.now() + time);
         loop {
+            let room = self.outbound.room().wait(deadline);
             outgoing = match self.offer(std::iter::once(outgoing)) {
                 Offered::Queued => return Ok(()),
                 Offered::Failed(error) => return Err(error.into()),
                 Offered::Full(outgoing) => outgoing,
             };
-            let until = *deadline
-                .get_or_insert_with(|| self.outbound.send_timeout().map(|time| self.clock.now() + time));
-            // Registered before the next offer, awaited after it: room made in between is not missed.
-            if let Some(room) = room.replace(self.outbound.room(until))
-                && !room.await
-            {
+            if !room.await {
                 self.outbound.count_rejected();
                 return Err(SendError::TimedOut(outgoing.frame));
             }

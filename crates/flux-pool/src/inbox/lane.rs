@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use flux_world::{Clock, Instant};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use super::{Batch, Merge};
 use crate::budget::{Budget, Share};
@@ -14,6 +13,7 @@ use crate::config::{InboundConfig, WhenFull};
 use crate::event::Queue;
 use crate::peer::PeerHandle;
 use crate::reason::CloseReason;
+use crate::room::Room;
 use crate::stats::InCounters;
 
 /// The queue. The session puts batches in, the inbox takes them out in turn with those of other peers.
@@ -21,11 +21,9 @@ use crate::stats::InCounters;
 pub(crate) struct Lane {
     clock: Clock,
     config: InboundConfig,
-    budget: Arc<Budget>,
     counters: Arc<InCounters>,
     state: Mutex<State>,
-    /// Told when there is room.
-    room: Notify,
+    room: Room,
 }
 
 #[derive(Debug)]
@@ -62,7 +60,7 @@ impl Lane {
             is_ready: false,
             is_overflowing: false,
         };
-        Self { clock, config, budget, counters, state: Mutex::new(state), room: Notify::new() }
+        Self { clock, config, counters, state: Mutex::new(state), room: Room::new(clock, budget) }
     }
 
     pub(crate) fn depth(&self) -> (usize, usize) {
@@ -77,39 +75,22 @@ impl Lane {
         peer: &PeerHandle,
         batch: &mut Batch,
     ) -> Result<(), CloseReason> {
-        let mut deadline = None;
+        if merge.is_closed() || self.admit(merge, peer, batch) {
+            return Ok(());
+        }
+        let at_most = match self.config.when_full {
+            WhenFull::DropOldest | WhenFull::DropNewest => return Ok(()),
+            WhenFull::Disconnect => return Err(CloseReason::SlowConsumer),
+            WhenFull::Block { at_most } => at_most,
+        };
+        let deadline = at_most.map(|time| self.clock.now() + time);
         loop {
-            let mut room = std::pin::pin!(self.room.notified());
-            let mut freed = std::pin::pin!(self.budget.freed().notified());
-            room.as_mut().enable();
-            freed.as_mut().enable();
-            if merge.is_closed() {
+            let room = self.room.wait(deadline);
+            if merge.is_closed() || self.admit(merge, peer, batch) {
                 return Ok(());
             }
-            if self.admit(merge, peer, batch) {
-                return Ok(());
-            }
-            match self.config.when_full {
-                WhenFull::DropOldest | WhenFull::DropNewest => return Ok(()),
-                WhenFull::Disconnect => return Err(CloseReason::SlowConsumer),
-                WhenFull::Block { at_most } => {
-                    let deadline =
-                        *deadline.get_or_insert_with(|| at_most.map(|time| self.clock.now() + time));
-                    let either = async {
-                        tokio::select! {
-                            biased;
-                            () = room => {}
-                            () = freed => {}
-                        }
-                    };
-                    match deadline {
-                        None => either.await,
-                        Some(deadline) => {
-                            let waited = self.clock.timeout_at(deadline, either).await;
-                            waited.map_err(|_| CloseReason::SlowConsumer)?;
-                        }
-                    }
-                }
+            if !room.await {
+                return Err(CloseReason::SlowConsumer);
             }
         }
     }
@@ -151,7 +132,7 @@ impl Lane {
         drop(state);
         let batch = batch?;
         InCounters::add(&self.counters.frames_delivered, batch.frames.len());
-        self.room.notify_waiters();
+        self.room.made();
         Some((batch, has_more))
     }
 
@@ -162,7 +143,7 @@ impl Lane {
             InCounters::add(&self.counters.frames_in_dropped, batch.frames.len());
         }
         drop(state);
-        self.room.notify_waiters();
+        self.room.made();
     }
 }
 

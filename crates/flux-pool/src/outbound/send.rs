@@ -130,32 +130,6 @@ impl Outbound {
         }
     }
 
-    /// Waits until a full queue may have room, or until the deadline, which it tells by `false`.
-    ///
-    /// To miss nothing, the future is made, `offer` tried, and only then the future awaited.
-    pub(crate) fn room(&self, deadline: Option<Instant>) -> impl Future<Output = bool> {
-        let mut room = Box::pin(self.room.notified());
-        let mut freed = Box::pin(self.budget.freed().notified());
-        room.as_mut().enable();
-        freed.as_mut().enable();
-        async move {
-            let either = async {
-                tokio::select! {
-                    biased;
-                    () = room => {}
-                    () = freed => {}
-                }
-            };
-            match deadline {
-                Some(deadline) => self.clock.timeout_at(deadline, either).await.is_ok(),
-                None => {
-                    either.await;
-                    true
-                }
-            }
-        }
-    }
-
     /// A sender gave up on a full queue.
     pub(crate) fn count_rejected(&self) {
         self.state.lock().rejected += 1;

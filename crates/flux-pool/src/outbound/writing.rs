@@ -120,6 +120,6 @@ impl Drop for InFlight<'_> {
         let bytes = state.bytes;
         state.share.shrink_to(bytes);
         drop(state);
-        outbound.room.notify_waiters();
+        outbound.room.made();
     }
 }

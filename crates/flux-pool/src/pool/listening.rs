@@ -1,7 +1,7 @@
 //! Listening: connections become peers, up to a limit.
 
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use flux_world::{ListenOptions, Listener, Stream};
@@ -20,7 +20,8 @@ use crate::id::PeerId;
 pub struct Listening {
     local: SocketAddr,
     stopping: CancellationToken,
-    task: JoinHandle<Listener>,
+    is_wanted: Arc<AtomicBool>,
+    task: JoinHandle<Option<Listener>>,
 }
 
 /// Why a listener was not opened.
@@ -75,11 +76,12 @@ impl PeerPool {
         }
         let stopping = inner.not_accepting.child_token();
         let places = Arc::new(Semaphore::new(config.connections_max.get().min(Semaphore::MAX_PERMITS)));
-        let door = Door { pool: Arc::downgrade(inner), local, config, places };
+        let is_wanted = Arc::new(AtomicBool::new(false));
+        let door = Door { pool: Arc::downgrade(inner), local, config, places, is_wanted: is_wanted.clone() };
         let acceptor = Acceptor::new(listener, inner.world.clock);
         let task = inner.tasks.spawn(door.attend(acceptor, stopping.clone()));
         drop(registry);
-        Ok(Listening { local, stopping, task })
+        Ok(Listening { local, stopping, is_wanted, task })
     }
 }
 
@@ -91,13 +93,17 @@ impl Listening {
 
     /// Stops accepting and closes the socket. The peers it brought stay.
     pub async fn close(self) {
-        drop(self.release().await);
+        self.stopping.cancel();
+        // A loop that panicked has closed its socket too.
+        let _ = self.task.await;
     }
 
-    /// Stops accepting and hands the open socket over; connections made meanwhile wait in it. `None` if the loop is gone.
+    /// Stops accepting and hands the open socket over; connections made meanwhile wait in it. `None` when the pool closed
+    /// it before.
     pub async fn release(self) -> Option<Listener> {
+        self.is_wanted.store(true, Ordering::Release);
         self.stopping.cancel();
-        self.task.await.ok()
+        self.task.await.ok().flatten()
     }
 }
 
@@ -107,20 +113,25 @@ struct Door {
     local: SocketAddr,
     config: AcceptConfig,
     places: Arc<Semaphore>,
+    /// Whether the listener is to be handed over rather than closed.
+    is_wanted: Arc<AtomicBool>,
 }
 
 impl Door {
-    async fn attend(self, mut acceptor: Acceptor, stopping: CancellationToken) -> Listener {
+    async fn attend(self, mut acceptor: Acceptor, stopping: CancellationToken) -> Option<Listener> {
+        self.accept_until(&mut acceptor, stopping).await;
+        self.is_wanted.load(Ordering::Acquire).then(|| acceptor.into_listener())
+    }
+
+    async fn accept_until(&self, acceptor: &mut Acceptor, stopping: CancellationToken) {
         let mut trouble = None;
         loop {
             let next = tokio::select! {
                 biased;
-                () = stopping.cancelled() => return acceptor.into_listener(),
+                () = stopping.cancelled() => return,
                 next = acceptor.next() => next,
             };
-            let Some(pool) = self.pool.upgrade().map(|inner| PeerPool { inner }) else {
-                return acceptor.into_listener();
-            };
+            let Some(pool) = self.pool.upgrade().map(|inner| PeerPool { inner }) else { return };
             let former = trouble;
             trouble = match next {
                 Ok(stream) => (!self.admit(&pool, stream)).then_some(Trouble::Refusing),

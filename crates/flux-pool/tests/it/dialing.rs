@@ -4,6 +4,7 @@ use std::io;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use flux_pool::{
     AddError, BoxFuture, DialError, Dialer, EventKind, NetDialer, PeerConfig, PeerPool, PeerState, PoolConfig,
@@ -83,7 +84,8 @@ fn a_pool_has_its_peers_and_not_one_more() {
 fn settings_that_make_no_sense_are_all_told() {
     run(async |sim| {
         let (pool, _inbox) = pool(&sim);
-        let nonsense = PeerConfig { write_timeout: 0 * MS, idle_timeout: Some(0 * MS), ..config() };
+        let nonsense =
+            PeerConfig { write_timeout: Duration::ZERO, idle_timeout: Some(Duration::ZERO), ..config() };
         let error = pool.dial("a", issuer(), nonsense).unwrap_err();
         assert_eq!(
             error.to_string(),

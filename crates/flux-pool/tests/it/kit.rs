@@ -96,7 +96,11 @@ impl FarEnd {
     }
 
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
-        self.stream.write.write_all(bytes).await.unwrap();
+        assert!(self.write_if_open(bytes).await, "the connection is open");
+    }
+
+    pub(crate) async fn write_if_open(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write.write_all(bytes).await.is_ok()
     }
 
     /// The next frame, or `None` at the end of the stream.

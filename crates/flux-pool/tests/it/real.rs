@@ -43,10 +43,7 @@ async fn a_hundred_thousand_frames_over_sixteen_connections_come_back_in_order()
         });
     }
     let mut expected = std::collections::BTreeMap::new();
-    for _ in 0..100_000 / 6_250 * 6_250 {
-        if expected.values().sum::<u32>() == 100_000 {
-            break;
-        }
+    while expected.values().sum::<u32>() < 100_000 {
         let (peer, batch) = within(inbox.recv()).await.unwrap();
         let next = expected.entry(peer.id().clone()).or_insert(0_u32);
         for frame in batch.frames {
@@ -54,7 +51,6 @@ async fn a_hundred_thousand_frames_over_sixteen_connections_come_back_in_order()
             *next += 1;
         }
     }
-    assert_eq!(expected.values().sum::<u32>(), 100_000);
     while senders.join_next().await.is_some() {}
     let report = within(client.close(Duration::from_secs(5))).await;
     assert_eq!(report, CloseReport::default());

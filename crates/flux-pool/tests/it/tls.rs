@@ -6,7 +6,7 @@ use std::time::Duration;
 use flux_pool::tls::{ClientAuth, Identity, TlsClient, TlsError, TlsServer};
 use flux_pool::{CloseReason, DialError, EventKind, Events, PeerConfig, PeerPool, PoolBuilder};
 use flux_world::{Target, World};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::kit::{config, short};
 
@@ -21,8 +21,9 @@ struct Issued {
 }
 
 impl Authority {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
     }
@@ -93,7 +94,7 @@ fn failure(event: &EventKind) -> String {
 
 #[tokio::test]
 async fn frames_cross_both_ways_and_each_side_knows_the_other() {
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let (ours, theirs) = (authority.issue("switch.test"), authority.issue("terminal.test"));
     let (acceptor, mut accepted) = builder().inbox();
     let (dialer, mut inbox) = builder().inbox();
@@ -135,7 +136,7 @@ async fn frames_cross_both_ways_and_each_side_knows_the_other() {
 
 #[tokio::test]
 async fn whoever_cannot_be_trusted_is_refused_on_both_sides() {
-    let (ours, foreign) = (Authority::new(), Authority::new());
+    let (ours, foreign) = (Authority::new("ours"), Authority::new("foreign"));
     let switch = ours.issue("switch.test");
     let roots = ours.pem();
 
@@ -162,7 +163,7 @@ async fn whoever_cannot_be_trusted_is_refused_on_both_sides() {
 
 #[tokio::test]
 async fn one_side_speaking_plainly_is_a_failed_handshake() {
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let switch = authority.issue("switch.test");
     let (acceptor, _accepted) = builder().inbox();
     let (dialer, _inbox) = builder().inbox();
@@ -176,7 +177,7 @@ async fn one_side_speaking_plainly_is_a_failed_handshake() {
 
 #[tokio::test]
 async fn settings_of_the_wrong_side_are_told() {
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let config = server(&authority.issue("switch.test"), ClientAuth::None);
     let (acceptor, _accepted) = builder().inbox();
     let listening = acceptor.listen("127.0.0.1:0", crate::kit::config()).await.unwrap();
@@ -188,7 +189,7 @@ async fn settings_of_the_wrong_side_are_told() {
 
 #[test]
 fn keys_and_certificates_that_are_none_are_told() {
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let clock = World::real().clock;
     let (good, other) = (authority.issue("a.test"), authority.issue("b.test"));
     let told = |identity: Identity<'_>| match TlsServer::new(identity, ClientAuth::None, clock) {
