@@ -36,10 +36,12 @@ impl ReturnContext {
     /// Makes the answer. It keeps the reply's identity, is caused by the request, belongs to its trace, and shares its
     /// lease.
     pub(crate) fn answer(&self, mut reply: FluxMsg, mut request: FluxMsg) -> FluxMsg {
-        reply.cause = Some(request.id);
-        reply.trace = request.trace.or(reply.trace);
         reply.inherit_lease(&request);
-        reply.metadata = self.merged(&reply.metadata, &request.metadata);
+        // Each write through the message would look anew whether its body is shared.
+        let body = &mut *reply;
+        body.cause = Some(request.id);
+        body.trace = request.trace.or(body.trace);
+        body.metadata = self.merged(&body.metadata, &request.metadata);
         for key in &self.park_fields {
             if let Some(value) = key.take(&mut request)
                 && !key.put(&mut reply, value)
@@ -50,16 +52,23 @@ impl ReturnContext {
         reply
     }
 
-    /// The metadata of the request with what only the reply has. Mostly there is no such thing (both came in by
-    /// sockets), and then this shares what the request holds.
+    /// The metadata of the request with what is the reply's own. Where that is nothing, or the same, as when both came
+    /// in by sockets, this shares what the request holds.
     fn merged(&self, reply: &Metadata, request: &Metadata) -> Metadata {
         let mut merged = request.clone();
-        for (key, _) in request.iter().filter(|(key, _)| self.is_replys_own(key)) {
-            merged.delete(key);
-        }
+        // Both are in one order and mostly have the same keys: what stands beside a key is mostly its match.
+        let mut beside = request.iter();
         for (key, value) in reply.iter() {
-            if self.is_replys_own(key) || (key != ORIGIN && request.get(key).is_none()) {
-                merged.set(key, value);
+            let same = beside.next().filter(|(other, _)| *other == key);
+            match same.map(|(_, known)| known).or_else(|| request.get(key)) {
+                Some(known) if known != value && self.is_replys_own(key) => merged.set(key, value),
+                None if key != ORIGIN => merged.set(key, value),
+                Some(_) | None => {}
+            }
+        }
+        for (key, _) in request.iter() {
+            if self.is_replys_own(key) && reply.get(key).is_none() {
+                merged.delete(key);
             }
         }
         merged

@@ -10,30 +10,32 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The values that a request and its reply have in common, and no other request in flight has. A value that a
-    /// message lacks counts as empty; a message that lacks them all is refused (`no_key`). A trace number alone is
-    /// never unique: add the transmission time, the acquirer and the terminal.
+    /// The values that a request shares with its reply and with no other request in flight.
+    /// A value that a message lacks counts as empty; a message that lacks them all is refused (`no_key`). A trace
+    /// number alone is never unique: add the transmission time, the acquirer and the terminal.
     #[schemars(length(min = 1))]
     pub correlation_key: Vec<Key>,
-    /// The routes, in order: the first whose `match` holds is taken. A request that none takes is refused
-    /// (`no_route`).
+    /// The routes, in order: the first whose `match` holds is taken.
+    /// A request that none takes is refused (`no_route`).
     #[schemars(length(min = 1))]
     pub routes: Vec<Route>,
-    /// The name of this conductor. With it, requests are stamped on their way out (`conductor.origin`).
+    /// The name of this conductor.
+    /// With it, requests are stamped on their way out (`conductor.origin`).
     #[serde(default)]
     #[schemars(extend("format" = "name"))]
     pub origin: Option<String>,
-    /// Other conductors whose messages pass through here: a reply stamped by one of them leaves at
-    /// `out_response_<origin>`, and so does the answer to a request that it stamped. With this list or an `origin`,
-    /// a reply stamped by a stranger is refused (`invalid_origin`).
+    /// Other conductors whose messages pass through here.
+    /// A reply stamped by one of them leaves at `out_response_<origin>`, and so does the answer to a request that it
+    /// stamped. With this list or an `origin`, a reply stamped by a stranger is refused (`invalid_origin`).
     #[serde(default)]
     pub known_origins: Vec<KnownOrigin>,
-    /// Values that stay here while the request travels: removed on the way out and put back into the reply. Paths of
-    /// data or metadata.
+    /// Values that stay here while the request travels, as paths of data or metadata.
+    /// They are removed on the way out and put back into the reply.
     #[serde(default)]
     pub park_fields: Vec<Key>,
-    /// Metadata that describes what a message says, so that a reply keeps its own: names, or prefixes that end with
-    /// a dot. All other metadata of the request (its connection, for one) is put back on the reply and wins.
+    /// Metadata that a reply keeps as its own: names, or prefixes that end with a dot.
+    /// It is what describes the content. All other metadata of the request (its connection, for one) is put back on
+    /// the reply and wins.
     #[serde(default = "reply_keeps")]
     pub reply_keeps: Vec<String>,
     /// How long requests and outcomes are remembered.

@@ -221,8 +221,11 @@ fn retained(reply: &FluxMsg) -> FluxMsg {
 impl Origins {
     /// Where a reply leaves that belongs to another conductor. Without any name of conductors nobody is asked.
     fn elsewhere(&self, reply: &FluxMsg) -> Result<Option<OutPort>, Fault> {
+        if self.own.is_none() && self.known.is_empty() {
+            return Ok(None);
+        }
         let Some(stamp) = reply.metadata.get(ORIGIN) else { return Ok(None) };
-        if self.own.as_deref() == Some(stamp) || (self.own.is_none() && self.known.is_empty()) {
+        if self.own.as_deref() == Some(stamp) {
             return Ok(None);
         }
         match self.exit(stamp) {
@@ -235,7 +238,7 @@ impl Origins {
 
     /// Where the answer to a request leaves that another conductor stamped.
     fn exit_of(&self, request: &FluxMsg) -> Option<OutPort> {
-        self.exit(request.metadata.get(ORIGIN)?)
+        if self.known.is_empty() { None } else { self.exit(request.metadata.get(ORIGIN)?) }
     }
 
     fn exit(&self, origin: &str) -> Option<OutPort> {
