@@ -64,23 +64,32 @@ impl Present {
     }
 
     /// The fields in order.
-    #[inline]
-    pub(crate) fn iter(self) -> Fields {
-        Fields { words: self.0, word: 0 }
+    pub(crate) fn iter(self) -> impl Iterator<Item = u8> + use<> {
+        self.words().into_iter().flat_map(|(mut bits, mut field)| {
+            std::iter::from_fn(move || {
+                (bits != 0).then(|| {
+                    next_field(&mut bits, &mut field);
+                    field as u8
+                })
+            })
+        })
     }
 
-    /// Reads the bitmaps at the start of `bytes`; also how many bytes they take.
+    /// The bits of each bitmap, with the number before its first field: what [`next_field`] takes.
     #[inline]
-    pub(crate) fn read(form: BitmapForm, bytes: &[u8]) -> Result<(Present, usize), (usize, Expected)> {
+    pub(crate) fn words(self) -> [(u64, usize); 3] {
+        let [primary, secondary, tertiary] = self.0;
+        [(primary, 0), (secondary, 64), (tertiary, 128)]
+    }
+
+    /// Reads the bitmaps at the start of `bytes`; also how many bytes they take. On a failure it says at which byte.
+    #[inline]
+    pub(crate) fn read(form: BitmapForm, bytes: &[u8]) -> Result<(Present, usize), usize> {
         let width = form.width();
         let mut words = [0; 3];
         let mut at = 0;
         for (index, word) in words.iter_mut().enumerate() {
-            let Some(raw) = bytes.get(at..at + width) else {
-                return Err((at, Expected::Bytes { needed: width, left: bytes.len() - at }));
-            };
-            let bits = if form.is_hex { read_hex(raw) } else { read_binary(raw) };
-            let bits = bits.ok_or((at, Expected::HexDigits))?;
+            let bits = bytes.get(at..at + width).and_then(|raw| form.bits(raw)).ok_or(at)?;
             at += width;
             let announces = index == 0 || index == 1 && form.has_tertiary;
             *word = if announces { bits & !FIRST } else { bits };
@@ -89,6 +98,13 @@ impl Present {
             }
         }
         Ok((Present(words), at))
+    }
+
+    /// Why the bitmap at the start of `bytes` cannot be read.
+    #[cold]
+    pub(crate) fn refusal(form: BitmapForm, bytes: &[u8]) -> Expected {
+        let needed = form.width();
+        if bytes.len() < needed { Expected::Bytes { needed, left: bytes.len() } } else { Expected::HexDigits }
     }
 
     /// The bitmaps a message with these fields needs, as they are written.
@@ -111,71 +127,50 @@ impl Present {
 }
 
 impl BitmapForm {
+    #[inline]
+    fn bits(self, raw: &[u8]) -> Option<u64> {
+        if self.is_hex { read_hex(raw) } else { raw.try_into().ok().map(u64::from_be_bytes) }
+    }
+
     /// Bytes of one bitmap.
     pub(crate) fn width(self) -> usize {
         if self.is_hex { 16 } else { 8 }
     }
 }
 
-#[inline]
-fn read_binary(raw: &[u8]) -> Option<u64> {
-    raw.try_into().ok().map(u64::from_be_bytes)
-}
-
-/// The value of each hexadecimal character; 0x80 marks any other.
-const HEX: [u8; 256] = {
-    let mut table = [0x80; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = match byte as u8 {
-            digit @ b'0'..=b'9' => digit - b'0',
-            digit @ b'a'..=b'f' => digit - b'a' + 10,
-            digit @ b'A'..=b'F' => digit - b'A' + 10,
-            _ => 0x80,
-        };
-        byte += 1;
-    }
-    table
-};
-
+/// The bits of 16 hexadecimal characters.
 #[inline]
 fn read_hex(raw: &[u8]) -> Option<u64> {
-    let digits: &[u8; 16] = raw.try_into().ok()?;
-    let (mut bits, mut seen) = (0_u64, 0);
-    for &digit in digits {
-        let value = HEX[usize::from(digit)];
-        seen |= value;
-        bits = bits << 4 | u64::from(value & 15);
-    }
-    (seen & 0x80 == 0).then_some(bits)
+    let (high, low) = raw.split_first_chunk::<8>()?;
+    Some(u64::from(read_hex_half(*high)?) << 32 | u64::from(read_hex_half(*low.first_chunk()?)?))
+}
+
+/// The bits of eight hexadecimal characters, all of them looked at together, each in a byte of one word.
+#[inline]
+fn read_hex_half(digits: [u8; 8]) -> Option<u32> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let characters = u64::from_be_bytes(digits);
+    // Bit 6 tells letters from digits; a letter stands nine above the low four bits of its code.
+    let letters = characters >> 6 & ONES;
+    let values = (characters & (0x0f * ONES)) + letters * 9;
+    let upper_case = characters & !(letters << 5);
+    let is_known = upper_case == 0x30 * ONES + values + letters * 7;
+    let is_in_range = values & (0x10 * ONES) == 0 && (values + 6 * ONES) & (0x10 * ONES) == letters << 4;
+    let pairs = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    (is_known && is_in_range).then_some((fours | fours >> 16) as u32)
 }
 
 fn write_hex(word: u64) -> [u8; 16] {
     std::array::from_fn(|digit| b"0123456789ABCDEF"[(word >> (60 - 4 * digit) & 15) as usize])
 }
 
-/// The fields of a [`Present`] in order.
-pub(crate) struct Fields {
-    words: [u64; 3],
-    word: usize,
-}
-
-impl Iterator for Fields {
-    type Item = u8;
-
-    #[inline]
-    fn next(&mut self) -> Option<u8> {
-        while self.word < 3 {
-            let bits = &mut self.words[self.word];
-            if *bits != 0 {
-                let lead = bits.leading_zeros();
-                *bits &= !(FIRST >> lead);
-                return Some((self.word as u32 * 64 + lead + 1) as u8);
-            }
-            self.word += 1;
-        }
-        None
-    }
+/// Takes the next field out of the bits of a bitmap; `field` is the one before it.
+#[inline(always)]
+pub(crate) fn next_field(bits: &mut u64, field: &mut usize) {
+    let lead = bits.leading_zeros() as usize;
+    *bits = *bits << lead << 1;
+    *field += lead + 1;
 }
 
 #[cfg(test)]
@@ -214,9 +209,22 @@ mod tests {
         let form = BitmapForm { is_hex: true, has_tertiary: true };
         let (present, taken) = Present::read(form, b"c0000000000000000000000000000000").unwrap();
         assert_eq!((present.iter().collect::<Vec<_>>(), taken), (vec![2], 32));
-        assert_eq!(Present::read(form, b"g000000000000000"), Err((0, Expected::HexDigits)));
-        let short = Present::read(form, b"80000000000000001234");
-        assert_eq!(short, Err((16, Expected::Bytes { needed: 16, left: 4 })));
+        assert_eq!(Present::read(form, b"g000000000000000"), Err(0));
+        assert_eq!(Present::read(form, b"80000000000000001234"), Err(16));
+        assert_eq!(Present::refusal(form, b"1234"), Expected::Bytes { needed: 16, left: 4 });
+    }
+
+    #[test]
+    fn hexadecimal_digits_are_told_from_everything_else_at_every_place() {
+        for place in 0..16 {
+            for byte in 0..=255_u8 {
+                let mut raw = *b"0123456789abcDEF";
+                raw[place] = byte;
+                let text = raw.iter().copied().map(char::from).collect::<String>();
+                let known = byte.is_ascii_hexdigit().then(|| u64::from_str_radix(&text, 16).unwrap());
+                assert_eq!(read_hex(&raw), known, "{byte:#x} at {place}");
+            }
+        }
     }
 
     #[test]

@@ -198,11 +198,16 @@ impl Composite {
     /// The value at a path below, as [`Composite::value`] shows it.
     pub(crate) fn get(&self, content: &[u8], path: &str) -> Option<Value> {
         let (key, rest) = split(path);
+        let wanted = self.part(key);
+        let unlisted = self.unlisted_tag(key).filter(|_| wanted.is_none());
         let mut found: Vec<Item<'_>> = Vec::new();
+        let is_wanted = |item: &Item<'_>| match (item.part, wanted) {
+            (Some(part), Some(wanted)) => std::ptr::eq(part, wanted),
+            (Some(_), None) => false,
+            (None, _) => unlisted.as_ref().is_some_and(|tag| content[item.tag.clone()] == **tag),
+        };
         self.walk(content, |item| {
-            if self.is_at(&item, content, key) && self.visible_key(&item, content).is_some() {
-                found.push(item);
-            }
+            found.extend(Some(item).filter(is_wanted));
             Ok(())
         })
         .ok()?;
@@ -273,11 +278,11 @@ impl Composite {
         self.parts.iter_mut().find(|part| std::ptr::eq::<Part>(*part, wanted))
     }
 
-    fn is_at(&self, item: &Item<'_>, content: &[u8], key: &str) -> bool {
-        match (item.part, self.layout) {
-            (Some(part), _) => self.part(key).is_some_and(|other| std::ptr::eq(part, other)),
-            (None, Layout::Tlv { tag, .. }) => tag.text(&content[item.tag.clone()]).eq_ignore_ascii_case(key),
-            (None, Layout::Positional | Layout::Bitmapped { .. }) => false,
+    /// A tag the spec does not list, as it stands on the wire; `None` when such tags are not shown.
+    fn unlisted_tag(&self, key: &str) -> Option<Vec<u8>> {
+        match self.layout {
+            Layout::Tlv { tag, .. } if self.unknown_tags != UnknownTags::Drop => tag.wire(key),
+            Layout::Tlv { .. } | Layout::Positional | Layout::Bitmapped { .. } => None,
         }
     }
 

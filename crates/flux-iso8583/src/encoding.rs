@@ -158,6 +158,21 @@ fn pack(digits: &[u8], lead: usize, track: bool, out: &mut Vec<u8>) -> Result<()
     Ok(())
 }
 
+/// Whether every character is a decimal digit. Eight are looked at together: a digit has the high nibble 3, and still
+/// has it when six is added.
+#[inline]
+pub(crate) fn all_digits(characters: &[u8]) -> bool {
+    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+    const THREE: u64 = 0x3030_3030_3030_3030;
+    const SIX: u64 = 0x0606_0606_0606_0606;
+    let (words, rest) = characters.as_chunks::<8>();
+    let is_digits = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        (word & HIGH) == THREE && (word.wrapping_add(SIX) & HIGH) == THREE
+    };
+    words.iter().all(is_digits) && rest.iter().all(u8::is_ascii_digit)
+}
+
 /// Two upper-case hexadecimal digits per byte.
 pub(crate) fn hex_encode(bytes: &[u8]) -> Vec<u8> {
     let digit = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
@@ -215,6 +230,17 @@ mod tests {
         check(Encoding::Bcd, true, "4111=2512", "04111D2512");
         check(Encoding::HexToAscii, false, "12", "33313332");
         check(Encoding::AsciiToHex, false, "5F2A", "5F2A");
+    }
+
+    #[test]
+    fn digits_are_told_from_everything_else_at_every_place() {
+        for place in 0..20 {
+            for byte in 0..=255 {
+                let mut characters = *b"01234567890123456789";
+                characters[place] = byte;
+                assert_eq!(all_digits(&characters), byte.is_ascii_digit(), "{byte:#x} at {place}");
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use flux_signal::{Bytes, Text, Value};
 
 use crate::{
     composite::Composite,
-    encoding::{Encoding, hex_decode, hex_text},
+    encoding::{Encoding, all_digits, hex_decode, hex_text},
     error::{Expected, Fail},
     input::Input,
     mask::Sensitivity,
@@ -82,24 +82,33 @@ impl Kind {
     }
 
     /// Refuses characters that the kind cannot hold.
+    #[inline]
     fn check(self, characters: &[u8]) -> Result<(), Expected> {
-        let all = |test: fn(&u8) -> bool| characters.iter().all(test);
-        match self {
-            Kind::Numeric if !all(u8::is_ascii_digit) => Err(Expected::Digits),
-            Kind::Track1 if !all(|c| (0x20..=0x5f).contains(c)) => Err(Expected::Track(1)),
-            Kind::Track2 if !all(|c| matches!(c, b'0'..=b'?' | b'D')) => Err(Expected::Track(2)),
-            Kind::Track3 if !all(|c| matches!(c, b'0'..=b'?' | b'D')) => Err(Expected::Track(3)),
-            Kind::String
-            | Kind::Numeric
-            | Kind::Binary
-            | Kind::Bitmap
-            | Kind::Composite
-            | Kind::Hex
-            | Kind::Track1
-            | Kind::Track2
-            | Kind::Track3 => Ok(()),
-        }
+        let (is_fine, expected) = match self {
+            Kind::Numeric => (all_digits(characters), Expected::Digits),
+            Kind::Track1 => (characters.iter().all(|c| (0x20..=0x5f).contains(c)), Expected::Track(1)),
+            Kind::Track2 => (characters.iter().all(is_stripe), Expected::Track(2)),
+            Kind::Track3 => (characters.iter().all(is_stripe), Expected::Track(3)),
+            Kind::String | Kind::Binary | Kind::Bitmap | Kind::Composite | Kind::Hex => return Ok(()),
+        };
+        if is_fine { Ok(()) } else { Err(expected) }
     }
+}
+
+/// The characters of tracks 2 and 3; some write their separator as `D`.
+fn is_stripe(character: &u8) -> bool {
+    matches!(character, b'0'..=b'?' | b'D')
+}
+
+/// What there is to check in the content of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inside {
+    /// Nothing: any bytes will do.
+    Anything,
+    /// ASCII digits.
+    Digits,
+    /// What [`Field::check`] says.
+    Field,
 }
 
 /// How a fixed field that is too short is filled.
@@ -153,12 +162,27 @@ impl Field {
         Ok(characters)
     }
 
+    /// What there is to check in its content.
+    #[inline]
+    pub(crate) fn inside(&self) -> Inside {
+        match (self.kind, self.encoding) {
+            (Kind::String | Kind::Binary | Kind::Bitmap | Kind::Hex, Encoding::Ascii | Encoding::Binary) => {
+                Inside::Anything
+            }
+            (Kind::String, Encoding::Ebcdic) => Inside::Anything,
+            (Kind::Numeric, Encoding::Ascii) => Inside::Digits,
+            _ => Inside::Field,
+        }
+    }
+
     /// Refuses content that no value could be read from.
     pub(crate) fn check(&self, content: &[u8], units: usize) -> Result<(), Fail> {
-        let characters = self.characters(content, units)?;
-        match &self.composite {
-            Some(composite) => composite.check(&characters),
-            None => Ok(()),
+        match (self.inside(), &self.composite) {
+            (Inside::Anything, _) => Ok(()),
+            (Inside::Digits, _) if all_digits(content) => Ok(()),
+            (Inside::Digits, _) => Err(Expected::Digits.into()),
+            (Inside::Field, Some(composite)) => composite.check(&self.characters(content, units)?),
+            (Inside::Field, None) => Ok(self.characters(content, units).map(drop)?),
         }
     }
 

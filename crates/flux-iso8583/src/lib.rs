@@ -24,6 +24,7 @@ mod message;
 mod mti;
 mod prefix;
 mod probe;
+mod spans;
 mod spec;
 mod tree;
 mod view;

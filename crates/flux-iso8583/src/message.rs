@@ -19,7 +19,8 @@ use crate::{
     input::Input,
     limits::MESSAGE_BYTES_MAX,
     mti,
-    probe::{self, FieldIndex, Span},
+    probe::{self, FieldIndex},
+    spans::Span,
     spec::Spec,
 };
 
@@ -224,6 +225,11 @@ impl Message {
     }
 
     pub(crate) fn put(&mut self, field: u8, path: Option<&str>, input: &Input<'_>) -> Result<(), WireError> {
+        if let (None, Input::Text(text)) = (path, input)
+            && self.put_plain(field, text.as_bytes())
+        {
+            return Ok(());
+        }
         let Some(known) = self.spec.data_field(field) else {
             return Err(WireError::new(Place::Field(field), None, Expected::DefinedField));
         };
@@ -235,6 +241,14 @@ impl Message {
         characters
             .and_then(|characters| self.store(field, &characters))
             .map_err(|fail| WireError::encoding(Place::Field(field), fail))
+    }
+
+    /// Sets a field to text if that is simple; says whether it was.
+    #[inline]
+    fn put_plain(&mut self, field: u8, text: &[u8]) -> bool {
+        let start = self.room();
+        let has_written = self.spec.gauge(field).write(text, &mut self.arena);
+        has_written && self.settle(field, start).is_ok()
     }
 
     /// The characters a field has after an edit.
@@ -249,27 +263,35 @@ impl Message {
 
     /// Writes a field into the arena, unless it holds these characters already.
     fn store(&mut self, field: u8, characters: &[u8]) -> Result<(), Fail> {
-        let known = self.spec.field(field).ok_or(Expected::DefinedField)?;
-        let rank = self.index.present.rank(field);
-        let old = self.index.present.contains(field).then(|| self.index.spans[rank]);
-        if old.is_some() && self.characters(field).is_some_and(|current| *current == *characters) {
+        if self.characters(field).is_some_and(|current| *current == *characters) {
             return Ok(());
         }
+        let start = self.room();
+        let known = self.spec.field(field).ok_or(Expected::DefinedField)?;
+        if let Err(expected) = known.write(characters, &mut self.arena) {
+            self.arena.truncate(start);
+            return Err(expected.into());
+        }
+        Ok(self.settle(field, start)?)
+    }
+
+    /// The end of the arena, which has room for a field.
+    fn room(&mut self) -> usize {
         if self.arena.capacity() == 0 {
             self.arena.reserve(ARENA_EDIT_BYTES);
         }
-        let start = self.arena.len();
-        let written = known.write(characters, &mut self.arena);
+        self.arena.len()
+    }
+
+    /// Makes what was written to the arena from `start` on the bytes of a field.
+    fn settle(&mut self, field: u8, start: usize) -> Result<(), Expected> {
+        let rank = self.index.present.rank(field);
+        let old = self.index.present.contains(field).then(|| self.index.spans[rank]);
         let old_bytes = old.map_or(0, |span| span.range().len());
         let field_bytes = self.field_bytes - old_bytes + (self.arena.len() - start);
-        let fits = if field_bytes > MESSAGE_BYTES_MAX {
-            Err(Expected::MessageBytes { max: MESSAGE_BYTES_MAX, got: field_bytes })
-        } else {
-            Ok(())
-        };
-        if let Err(expected) = written.and(fits) {
+        if field_bytes > MESSAGE_BYTES_MAX {
             self.arena.truncate(start);
-            return Err(expected.into());
+            return Err(Expected::MessageBytes { max: MESSAGE_BYTES_MAX, got: field_bytes });
         }
         let base = self.payload.len();
         let span = Span::new(base + start..base + self.arena.len());

@@ -108,7 +108,14 @@ fn width(code: PrefixCode, digits: u8) -> usize {
 
 fn length_max(code: PrefixCode, digits: u8) -> usize {
     match code {
-        PrefixCode::Ascii | PrefixCode::Ebcdic | PrefixCode::Bcd => 10_usize.pow(digits.into()) - 1,
+        PrefixCode::Ascii | PrefixCode::Ebcdic | PrefixCode::Bcd => match digits {
+            1 => 9,
+            2 => 99,
+            3 => 999,
+            4 => 9_999,
+            5 => 99_999,
+            _ => 999_999,
+        },
         PrefixCode::Binary | PrefixCode::Hex => (1 << (8 * u32::from(digits))) - 1,
     }
 }
@@ -132,23 +139,41 @@ fn read_number(code: PrefixCode, digits: u8, prefix: &[u8]) -> Option<usize> {
 }
 
 fn write_number(code: PrefixCode, digits: u8, length: usize, out: &mut Vec<u8>) {
-    let decimal = |place: u8| (length / 10_usize.pow(place.into()) % 10) as u8;
-    let byte = |place: u8| (length >> (8 * u32::from(place))) as u8;
+    let count = usize::from(digits);
+    let byte = |place: usize| (length >> (8 * place)) as u8;
     match code {
-        PrefixCode::Ascii => out.extend((0..digits).rev().map(|place| b'0' + decimal(place))),
+        PrefixCode::Ascii => out.extend_from_slice(&decimal(length)[DECIMALS - count..]),
         PrefixCode::Ebcdic => {
-            out.extend((0..digits).rev().map(|place| ebcdic::from_latin1(b'0' + decimal(place))));
+            out.extend(decimal(length)[DECIMALS - count..].iter().map(|&digit| ebcdic::from_latin1(digit)));
         }
         PrefixCode::Bcd => {
-            let pairs = digits.div_ceil(2);
-            out.extend((0..pairs).rev().map(|pair| decimal(pair * 2 + 1) << 4 | decimal(pair * 2)));
+            let pairs = &decimal(length)[DECIMALS - count.next_multiple_of(2)..];
+            out.extend(pairs.chunks(2).map(|pair| pair[0] << 4 | pair[1] & 15));
         }
-        PrefixCode::Binary => out.extend((0..digits).rev().map(byte)),
+        PrefixCode::Binary => out.extend((0..count).rev().map(byte)),
         PrefixCode::Hex => {
-            let bytes: Vec<u8> = (0..digits).rev().map(byte).collect();
+            let bytes: Vec<u8> = (0..count).rev().map(byte).collect();
             out.extend(crate::encoding::hex_encode(&bytes));
         }
     }
+}
+
+/// Decimal digits of the longest prefix.
+const DECIMALS: usize = 6;
+
+/// A length as ASCII digits with leading zeros.
+#[inline]
+fn decimal(length: usize) -> [u8; DECIMALS] {
+    let mut digits = [b'0'; DECIMALS];
+    let mut rest = length;
+    for digit in digits.iter_mut().rev() {
+        if rest == 0 {
+            break;
+        }
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    digits
 }
 
 #[cfg(test)]

@@ -1,16 +1,15 @@
 //! Finds the fields of a message without copying, decoding or allocating.
 
-use std::{borrow::Cow, ops::Range};
-
-use smallvec::SmallVec;
+use std::borrow::Cow;
 
 use crate::{
-    bitmap::Present,
-    encoding::Encoding,
+    bitmap::{Present, next_field},
+    encoding::{Encoding, all_digits},
     error::{Expected, Place, WireError},
-    gauge::Inside,
+    field::Inside,
     limits::MESSAGE_BYTES_MAX,
     mti,
+    spans::{Span, Spans},
     spec::Spec,
 };
 
@@ -20,26 +19,7 @@ pub struct FieldIndex {
     pub(crate) mti: [u8; 4],
     pub(crate) present: Present,
     /// One per field, in order; fewer than `present` says when the message was refused half way.
-    pub(crate) spans: SmallVec<[Span; 24]>,
-}
-
-/// A field on the wire, its length prefix included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Span {
-    pub(crate) head: u32,
-    pub(crate) end: u32,
-}
-
-impl Span {
-    #[inline]
-    pub(crate) fn new(range: Range<usize>) -> Span {
-        Span { head: range.start as u32, end: range.end as u32 }
-    }
-
-    #[inline]
-    pub(crate) fn range(self) -> Range<usize> {
-        self.head as usize..self.end as usize
-    }
+    pub(crate) spans: Spans,
 }
 
 impl FieldIndex {
@@ -61,35 +41,70 @@ impl FieldIndex {
     #[inline]
     pub(crate) fn read(&mut self, spec: &Spec, frame: &[u8]) -> Result<(), WireError> {
         self.present = Present::default();
-        self.spans.clear();
+        self.spans.set_len(0);
         if frame.len() > MESSAGE_BYTES_MAX {
             let expected = Expected::MessageBytes { max: MESSAGE_BYTES_MAX, got: frame.len() };
             return Err(WireError::new(Place::Message, None, expected));
         }
         let start = spec.mti_bytes();
         self.mti = read_mti(spec, frame)?;
-        let (present, taken) = Present::read(spec.bitmap(), &frame[start..])
-            .map_err(|(at, expected)| WireError::new(Place::Bitmap, Some(start + at), expected))?;
+        let (present, taken) = match Present::read(spec.bitmap(), &frame[start..]) {
+            Ok(read) => read,
+            Err(at) => return Err(refused_bitmap(spec, frame, start + at)),
+        };
         self.present = present;
-        self.spans.resize(present.count(), Span::default());
-        let mut at = start + taken;
-        for (slot, field) in present.iter().enumerate() {
-            match spec.gauge(field).end(spec.field(field), frame, at) {
-                Ok(end) => {
-                    self.spans[slot] = Span::new(at..end);
-                    at = end;
-                }
-                Err(expected) => {
-                    self.spans.truncate(slot);
-                    return Err(WireError::new(Place::Field(field), Some(at), expected));
-                }
-            }
-        }
+        let at = self.locate(spec, frame, start + taken)?;
         match frame.len() - at {
             0 => Ok(()),
             left => Err(WireError::new(Place::Message, Some(at), Expected::End { left })),
         }
     }
+}
+
+impl FieldIndex {
+    /// Finds the span of every field that is present; returns where the last one ends.
+    #[inline]
+    fn locate(&mut self, spec: &Spec, frame: &[u8], start: usize) -> Result<usize, WireError> {
+        let (mut at, mut count) = (start, 0);
+        for (mut bits, mut field) in self.present.words() {
+            while bits != 0 {
+                next_field(&mut bits, &mut field);
+                let mut end = spec.gauges()[field & 0xff].end(frame, at);
+                if end > frame.len() {
+                    end = match measured(spec, field as u8, frame, at) {
+                        Ok(end) => end,
+                        Err(error) => {
+                            self.spans.set_len(count);
+                            return Err(error);
+                        }
+                    };
+                }
+                self.spans.write(count, Span::new(at..end));
+                count += 1;
+                at = end;
+            }
+        }
+        self.spans.set_len(count);
+        Ok(at)
+    }
+}
+
+/// Where a field ends whose gauge does not tell.
+#[cold]
+fn measured(spec: &Spec, field: u8, frame: &[u8], at: usize) -> Result<usize, WireError> {
+    let measured = match spec.field(field) {
+        Some(known) => known.measure(&frame[at..]),
+        None => Err(Expected::DefinedField),
+    };
+    match measured {
+        Ok(extent) => Ok(at + extent.end),
+        Err(expected) => Err(WireError::new(Place::Field(field), Some(at), expected)),
+    }
+}
+
+#[cold]
+fn refused_bitmap(spec: &Spec, frame: &[u8], at: usize) -> WireError {
+    WireError::new(Place::Bitmap, Some(at), Present::refusal(spec.bitmap(), &frame[at..]))
 }
 
 /// The digits of the message type; at least its bytes are there when it succeeds.
@@ -98,14 +113,16 @@ fn read_mti(spec: &Spec, frame: &[u8]) -> Result<[u8; 4], WireError> {
     let needed = spec.mti_bytes();
     let fail = |expected| WireError::new(Place::Mti, Some(0), expected);
     let raw = frame.get(..needed).ok_or_else(|| fail(Expected::Bytes { needed, left: frame.len() }))?;
-    let digits = match spec.mti_encoding() {
-        Encoding::Ascii => Cow::Borrowed(raw),
-        encoding => encoding.decode(raw, 4, false).map_err(|_| fail(Expected::Mti))?,
+    let digits = match (spec.mti_encoding(), raw.first_chunk::<4>()) {
+        (Encoding::Ascii, Some(digits)) => *digits,
+        (encoding, _) => {
+            let digits = encoding.decode(raw, 4, false).map_err(|_| fail(Expected::Mti))?;
+            digits.first_chunk::<4>().copied().ok_or_else(|| fail(Expected::Mti))?
+        }
     };
-    match <[u8; 4]>::try_from(&*digits) {
-        Ok(digits) if digits.iter().all(u8::is_ascii_digit) => Ok(digits),
-        _ => Err(fail(Expected::Mti)),
-    }
+    let [a, b, c, d] = digits;
+    // Four digits of eight: the look at them is one.
+    if all_digits(&[a, b, c, d, a, b, c, d]) { Ok(digits) } else { Err(fail(Expected::Mti)) }
 }
 
 /// A message looked at in place.
@@ -160,28 +177,28 @@ pub(crate) fn check<'a>(
     bytes_of: impl Fn(Span) -> &'a [u8],
 ) -> Result<(), WireError> {
     for (field, span) in index.found() {
-        let inside = spec.gauge(field).inside();
-        if inside == Inside::Anything {
-            continue;
-        }
+        let gauge = spec.gauge(field);
         let bytes = bytes_of(span);
-        let Some((content, units)) = spec.content(field, bytes) else { continue };
-        let is_fine = match (inside, spec.field(field)) {
-            (Inside::AsciiDigits, _) => content.iter().fold(true, |ok, c| ok & c.is_ascii_digit()),
-            (Inside::Anything, _) | (Inside::Field, None) => true,
-            (Inside::Field, Some(known)) => known.check(content, units).is_ok(),
+        let is_fine = match (gauge.inside(), spec.field(field)) {
+            (Inside::Anything, _) | (_, None) => true,
+            (Inside::Digits, _) if gauge.ascii_content(bytes).is_some_and(all_digits) => true,
+            (Inside::Digits | Inside::Field, Some(known)) => match spec.content(field, bytes) {
+                Some((content, units)) => known.check(content, units).is_ok(),
+                None => true,
+            },
         };
         if !is_fine {
-            let start = span.head as usize + (bytes.len() - content.len());
-            return Err(explain(spec, field, content, units, start));
+            return Err(explain(spec, field, bytes, span.head as usize));
         }
     }
     Ok(())
 }
 
 #[cold]
-fn explain(spec: &Spec, field: u8, content: &[u8], units: usize, start: usize) -> WireError {
-    let fail = spec.field(field).and_then(|known| known.check(content, units).err());
-    let fail = fail.expect("only a field whose check failed is explained");
-    WireError::decoding(Place::Field(field), start, fail)
+fn explain(spec: &Spec, field: u8, bytes: &[u8], start: usize) -> WireError {
+    let content = spec.content(field, bytes);
+    let known = spec.field(field).zip(content);
+    let (known, (content, units)) = known.expect("only a field that was found is checked");
+    let fail = known.check(content, units).err().expect("only a field whose check failed is explained");
+    WireError::decoding(Place::Field(field), start + bytes.len() - content.len(), fail)
 }

@@ -47,6 +47,7 @@ pub struct Spec {
     /// The first segments of the aliases.
     alias_heads: BTreeSet<Text>,
     bitmap: BitmapForm,
+    mti_encoding: Encoding,
 }
 
 /// What an alias stands for.
@@ -97,13 +98,18 @@ impl Spec {
     }
 
     #[inline]
+    pub(crate) fn gauges(&self) -> &Gauges {
+        &self.gauges
+    }
+
+    #[inline]
     pub(crate) fn bitmap(&self) -> BitmapForm {
         self.bitmap
     }
 
     #[inline]
     pub(crate) fn mti_encoding(&self) -> Encoding {
-        self.field(0).map_or(Encoding::Ascii, |field| field.encoding)
+        self.mti_encoding
     }
 
     /// Bytes of the message type.
@@ -121,11 +127,12 @@ impl Spec {
 
     /// Compiles fields that were read. Field 65 as a bitmap, or not defined, leaves room for a tertiary bitmap.
     fn compile(fields: Vec<Option<Field>>, aliases: FxHashMap<Text, Target>, is_hex: bool) -> Spec {
-        let mut gauges = Box::new([Gauge::UNDEFINED; FIELD_MAX as usize + 1]);
+        let mut gauges = Box::new([Gauge::UNDEFINED; 256]);
         for (gauge, field) in gauges.iter_mut().zip(&fields).skip(2) {
             *gauge = field.as_ref().map_or(Gauge::UNDEFINED, Gauge::new);
         }
         let alias_heads = aliases.keys().map(|alias| split(alias).0.into()).collect();
+        let mti_encoding = fields[0].as_ref().map_or(Encoding::Ascii, |mti| mti.encoding);
         let has_tertiary = fields[65].is_none();
         Spec {
             id: Text::default(),
@@ -139,6 +146,7 @@ impl Spec {
             aliases,
             alias_heads,
             bitmap: BitmapForm { is_hex, has_tertiary },
+            mti_encoding,
         }
     }
 }
