@@ -9,6 +9,7 @@ use crate::terminal::LogOptions;
 mod check;
 mod completions;
 mod gears;
+mod iso8583;
 mod msg;
 mod run;
 mod scenario;
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Scenario(scenario::Scenario),
     /// Read and write messages in CBOR
     Msg(msg::Msg),
+    /// Read, write, send and answer ISO 8583 messages, and make load
+    Iso8583(iso8583::Iso8583),
     /// Print completions for a shell
     Completions(completions::Completions),
     /// Print the reference page of the command line, as Markdown
@@ -56,6 +59,7 @@ impl Command {
             Command::Gears(gears) => gears.run(),
             Command::Scenario(scenario) => scenario.run(),
             Command::Msg(msg) => msg.run(),
+            Command::Iso8583(iso8583) => iso8583.run(),
             Command::Completions(completions) => completions.run(),
             Command::HelpMarkdown => {
                 print!("{}", crate::markdown::command_line(&Cli::command()));

@@ -8,7 +8,10 @@ use serde_json::Value as Json;
 
 /// The page of a kind of gear.
 pub(crate) fn gear(manifest: &Manifest) -> String {
-    let mut page = format!("# {}\n\n{}\n\n## Ports\n\n| port | direction | |\n|---|---|---|\n", manifest.kind, manifest.summary);
+    let mut page = format!(
+        "# {}\n\n{}\n\n## Ports\n\n| port | direction | |\n|---|---|---|\n",
+        manifest.kind, manifest.summary
+    );
     for port in &manifest.ports {
         let direction = if port.direction == Direction::In { "in" } else { "out" };
         let _ = writeln!(page, "| `{}` | {direction} | {} |", port.name, port.summary);
@@ -56,7 +59,8 @@ fn table(page: &mut String, schema: &Json) {
         page.push_str("None.\n");
         return;
     };
-    let required: Vec<_> = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+    let required: Vec<_> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
     page.push_str("| key | type | default | meaning |\n|---|---|---|---|\n");
     for (key, field) in fields {
         let default = match field.get("default") {
@@ -64,7 +68,12 @@ fn table(page: &mut String, schema: &Json) {
             None | Some(Json::Null) => String::new(),
             Some(default) => format!("`{default}`"),
         };
-        let _ = writeln!(page, "| `{key}` | {} | {default} | {} |", kind_of(field), text(field).replace('\n', " "));
+        let _ = writeln!(
+            page,
+            "| `{key}` | {} | {default} | {} |",
+            kind_of(field),
+            text(field).replace('\n', " ")
+        );
     }
 }
 
@@ -84,7 +93,8 @@ fn kind_of(field: &Json) -> String {
     if let Some(name) = field["$ref"].as_str() {
         return name.trim_start_matches("#/$defs/").into();
     }
-    let choices = field["enum"].as_array().or_else(|| field["anyOf"].as_array()).or_else(|| field["oneOf"].as_array());
+    let choices =
+        field["enum"].as_array().or_else(|| field["anyOf"].as_array()).or_else(|| field["oneOf"].as_array());
     if let Some(choices) = choices {
         let words = choices.iter().filter(|choice| choice["type"] != "null").map(|choice| match choice {
             Json::String(word) => format!("`{word}`"),
@@ -95,7 +105,12 @@ fn kind_of(field: &Json) -> String {
     match &field["type"] {
         Json::String(word) if word == "array" => format!("list of {}", kind_of(&field["items"])),
         Json::String(word) => word.clone(),
-        Json::Array(words) => words.iter().filter_map(Json::as_str).filter(|word| *word != "null").collect::<Vec<_>>().join(" or "),
+        Json::Array(words) => words
+            .iter()
+            .filter_map(Json::as_str)
+            .filter(|word| *word != "null")
+            .collect::<Vec<_>>()
+            .join(" or "),
         _ => "any".into(),
     }
 }

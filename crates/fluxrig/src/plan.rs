@@ -25,7 +25,11 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Reads `file`, with the settings of another file over its own.
-    pub(crate) fn read(file: &Path, settings_file: Option<&Path>, rack: Option<&str>) -> anyhow::Result<Plan> {
+    pub(crate) fn read(
+        file: &Path,
+        settings_file: Option<&Path>,
+        rack: Option<&str>,
+    ) -> anyhow::Result<Plan> {
         let world = World::real();
         let registry = Arc::new(flux_gears::builtin());
         let catalog = registry.catalog();

@@ -28,7 +28,8 @@ enum LogFormat {
 /// a payload.
 pub(crate) fn init_logging(options: &LogOptions) {
     let filter = EnvFilter::try_new(&options.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_span_events(FmtSpan::NONE);
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_span_events(FmtSpan::NONE);
     match options.log_format {
         LogFormat::Text => lines.with_ansi(has_color()).with_target(false).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),

@@ -46,7 +46,9 @@ impl Gears {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let catalog = flux_gears::builtin().catalog();
         match self.command {
-            GearsCommand::List { json: true, .. } => println!("{}", serde_json::to_string(&manifests(&catalog))?),
+            GearsCommand::List { json: true, .. } => {
+                println!("{}", serde_json::to_string(&manifests(&catalog))?)
+            }
             GearsCommand::List { names: true, .. } => catalog.kinds().for_each(|kind| println!("{kind}")),
             GearsCommand::List { .. } => {
                 for manifest in catalog.iter() {
@@ -57,7 +59,9 @@ impl Gears {
             GearsCommand::Manifest { kind: Some(kind) } => {
                 println!("{}", serde_json::to_string_pretty(find(&catalog, &kind)?)?);
             }
-            GearsCommand::Manifest { kind: None } => println!("{}", serde_json::to_string_pretty(&manifests(&catalog))?),
+            GearsCommand::Manifest { kind: None } => {
+                println!("{}", serde_json::to_string_pretty(&manifests(&catalog))?)
+            }
             GearsCommand::Schema { kind } => {
                 println!("{}", serde_json::to_string_pretty(&find(&catalog, &kind)?.config_schema)?);
             }

@@ -70,7 +70,9 @@ impl Scenario {
                     Picture::Json => println!("{}", serde_json::to_string_pretty(&circuit)?),
                 }
             }
-            ScenarioCommand::Settings => print!("{}", markdown::settings(&json_schema(Form::Toml, &Catalog::default()))),
+            ScenarioCommand::Settings => {
+                print!("{}", markdown::settings(&json_schema(Form::Toml, &Catalog::default())))
+            }
             ScenarioCommand::Schema { form } => {
                 let form = match form {
                     FileForm::Yaml => Form::Yaml,

@@ -33,7 +33,9 @@ pub(crate) struct Decode {
 
 impl Decode {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let Some(spec) = self.spec.load(&World::real().disk, self.json)? else { return Ok(ExitCode::FAILURE) };
+        let Some(spec) = self.spec.load(&World::real().disk, self.json)? else {
+            return Ok(ExitCode::FAILURE);
+        };
         let text = match self.hex {
             Some(text) => text,
             None => std::io::read_to_string(std::io::stdin())?,

@@ -3,24 +3,27 @@
 mod answerer;
 mod link;
 
-use std::{process::ExitCode, rc::Rc, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
 use flux_scenario::units;
 use flux_world::{ListenOptions, Listener, World};
 use serde_json::json;
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::JoinSet;
 
 use self::{
-    answerer::{Answerer, Move},
-    link::{Link, Served},
+    answerer::{Answerer, Counts, Move},
+    link::Link,
 };
 use super::{frames::LengthBytes, spec_option::SpecOption};
 use crate::{
     stop::{StopOptions, StopSignal},
     terminal,
 };
+
+/// Wait after a connection could not be accepted: the cause, such as too many open files, takes a while to pass.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers each request on the connection it came by: the response type of its message type, its fields 2, 3, 4, 7, 11,
 /// 37, 41, 49 and 70 where it has them, and a response code (field 39). The account number decides: by default 4... is
@@ -60,12 +63,68 @@ pub(crate) struct Scheme {
     /// Expect a TPDU in front of each message, and answer with it turned round
     #[arg(long)]
     tpdu: bool,
-    /// Threads that serve connections
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
-    threads: u16,
     /// Print the address and the counts at the end as JSON, one line each
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     stop: StopOptions,
+}
+
+impl Scheme {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let world = World::real();
+        let Some(spec) = self.spec.load(&world.disk, self.json)? else { return Ok(ExitCode::FAILURE) };
+        let answerer = Answerer {
+            spec,
+            code: self.de39,
+            declined: self.decline_pan_prefix,
+            silent: self.silent_pan_prefix,
+            is_sink: self.sink,
+            moves: self.moves,
+            has_tpdu: self.tpdu,
+        };
+        let link = Link { answerer: Arc::new(answerer), length: self.length_bytes, delay: self.delay.0 };
+        terminal::runtime(1)?.block_on(async {
+            let mut stop = StopSignal::new(self.stop)?;
+            let listening = world.net.listen(&self.listen, &ListenOptions::default()).await;
+            let listener = listening.with_context(|| format!("cannot listen on `{}`", self.listen))?;
+            let address = listener.local_addr()?;
+            match self.json {
+                true => println!("{}", json!({ "listening": address.to_string() })),
+                false => println!("listening on {address}"),
+            }
+            let counts = serve(&world, listener, &link, &mut stop).await;
+            match self.json {
+                true => println!("{}", serde_json::to_string(&counts)?),
+                false => println!("{counts}"),
+            }
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+}
+
+/// Serves connections until it is told to stop, and says what was done on all of them.
+async fn serve(world: &World, mut listener: Listener, link: &Link, stop: &mut StopSignal) -> Counts {
+    let mut links = JoinSet::new();
+    let mut counts = Counts::default();
+    let (end, ending) = tokio::sync::watch::channel(());
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.wait() => break,
+            Some(done) = links.join_next() => counts.add(done.unwrap_or_default()),
+            accepted = listener.accept() => match accepted {
+                Ok(stream) => drop(links.spawn(link.clone().serve(stream, world.clock, ending.clone()))),
+                Err(why) => {
+                    tracing::warn!(%why, "cannot accept a connection");
+                    world.clock.sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(end);
+    while let Some(done) = links.join_next().await {
+        counts.add(done.unwrap_or_default());
+    }
+    counts
 }

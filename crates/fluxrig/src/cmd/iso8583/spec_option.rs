@@ -84,12 +84,22 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, shown: Expect) {
-        let report = Spec::load("shop.yaml", text.as_bytes(), &|_| Err("there is no file".into())).unwrap_err();
+        let report =
+            Spec::load("shop.yaml", text.as_bytes(), &|_| Err("there is no file".into())).unwrap_err();
         shown.assert_eq(&render(&report, false));
     }
 
     #[test]
     fn problems_have_a_place_and_a_help() {
-        check("{id: shop, name: Shop, version: 1.0.0, extends: acquirer.yaml}", expect![[""]]);
+        check("{id: shop, name: Shop, version: 1.0.0, extends: acquirer.yaml}", expect![[r#"
+            error[FR0809]: cannot load `acquirer.yaml`: there is no file
+             --> shop.yaml:1:49
+              = help: name a file, or one of iso87ascii, iso87binary, iso87hex, moov:spec87ascii, moov:spec87hex
+
+            error[FR0805]: `wire` is missing
+             --> shop.yaml:1:1
+              = help: name a base layout: `extends: iso87ascii`
+
+        "#]]);
     }
 }

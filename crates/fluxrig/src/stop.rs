@@ -1,0 +1,62 @@
+//! When to stop: a signal, or the end of whoever started us.
+
+use std::io::Read;
+
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+/// What stops a command that would run for ever.
+#[derive(Args, Clone, Copy, Default)]
+pub(crate) struct StopOptions {
+    /// Stop, as on SIGTERM, when standard input ends too: whoever holds its other end cannot leave us behind
+    #[arg(long)]
+    until_stdin_ends: bool,
+}
+
+/// SIGTERM, SIGINT, or the end of standard input where that was asked for.
+pub(crate) struct StopSignal {
+    terminate: Signal,
+    interrupt: Signal,
+    stdin: Option<watch::Receiver<()>>,
+}
+
+impl StopSignal {
+    /// Listens from now on.
+    pub(crate) fn new(options: StopOptions) -> std::io::Result<StopSignal> {
+        Ok(StopSignal {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            stdin: options.until_stdin_ends.then(watch_stdin),
+        })
+    }
+
+    /// The next reason to stop; the end of standard input counts once.
+    pub(crate) async fn wait(&mut self) {
+        let stdin = &mut self.stdin;
+        let stdin_ends = async {
+            match stdin {
+                Some(open) => while open.changed().await.is_ok() {},
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            () = stdin_ends => self.stdin = None,
+        }
+    }
+}
+
+/// Reads standard input to its end on a thread of its own, since a read of it cannot be cancelled; the thread ends with
+/// the input or with the process.
+fn watch_stdin() -> watch::Receiver<()> {
+    let (open, watched) = watch::channel(());
+    std::thread::spawn(move || {
+        let mut ignored = [0; 64];
+        while std::io::stdin().read(&mut ignored).is_ok_and(|count| count > 0) {}
+        drop(open);
+    });
+    watched
+}
