@@ -97,7 +97,9 @@ impl Cell {
         if started.is_ok() {
             self.backoff.up(clock.now());
             let now = clock.now();
-            let State::Made(gear) = std::mem::replace(&mut self.state, State::Down(now)) else { return Ok(()) };
+            let State::Made(gear) = std::mem::replace(&mut self.state, State::Down(now)) else {
+                return Ok(());
+            };
             self.state = State::Up(gear);
         }
         started

@@ -89,7 +89,10 @@ impl RackOutlet {
             let letter = DeadLetter {
                 msg,
                 gear: self.name.clone(),
-                message: format!("no wire leaves `{}.{port}`: wire it to a gear, or to a `null` gear to discard", self.name),
+                message: format!(
+                    "no wire leaves `{}.{port}`: wire it to a gear, or to a `null` gear to discard",
+                    self.name
+                ),
                 port: port.clone(),
                 reason: "no_wire",
                 attempts: 1,

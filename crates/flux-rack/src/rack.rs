@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use flux_gear::{
-    Control, Emitter, Fault, Files, GearContext, GearParts, IdSource, InPort, InitError, Key, KeyParseError, OutPort,
-    Registry,
+    Control, Emitter, Fault, Files, GearContext, GearParts, IdSource, InPort, InitError, Key, KeyParseError,
+    OutPort, Registry,
 };
 use flux_scenario::{
     catalog::ERROR_PORT,
@@ -45,7 +45,7 @@ pub struct Rack {
 pub(crate) struct Shared {
     pub(crate) world: World,
     pub(crate) patchbay: Patchbay,
-    pub(crate) dead_letters: DeadLetters,
+    pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) limits: Limits,
     pub(crate) settings: Tuning,
 }
@@ -55,6 +55,7 @@ pub(crate) struct Shared {
 pub(crate) struct Tuning {
     pub(crate) batch_messages_max: usize,
     pub(crate) lane_queue_size: usize,
+    pub(crate) lane_send_timeout: Duration,
     pub(crate) process_timeout: Duration,
     pub(crate) start_timeout: Duration,
     pub(crate) stop_timeout: Duration,
@@ -141,7 +142,9 @@ impl Rack {
     ) -> Vec<(String, InitError)> {
         let builder = Builder::new(circuit.clone(), registry.clone(), settings, world.clone(), files);
         let gears = circuit.gears.iter().enumerate();
-        gears.filter_map(|(at, gear)| (builder.make(at, gear))().err().map(|why| (gear.name.clone(), why))).collect()
+        gears
+            .filter_map(|(at, gear)| (builder.make(at, gear))().err().map(|why| (gear.name.clone(), why)))
+            .collect()
     }
 
     async fn start(&self, gear: usize) -> Result<(), Fault> {
@@ -153,7 +156,11 @@ impl Rack {
     }
 
     /// Sends a command and waits for its reply. `None` when the segment is gone.
-    pub(crate) async fn ask<T>(&self, segment: usize, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+    pub(crate) async fn ask<T>(
+        &self,
+        segment: usize,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         self.segments[segment].commands.send(command(reply)).await.ok()?;
         answer.await.ok()
@@ -178,8 +185,8 @@ impl Rack {
         }
     }
 
-    /// The messages nobody could process.
-    pub fn dead_letters(&self) -> &DeadLetters {
+    /// The messages nobody could process. They outlive the rack for whoever holds them.
+    pub fn dead_letters(&self) -> &Arc<DeadLetters> {
         &self.shared.dead_letters
     }
 
@@ -215,7 +222,7 @@ impl Builder {
         let shared = Arc::new(Shared {
             world,
             patchbay: ArcSwap::default(),
-            dead_letters: DeadLetters::new(settings.dead_letters_max as usize),
+            dead_letters: Arc::new(DeadLetters::new(settings.dead_letters_max as usize)),
             limits,
             settings: Tuning::from(settings),
         });
@@ -278,9 +285,9 @@ impl Builder {
             let (gear, input) = wire.to;
             let receiver = &self.circuit.gears[gear];
             let queue = |&(segment, place): &(usize, usize)| {
-                let capacity = self.shared.settings.lane_queue_size;
                 let (bell, clock) = (bells[segment].clone(), self.shared.world.clock);
-                Arc::new(Wire::new(wire.id.clone(), place, InPort(port_number(input)), capacity, bell, clock))
+                let to = (place, InPort(port_number(input)));
+                Arc::new(Wire::new(wire.id.clone(), to, &self.shared.settings, bell, clock))
             };
             let queues: Vec<_> = instances[gear].iter().map(queue).collect();
             let slot = routes.slots;
@@ -381,6 +388,7 @@ impl From<&RackSettings> for Tuning {
         Tuning {
             batch_messages_max: size(settings.batch_messages_max),
             lane_queue_size: size(settings.lane_queue_size),
+            lane_send_timeout: settings.lane_send_timeout.0,
             process_timeout: settings.process_timeout.0,
             start_timeout: START_TIMEOUT,
             stop_timeout: settings.cleanup_timeout.0,

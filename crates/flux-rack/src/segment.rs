@@ -221,7 +221,10 @@ impl Segment {
         work.msg.count_hops(2);
         if work.msg.msg().hops() > self.shared.limits.hops_max {
             let over = self.shared.limits.check(work.msg.msg()).err().map(|over| over.to_string());
-            return Err(Box::new(Exception::Failed(work, Fault::invalid(over.unwrap_or_default()).reason("hops"))));
+            return Err(Box::new(Exception::Failed(
+                work,
+                Fault::invalid(over.unwrap_or_default()).reason("hops"),
+            )));
         }
         cell.tally.processed += 1;
         cell.tally.seen += 1;

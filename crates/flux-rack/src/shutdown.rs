@@ -5,11 +5,7 @@ use std::{fmt, time::Duration};
 use flux_world::Instant;
 use serde::Serialize;
 
-use crate::{
-    contain::Contained,
-    rack::Rack,
-    segment::Command,
-};
+use crate::{contain::Contained, rack::Rack, segment::Command};
 
 /// How a rack was left.
 #[derive(Debug, Clone, Serialize)]

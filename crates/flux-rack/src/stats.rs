@@ -121,7 +121,10 @@ impl WireCounters {
     }
 
     /// The counts of a wire that is several queues, one for each instance of the receiving gear.
-    pub(crate) fn snapshot<'a>(name: &str, queues: impl Iterator<Item = (&'a WireCounters, usize)>) -> WireStats {
+    pub(crate) fn snapshot<'a>(
+        name: &str,
+        queues: impl Iterator<Item = (&'a WireCounters, usize)>,
+    ) -> WireStats {
         let mut latency = Latency::default();
         let (mut queued, mut called, mut blocked, mut depth) = (0, 0, 0, 0);
         for (counters, queue_depth) in queues {
@@ -131,7 +134,14 @@ impl WireCounters {
             depth += queue_depth;
             latency.merge(&counters.latency);
         }
-        WireStats { name: name.into(), passed: queued + called, queued, blocked, depth, latency: latency.snapshot() }
+        WireStats {
+            name: name.into(),
+            passed: queued + called,
+            queued,
+            blocked,
+            depth,
+            latency: latency.snapshot(),
+        }
     }
 }
 

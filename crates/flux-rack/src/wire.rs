@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use flux_gear::{Held, InPort};
@@ -16,7 +17,7 @@ use flux_world::{Clock, Instant};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::stats::WireCounters;
+use crate::{rack::Tuning, stats::WireCounters};
 
 /// An edge of the running graph, into one input port of one gear.
 pub(crate) struct Wire {
@@ -35,6 +36,8 @@ pub(crate) struct Wire {
     /// Rings each time the queue becomes empty.
     emptied: Notify,
     clock: Clock,
+    /// A sender who waits longer says so.
+    alarm_after: Duration,
 }
 
 struct Queue {
@@ -51,16 +54,17 @@ pub(crate) struct Closed;
 impl Wire {
     pub(crate) fn new(
         name: String,
-        to_cell: usize,
-        to_port: InPort,
-        capacity: usize,
+        (to_cell, to_port): (usize, InPort),
+        tuning: &Tuning,
         bell: Arc<Notify>,
         clock: Clock,
     ) -> Wire {
+        let capacity = tuning.lane_queue_size;
         Wire {
             name,
             to_cell,
             to_port,
+            alarm_after: tuning.lane_send_timeout,
             counters: WireCounters::default(),
             queue: Mutex::new(Queue { messages: VecDeque::new(), taken: 0, timed: None }),
             len: AtomicUsize::new(0),
@@ -98,10 +102,25 @@ impl Wire {
         self.counters.blocked();
         while !msgs.is_empty() {
             let n = msgs.len().min(self.capacity);
-            let permits = u32::try_from(n).unwrap_or(u32::MAX);
-            self.room.acquire_many(permits).await.map_err(|_| Closed)?.forget();
+            self.wait_for_room(u32::try_from(n).unwrap_or(u32::MAX)).await?;
             self.append(msgs.drain(..n));
         }
+        Ok(())
+    }
+
+    /// Waits as long as it takes, and says so when it takes long: waiting is the back-pressure, a stuck receiver is
+    /// somebody's problem.
+    async fn wait_for_room(&self, permits: u32) -> Result<(), Closed> {
+        let room = self.room.acquire_many(permits);
+        tokio::pin!(room);
+        let permit = match self.clock.timeout(self.alarm_after, &mut room).await {
+            Ok(permit) => permit,
+            Err(_) => {
+                tracing::warn!(wire = self.name, blocked_for = ?self.alarm_after, "wire is full: its receiver is slow or stuck");
+                room.await
+            }
+        };
+        permit.map_err(|_| Closed)?.forget();
         Ok(())
     }
 
@@ -177,13 +196,16 @@ impl Wire {
 #[cfg(test)]
 mod tests {
     use flux_gear::FluxMsg;
+    use flux_scenario::settings::RackSettings;
     use flux_signal::FluxId;
     use flux_world::World;
 
     use super::*;
 
     fn wire(capacity: usize) -> Wire {
-        Wire::new("a.out->b.in".into(), 0, InPort(0), capacity, Arc::default(), World::real().clock)
+        let mut tuning = Tuning::from(&RackSettings::default());
+        tuning.lane_queue_size = capacity;
+        Wire::new("a.out -> b.in".into(), (0, InPort(0)), &tuning, Arc::default(), World::real().clock)
     }
 
     fn msgs(numbers: std::ops::Range<u8>) -> Vec<FluxMsg> {

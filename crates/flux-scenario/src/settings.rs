@@ -196,7 +196,7 @@ pub struct RackSettings {
     /// Messages a wire between tasks can hold before its sender waits.
     #[schemars(range(max = 1_048_576))]
     pub lane_queue_size: NonZeroU32,
-    /// Longest wait for a full wire; then the message goes to the error port.
+    /// How long a sender waits for a full wire before the rack logs a warning. It goes on waiting: nothing is lost.
     pub lane_send_timeout: Duration,
     /// Longest time a gear that waits may take for one message, retries included.
     pub process_timeout: Duration,

@@ -124,7 +124,8 @@ impl Segment {
             self.emit(work.cell, port, msg, routes);
         } else {
             let port = cell.inputs.get(usize::from(work.port.0)).cloned().unwrap_or_default();
-            self.bury(work.cell, port, work.msg.release(), fault.reason_word(), fault.to_string(), attempts).await;
+            self.bury(work.cell, port, work.msg.release(), fault.reason_word(), fault.to_string(), attempts)
+                .await;
         }
     }
 
@@ -177,7 +178,8 @@ impl Segment {
     async fn stray(&mut self, cell: usize, port: OutPort, msg: FluxMsg) {
         let name = &self.cells[cell].name;
         let port = self.cells[cell].outputs.get(usize::from(port.0)).cloned().unwrap_or_default();
-        let why = format!("no wire leaves `{name}.{port}`: wire it to a gear, or to a `null` gear to discard");
+        let why =
+            format!("no wire leaves `{name}.{port}`: wire it to a gear, or to a `null` gear to discard");
         self.bury(cell, port, msg, "no_wire", why, 1).await;
     }
 
@@ -194,6 +196,9 @@ impl Segment {
         cell.counters.dead_lettered.add(1);
         let unix_ns = self.shared.world.clock.unix_ns();
         let gear = cell.name.clone();
-        self.shared.dead_letters.keep(DeadLetter { msg, gear, port, reason, message, attempts, unix_ns }).await;
+        self.shared
+            .dead_letters
+            .keep(DeadLetter { msg, gear, port, reason, message, attempts, unix_ns })
+            .await;
     }
 }

@@ -148,7 +148,10 @@ async fn what_no_wire_takes_is_kept() {
         let letters = running.dead_letters(4).await;
         let kept: Vec<_> = letters.iter().map(|letter| text(&letter.msg.payload)).collect();
         assert_eq!(kept, ["a", "a'", "b", "b'"]);
-        assert_eq!((letters[0].gear.as_str(), letters[0].port.as_str(), letters[0].reason), ("x", "out", "no_wire"));
+        assert_eq!(
+            (letters[0].gear.as_str(), letters[0].port.as_str(), letters[0].reason),
+            ("x", "out", "no_wire")
+        );
         assert_eq!(running.rack.stats().gears[1].dead_lettered, 4);
     }
 }

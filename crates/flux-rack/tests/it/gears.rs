@@ -6,15 +6,21 @@ use std::{
 };
 
 use flux_gear::{
-    Category, Descriptor, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, OutPort, Outbox, Registry, Step,
-    Terminus,
+    Category, Descriptor, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, OutPort, Outbox, Registry,
+    Step, Terminus,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
 pub fn registry() -> Registry {
-    Registry::new().with::<Source>().with::<Pass>().with::<Sink>().with::<Moody>().with::<Twice>().with::<Slow>()
+    Registry::new()
+        .with::<Source>()
+        .with::<Pass>()
+        .with::<Sink>()
+        .with::<Moody>()
+        .with::<Twice>()
+        .with::<Slow>()
 }
 
 /// What arrived at each sink, in order.
@@ -76,7 +82,10 @@ impl Gear for Source {
     type Config = SourceConfig;
 
     fn descriptor() -> Descriptor {
-        Descriptor::new(Category::Io, "emits texts").terminus(Terminus::Io).source("out", "texts").source("receipts", "how each ended")
+        Descriptor::new(Category::Io, "emits texts")
+            .terminus(Terminus::Io)
+            .source("out", "texts")
+            .source("receipts", "how each ended")
     }
 
     fn init(config: SourceConfig, ctx: &GearContext) -> Result<Source, Fault> {
@@ -125,7 +134,10 @@ impl Gear for Pass {
     type Config = Nothing;
 
     fn descriptor() -> Descriptor {
-        Descriptor::new(Category::Logic, "passes on").input("in", "any").output("out", "the same").partitionable()
+        Descriptor::new(Category::Logic, "passes on")
+            .input("in", "any")
+            .output("out", "the same")
+            .partitionable()
     }
 
     fn init(_: Nothing, ctx: &GearContext) -> Result<Pass, Fault> {
@@ -207,7 +219,10 @@ impl Gear for Moody {
     type Config = Nothing;
 
     fn descriptor() -> Descriptor {
-        Descriptor::new(Category::Logic, "fails on demand").input("in", "orders").output("out", "what succeeded").output("nowhere", "not wired")
+        Descriptor::new(Category::Logic, "fails on demand")
+            .input("in", "orders")
+            .output("out", "what succeeded")
+            .output("nowhere", "not wired")
     }
 
     fn init(_: Nothing, ctx: &GearContext) -> Result<Moody, Fault> {
@@ -222,7 +237,7 @@ impl Gear for Moody {
             ("invalid", _) => Err(Fault::invalid("as ordered").reason("ordered")),
             ("transient", n) => {
                 self.tries += 1;
-                if self.tries <= n.parse().unwrap() {
+                if self.tries <= n.trim_end_matches('\'').parse().unwrap() {
                     return Err(Fault::transient("not yet"));
                 }
                 self.tries = 0;

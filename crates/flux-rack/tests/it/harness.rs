@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flux_gear::mock::FilesInMemory;
-use flux_rack::Rack;
+use flux_rack::{DrainReport, Rack};
 use flux_scenario::{
     catalog::Terminus,
     circuit::{Circuit, CircuitGear, CircuitWire},
@@ -27,6 +27,7 @@ impl Plan {
         let mut settings = RackSettings::default();
         settings.retry.backoff = "1ms".parse().unwrap();
         settings.error_restart.backoff = "1ms".parse().unwrap();
+        settings.error_restart.backoff_max = "2ms".parse().unwrap();
         settings.drain_timeout = "2s".parse().unwrap();
         Plan { settings, circuit: Circuit::default(), fuse }
     }
@@ -106,6 +107,14 @@ pub struct Running {
 }
 
 impl Running {
+    /// Waits until the first gear has emitted `n` messages, then drains.
+    pub async fn finish_after(self, n: u64) -> DrainReport {
+        while self.rack.stats().gears[0].emitted < n {
+            tokio::task::yield_now().await;
+        }
+        self.rack.shut_down().await
+    }
+
     /// Waits until `n` messages arrived at a sink; returns their payloads as text.
     pub async fn texts(&self, sink: &str, n: usize) -> Vec<String> {
         within(self.arrived.wait_for(sink, n)).await.iter().map(|msg| text(&msg.payload)).collect()

@@ -3,5 +3,6 @@
 mod drain;
 mod faults;
 mod flow;
+mod fused;
 mod gears;
 mod harness;
