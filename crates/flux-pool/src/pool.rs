@@ -49,8 +49,7 @@ struct Inner {
     tasks: TaskTracker,
     /// Cancelled when no listener shall accept any more.
     not_accepting: CancellationToken,
-    /// What peers did that are gone.
-    gone: Mutex<Counts>,
+    gone: Mutex<Gone>,
     accepted: AtomicU64,
     refused: AtomicU64,
     accepts_failed: AtomicU64,
@@ -65,6 +64,41 @@ struct Registry {
 struct Entry {
     peer: PeerHandle,
     task: AbortHandle,
+}
+
+/// What peers did that are no longer in the pool.
+#[derive(Default)]
+struct Gone {
+    counts: Counts,
+    /// Those of which the inbox has not handed out everything yet; their counters still move.
+    lingering: Vec<PeerHandle>,
+}
+
+impl Gone {
+    fn add(&mut self, peer: PeerHandle) {
+        self.lingering.push(peer);
+        self.settle();
+    }
+
+    /// What they did so far.
+    fn counts(&mut self) -> Counts {
+        self.settle();
+        let mut counts = self.counts;
+        self.lingering.iter().for_each(|peer| counts += peer.stats().counts);
+        counts
+    }
+
+    fn settle(&mut self) {
+        let counts = &mut self.counts;
+        self.lingering.retain(|peer| {
+            let stats = peer.stats();
+            let is_settled = stats.queued_in_frames == 0;
+            if is_settled {
+                *counts += stats.counts;
+            }
+            !is_settled
+        });
+    }
 }
 
 /// Why a peer was not added.
@@ -185,7 +219,7 @@ impl PeerPool {
     /// A snapshot of the pool's numbers. Never waits for the network.
     pub fn stats(&self) -> PoolStats {
         let (inner, peers) = (&self.inner, self.peers());
-        let mut counts = *inner.gone.lock();
+        let mut counts = inner.gone.lock().counts();
         let live = peers.iter().filter(|peer| !matches!(peer.state(), PeerState::Ended(_)));
         live.for_each(|peer| counts += peer.stats().counts);
         PoolStats {
@@ -242,7 +276,7 @@ impl Drop for Leaving {
             if registry.peers.get(peer.id().as_str()).is_some_and(|entry| entry.peer.is_same(peer)) {
                 registry.peers.remove(peer.id().as_str());
             }
-            *pool.gone.lock() += peer.stats().counts;
+            pool.gone.lock().add(peer.clone());
         }
         peer.core().set_state(PeerState::Ended(reason.clone()));
         let was_ordered = peer.control().stop_ordered().is_some();

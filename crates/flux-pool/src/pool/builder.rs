@@ -8,13 +8,12 @@ use parking_lot::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Inner, PeerPool, Registry};
+use super::{Gone, Inner, PeerPool, Registry};
 use crate::budget::Budget;
 use crate::config::PoolConfig;
 use crate::event::EventSender;
 use crate::gate::DialGate;
 use crate::inbox::{Consumer, Destination, Inbox, inbox};
-use crate::stats::Counts;
 
 /// A pool in the making.
 #[derive(Debug)]
@@ -55,7 +54,7 @@ impl PoolBuilder {
             registry: RwLock::new(Registry::default()),
             tasks: TaskTracker::new(),
             not_accepting: CancellationToken::new(),
-            gone: Mutex::new(Counts::default()),
+            gone: Mutex::new(Gone::default()),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             accepts_failed: AtomicU64::new(0),

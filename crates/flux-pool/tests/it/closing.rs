@@ -48,8 +48,10 @@ fn what_was_received_before_the_end_can_be_taken_after_it() {
         sim.world().clock.sleep(10 * MS).await;
         drop(it.far);
         it.pool.close(SECOND).await;
+        assert_eq!(it.pool.stats().counts.frames_delivered, 0);
         assert_eq!(crate::kit::received(&mut it.inbox).await.1, ["just in time"]);
         assert!(it.inbox.recv().await.is_none());
+        assert_eq!(it.pool.stats().counts.frames_delivered, 1, "counted although the peer is gone");
     });
 }
 

@@ -239,6 +239,25 @@ fn a_kick_ends_the_pause() {
 }
 
 #[test]
+fn a_flood_of_kicks_makes_one_attempt() {
+    run(async |sim| {
+        sim.host("issuer");
+        let (pool, _inbox) = pool(&sim);
+        let mut events = pool.events();
+        let patient = BackoffPolicy { base: 3600 * SECOND, cap: 3600 * SECOND, ..BackoffPolicy::default() };
+        let dialer = Arc::new(Scripted { failures: usize::MAX, ..Scripted::default() });
+        let config = PeerConfig { backoff: patient, ..config() };
+        let peer = pool.dial_with("a", issuer(), config, dialer.clone()).unwrap();
+        assert_eq!(next(&mut events).await, "dial failed a: connect");
+        settle().await;
+        (0..100).for_each(|_| peer.kick());
+        assert_eq!(next(&mut events).await, "dial failed a: connect");
+        settle().await;
+        assert_eq!(dialer.dials.load(Ordering::Relaxed), 2);
+    });
+}
+
+#[test]
 fn a_flapping_peer_keeps_backing_off_until_it_was_stable() {
     run(async |sim| {
         let clock = sim.world().clock;

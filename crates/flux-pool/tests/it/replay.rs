@@ -3,12 +3,39 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use flux_pool::{Counts, InboundConfig, OutboundConfig, PeerConfig, PeerState, WhenDown, WhenFull};
+use flux_pool::{Counts, InboundConfig, OutboundConfig, PeerConfig, PeerPool, PeerState, WhenDown, WhenFull};
+use flux_world::World;
 use flux_world::sim::Sim;
 
 use crate::kit::{FarEnd, MS, config, issuer, listen, pool, short};
 
 const FEW: NonZeroUsize = NonZeroUsize::new(6).unwrap();
+
+/// Dials a peer, with policies by its number, and sends to it at random for as long as it lives.
+fn dial_and_talk(pool: &PeerPool, world: &World, n: usize) {
+    let when_full = [
+        WhenFull::Block { at_most: Some(30 * MS) },
+        WhenFull::DropOldest,
+        WhenFull::DropNewest,
+        WhenFull::Disconnect,
+    ][n % 4];
+    let when_down = [WhenDown::Reject, WhenDown::HoldNewest(FEW), WhenDown::HoldFor(40 * MS)][n % 3];
+    let config = PeerConfig {
+        outbound: OutboundConfig { frames_max: FEW, when_full, when_down, ..OutboundConfig::default() },
+        inbound: InboundConfig { frames_max: FEW, when_full, ..InboundConfig::default() },
+        idle_timeout: Some(50 * MS),
+        dial_timeout: 100 * MS,
+        ..config()
+    };
+    let peer = pool.dial(format!("p-{n:02}"), issuer(), config).unwrap();
+    let world = world.clone();
+    tokio::spawn(async move {
+        while !matches!(peer.state(), PeerState::Ended(_)) {
+            world.clock.sleep(Duration::from_micros(world.entropy.below(20_000))).await;
+            let _ = peer.send(vec![7; world.entropy.below(1_000) as usize].into()).await;
+        }
+    });
+}
 
 /// Twenty peers that are sent to, a far end that talks and drops them at random, a partition and a reset: the trace, and
 /// what the pool counted in the end.
@@ -18,28 +45,7 @@ fn eventful_run(seed: u64) -> (Vec<String>, Counts) {
         let mut listener = listen(&sim).await;
         let (pool, mut inbox) = pool(&sim);
         let mut events = pool.events();
-        for n in 0..20 {
-            let when_full = [
-                WhenFull::Block { at_most: Some(30 * MS) },
-                WhenFull::DropOldest,
-                WhenFull::DropNewest,
-                WhenFull::Disconnect,
-            ][n % 4];
-            let when_down = [WhenDown::Reject, WhenDown::HoldNewest(FEW), WhenDown::HoldFor(40 * MS)][n % 3];
-            let impatient = PeerConfig { idle_timeout: Some(50 * MS), dial_timeout: 100 * MS, ..config() };
-            let outbound =
-                OutboundConfig { frames_max: FEW, when_full, when_down, ..OutboundConfig::default() };
-            let inbound = InboundConfig { frames_max: FEW, when_full, ..InboundConfig::default() };
-            let impatient = PeerConfig { outbound, inbound, ..impatient };
-            let peer = pool.dial(format!("p-{n:02}"), issuer(), impatient).unwrap();
-            let world = world.clone();
-            tokio::spawn(async move {
-                while !matches!(peer.state(), PeerState::Ended(_)) {
-                    world.clock.sleep(Duration::from_micros(world.entropy.below(20_000))).await;
-                    let _ = peer.send(vec![7; world.entropy.below(1_000) as usize].into()).await;
-                }
-            });
-        }
+        (0..20).for_each(|n| dial_and_talk(&pool, &world, n));
         let (far_world, faults) = (world.clone(), sim.clone());
         let far_ends = tokio::spawn(async move {
             loop {

@@ -50,6 +50,12 @@ async fn a_listening_socket_is_handed_over_without_closing() {
 }
 
 #[tokio::test]
+async fn without_a_host_it_listens_everywhere() {
+    let listener = Net::real().listen(":0", &ListenOptions::default()).await.unwrap();
+    assert!(listener.local_addr().unwrap().ip().is_unspecified());
+}
+
+#[tokio::test]
 async fn nobody_listening_is_refused_and_a_taken_port_is_in_use() {
     let net = Net::real();
     let listener = net.listen("127.0.0.1:0", &ListenOptions::default()).await.unwrap();
