@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use flux_gear::{Bytes, Data, EmitError, Emitter, FluxMsg, GearContext, Metadata, OutPort, Value};
+use flux_world::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -82,7 +83,7 @@ impl Maker {
             tokio::select! {
                 biased;
                 () = enough.cancelled() => break,
-                () = clock.sleep_until(next_at) => {}
+                () = self.turn(next_at) => {}
             }
             // A batch that waited for room moves those behind it; they do not come in a burst.
             next_at = (next_at + self.interval).max(clock.now());
@@ -102,6 +103,16 @@ impl Maker {
             }
         }
         tracing::info!(gear = self.ctx.name(), messages = self.next, "no more messages are made");
+    }
+
+    /// Ends when the next batch is due.
+    async fn turn(&self, due_at: Instant) {
+        if self.interval.is_zero() {
+            // A timer would wait for the next millisecond.
+            tokio::task::coop::consume_budget().await;
+        } else {
+            self.ctx.world().clock.sleep_until(due_at).await;
+        }
     }
 
     fn message(&mut self, unix_ns: i64) -> Result<FluxMsg, String> {

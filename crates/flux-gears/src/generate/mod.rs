@@ -163,6 +163,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn without_an_interval_no_time_passes() {
+        let clock = Mock::new().context::<Generate>(&json!({})).world().clock;
+        let began = clock.now();
+        made(json!({ "interval": "0s", "count": 100 }), 100).await;
+        assert_eq!(clock.now(), began);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn batches_keep_their_interval_and_draining_ends_them() {
         let mut gear = Mock::new().build::<Generate>(json!({ "interval": "10s", "payload": "{n}" })).unwrap();
         gear.start().await.unwrap();
