@@ -1,7 +1,7 @@
 //! The only door to the world: time, chance, the network and the disk, each real or simulated.
 //!
 //! A [`World`] is handed in from the top and cloned freely. Nothing below it asks the operating system for the time,
-//! for randomness, for a socket or for a file. With the feature `sim`, [`sim::Sim`] makes a world out of a seed: the
+//! for randomness, for a socket or for a file. With the feature `sim`, `sim::Sim` makes a world out of a seed: the
 //! same seed replays the same world, event by event.
 //!
 //! ```
