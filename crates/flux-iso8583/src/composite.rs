@@ -266,10 +266,14 @@ impl Composite {
         if self.is_ber() { (Kind::Hex, Encoding::Binary) } else { (Kind::String, Encoding::Ascii) }
     }
 
-    /// The part that a key of a path names: by name, or by tag.
+    /// The part that a key of a path names: by name, or by tag or bit.
     pub(crate) fn part(&self, key: &str) -> Option<&Part> {
-        let by_tag = |part: &&Part| matches!(&part.place, PartPlace::Tag { text, .. } if text.eq_ignore_ascii_case(key));
-        self.parts.iter().find(|part| part.key == key).or_else(|| self.parts.iter().find(by_tag))
+        let is_at = |part: &&Part| match &part.place {
+            PartPlace::Tag { text, .. } => text.eq_ignore_ascii_case(key),
+            PartPlace::Bit(bit) => key.parse() == Ok(*bit),
+            PartPlace::Range(_) => false,
+        };
+        self.parts.iter().find(|part| part.key == key).or_else(|| self.parts.iter().find(is_at))
     }
 
     /// The same, to be described.

@@ -71,6 +71,11 @@ impl Encoding {
         ("BerTLVTag", Encoding::BerTlvTag),
     ];
 
+    /// The name as a spec writes it.
+    pub(crate) fn name(self) -> &'static str {
+        Encoding::NAMES.iter().find(|(_, encoding)| *encoding == self).map_or("", |(name, _)| name)
+    }
+
     pub(crate) fn unit(self) -> Unit {
         match self {
             Encoding::Bcd | Encoding::Lbcd => Unit::Nibble,

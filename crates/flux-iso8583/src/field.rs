@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use flux_signal::{Bytes, Text, Value};
 
 use crate::{
-    composite::Composite,
+    composite::{Composite, Layout},
     encoding::{Encoding, all_digits, hex_decode, hex_text},
     error::{Expected, Fail},
     input::Input,
@@ -70,6 +70,11 @@ impl Kind {
         ("Track2", Kind::Track2),
         ("Track3", Kind::Track3),
     ];
+
+    /// The name as a spec writes it.
+    pub(crate) fn name(self) -> &'static str {
+        Kind::NAMES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    }
 
     /// Whether BCD nibbles above nine are separators of a magnetic stripe.
     fn is_track(self) -> bool {
@@ -212,7 +217,7 @@ impl Field {
         if self.kind.is_bytes() || self.is_binary_composite() {
             return Value::Bytes(Bytes::copy_from_slice(characters));
         }
-        let characters = self.stripped(characters);
+        let characters = if self.composite.is_some() { characters } else { self.stripped(characters) };
         if self.encoding == Encoding::Ebcdic {
             return Value::Text(characters.iter().copied().map(char::from).collect());
         }
@@ -291,6 +296,12 @@ impl Field {
 
     fn padded<'a>(&self, characters: Cow<'a, [u8]>) -> Cow<'a, [u8]> {
         let length = self.encoding.characters(self.length as usize);
+        if let (Some(composite), Prefix::Fixed) = (&self.composite, self.prefix)
+            && composite.layout == Layout::Positional
+            && characters.len() < length
+        {
+            return Cow::Owned(composite.filled(characters.into_owned(), length));
+        }
         let (Prefix::Fixed, Some(padding), true) = (self.prefix, self.padding, characters.len() < length)
         else {
             return characters;

@@ -68,7 +68,7 @@ impl Composite {
         let mut written = Vec::new();
         match (input, rest) {
             (None, None) if current.is_empty() => return Ok(edited),
-            (None, None) => written.resize(range.len(), self.blank),
+            (None, None) => written.resize(range.len(), self.blank_of(part)),
             _ => {
                 let units = part.field.encoding.unit().units(current.len());
                 let current = part.field.characters(current, units)?;
@@ -76,10 +76,28 @@ impl Composite {
             }
         }
         if edited.len() < range.end {
-            edited.resize(range.end, self.blank);
+            edited = self.filled(edited, range.end);
         }
         edited[range.clone()].copy_from_slice(&written);
         Ok(edited)
+    }
+
+    /// `content` made `length` characters long, each part that is added blank in its own way.
+    pub(crate) fn filled(&self, mut content: Vec<u8>, length: usize) -> Vec<u8> {
+        let start = content.len();
+        content.resize(length, self.blank);
+        for part in &self.parts {
+            if let PartPlace::Range(range) = &part.place
+                && let Some(added) = content.get_mut(range.start.max(start)..range.end.min(length).max(start))
+            {
+                added.fill(self.blank_of(part));
+            }
+        }
+        content
+    }
+
+    fn blank_of(&self, part: &Part) -> u8 {
+        part.field.padding.map_or(self.blank, |padding| padding.with)
     }
 
     fn edit_tlv(

@@ -35,6 +35,7 @@ impl Spec {
         let merged = sources.on_its_bases(own.clone(), &mut stack);
         let mut reader = Reader { files: &sources.files, report: &mut sources.report };
         let spec = reader.spec(&own, &merged);
+        sources.report.sort(&sources.files);
         if sources.report.has_errors() {
             return Err(sources.report);
         }

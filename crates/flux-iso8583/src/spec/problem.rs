@@ -122,7 +122,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Every problem of a spec and of those it builds on, in order of discovery.
+/// Every problem of a spec and of those it builds on, file by file and line by line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The problems.
@@ -138,6 +138,12 @@ impl Report {
         } else {
             self.left_out += 1;
         }
+    }
+
+    /// Puts the problems in the order of `files`, lines and columns.
+    pub(crate) fn sort(&mut self, files: &[String]) {
+        let file = |problem: &Problem| files.iter().position(|file| *file == problem.file);
+        self.problems.sort_by_key(|problem| (file(problem), problem.line, problem.column));
     }
 
     /// Whether any of them keeps the spec from being used.

@@ -209,7 +209,7 @@ impl Reader<'_> {
             self.push(
                 Code::Inconsistent,
                 at,
-                format!("{what}: {kind:?} cannot be written as {encoding:?}"),
+                format!("{what}: {} cannot be written as {}", kind.name(), encoding.name()),
                 help,
             );
         }
@@ -299,8 +299,20 @@ impl Reader<'_> {
 
     /// The entries of a map with none but `known` keys.
     pub(crate) fn map<'n>(&mut self, node: &'n Node, known: &[&str], what: &str) -> &'n [Entry] {
+        self.map_beside(node, known, &[], what)
+    }
+
+    /// The same, where other keys are spoken of elsewhere.
+    pub(crate) fn map_beside<'n>(
+        &mut self,
+        node: &'n Node,
+        known: &[&str],
+        beside: &[&str],
+        what: &str,
+    ) -> &'n [Entry] {
         let entries = self.entries(node, what);
-        for entry in entries.iter().filter(|e| !known.contains(&e.key.as_str()) && !e.key.starts_with("x-")) {
+        let is_known = |key: &str| known.contains(&key) || beside.contains(&key) || key.starts_with("x-");
+        for entry in entries.iter().filter(|entry| !is_known(&entry.key)) {
             let help = self.meant(&entry.key, known.iter().copied());
             self.push(
                 Code::UnknownKey,

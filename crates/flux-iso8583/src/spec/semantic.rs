@@ -13,6 +13,9 @@ use super::{
 };
 use crate::{field::Field, mask::Sensitivity};
 
+/// Keys that people put here and that belong to the wire layer.
+const WIRE_KEYS: &[&str] = &["type", "length", "enc", "prefix", "padding"];
+
 impl Reader<'_> {
     /// Describes `fields` as `described` says; returns what the aliases stand for.
     pub(crate) fn describe(
@@ -24,7 +27,7 @@ impl Reader<'_> {
         for (number, entry) in self.numbered(described, 0) {
             let Some(entry) = entry else { continue };
             self.refuse_wire_keys(&entry.node, number);
-            self.map(&entry.node, keys::FIELD, "a described field");
+            self.map_beside(&entry.node, keys::FIELD, WIRE_KEYS, "a described field");
             let Some(field) = &mut fields[usize::from(number)] else {
                 let message = format!("field {number} is described but not on the wire");
                 self.push(Code::NotOnWire, entry.key_at, message, "define it under `wire.fields`");
@@ -45,7 +48,7 @@ impl Reader<'_> {
 
     fn refuse_wire_keys(&mut self, node: &Node, number: u8) {
         for entry in node.entries() {
-            if ["type", "length", "enc", "prefix", "padding"].contains(&entry.key.as_str()) {
+            if WIRE_KEYS.contains(&entry.key.as_str()) {
                 let message = format!("`{}` belongs to the wire layer", entry.key);
                 self.push(
                     Code::WrongLayer,
@@ -118,10 +121,12 @@ impl Reader<'_> {
             return None;
         }
         match aliases.insert(alias.into(), (target, node.at)) {
-            Some(_) => {
+            Some((_, other)) => {
+                // The first file is the one that was asked for: what is wrong is wrong there.
+                let at = if other.file < node.at.file { other } else { node.at };
                 self.push(
                     Code::BadAlias,
-                    node.at,
+                    at,
                     format!("`{alias}` is taken"),
                     "give each field an alias of its own",
                 );

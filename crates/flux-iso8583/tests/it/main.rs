@@ -1,4 +1,12 @@
 //! What the crate promises, seen from outside.
 
+mod codes;
+mod edit;
+mod explain;
 mod fixture;
+mod fuzz;
 mod golden;
+mod json;
+mod round_trip;
+mod spec;
+mod view;
