@@ -84,11 +84,11 @@ fn text(schema: &Json) -> &str {
 /// The type of a field in a word or two.
 fn kind_of(field: &Json) -> String {
     if let Some(format) = field["format"].as_str() {
-        return match format {
-            "duration" => "duration".into(),
-            "byte-size" => "size".into(),
-            _ => "integer".into(),
-        };
+        match format {
+            "duration" => return "duration".into(),
+            "byte-size" => return "size".into(),
+            _ => {}
+        }
     }
     if let Some(name) = field["$ref"].as_str() {
         return name.trim_start_matches("#/$defs/").into();

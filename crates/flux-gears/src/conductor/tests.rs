@@ -1,3 +1,5 @@
+//! The switch as its neighbours see it.
+
 use std::{sync::mpsc, time::Duration};
 
 use expect_test::{Expect, expect};

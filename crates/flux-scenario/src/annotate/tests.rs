@@ -1,3 +1,5 @@
+//! What the annotations of a schema say about a config.
+
 use std::path::Path;
 
 use serde_json::{Value as Json, json};

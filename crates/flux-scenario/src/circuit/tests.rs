@@ -1,3 +1,5 @@
+//! Which circuit a scenario compiles to: segments, fused wires, drain order, bindings.
+
 use std::fmt::Write;
 
 use expect_test::{Expect, expect};

@@ -1,3 +1,5 @@
+//! Every code has its page, and the examples on the pages earn their codes.
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! What a config that does not fit its schema is told.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

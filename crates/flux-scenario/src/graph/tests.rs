@@ -1,3 +1,5 @@
+//! How a circuit is drawn.
+
 use expect_test::expect;
 
 use super::{mermaid, svg};

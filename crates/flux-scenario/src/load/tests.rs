@@ -1,3 +1,5 @@
+//! What both file forms lower to, and what a broken file is told.
+
 use expect_test::{Expect, expect};
 
 use crate::testing::catalog;

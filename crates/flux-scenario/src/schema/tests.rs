@@ -1,3 +1,5 @@
+//! What an editor is told about both file forms.
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};

@@ -1,3 +1,5 @@
+//! TOML to spanned nodes.
+
 use std::sync::Arc;
 
 use expect_test::{Expect, expect};

@@ -1,3 +1,5 @@
+//! YAML to spanned nodes, hostile documents included.
+
 use std::sync::Arc;
 
 use expect_test::{Expect, expect};

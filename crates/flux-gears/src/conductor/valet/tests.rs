@@ -1,3 +1,5 @@
+//! Tickets against a naive model of them.
+
 use std::{collections::BTreeMap, time::Duration};
 
 use flux_world::{Clock, Instant};
