@@ -78,28 +78,33 @@ fn render(report: &Report, has_color: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use expect_test::{Expect, expect};
+    use expect_test::expect;
+    use flux_iso8583::Code;
 
     use super::*;
 
-    #[track_caller]
-    fn check(text: &str, shown: Expect) {
-        let report =
-            Spec::load("shop.yaml", text.as_bytes(), &|_| Err("there is no file".into())).unwrap_err();
-        shown.assert_eq(&render(&report, false));
-    }
-
     #[test]
     fn problems_have_a_place_and_a_help() {
-        check("{id: shop, name: Shop, version: 1.0.0, extends: acquirer.yaml}", expect![[r#"
-            error[FR0809]: cannot load `acquirer.yaml`: there is no file
-             --> shop.yaml:1:49
-              = help: name a file, or one of iso87ascii, iso87binary, iso87hex, moov:spec87ascii, moov:spec87hex
+        let problem = |code: Code, help: Option<&str>| Problem {
+            code,
+            severity: code.severity(),
+            file: "shop.yaml".into(),
+            line: 3,
+            column: 7,
+            message: "something is wrong".into(),
+            help: help.map(Into::into),
+        };
+        let problems =
+            vec![problem(Code::UnknownKey, Some("did you mean `length`?")), problem(Code::NoEffect, None)];
+        expect![[r#"
+            error[FR0804]: something is wrong
+             --> shop.yaml:3:7
+              = help: did you mean `length`?
 
-            error[FR0805]: `wire` is missing
-             --> shop.yaml:1:1
-              = help: name a base layout: `extends: iso87ascii`
+            warning[FR0818]: something is wrong
+             --> shop.yaml:3:7
 
-        "#]]);
+            and 2 more
+        "#]].assert_eq(&render(&Report { problems, left_out: 2 }, false));
     }
 }

@@ -66,8 +66,8 @@ struct Slot {
 enum Form {
     Ascii,
     Ebcdic,
-    /// Two in a byte.
-    Packed,
+    /// Two in a byte, the first one after so many fillers.
+    Packed(usize),
     /// Each as the two hexadecimal characters of its ASCII code.
     Hex,
 }
@@ -150,23 +150,18 @@ impl Slot {
         digits: usize,
     ) -> anyhow::Result<Option<Slot>> {
         let Some((known, raw)) = spec.field(field).zip(probe.raw(field)) else { return Ok(None) };
+        let is_odd = probe.characters(field).is_some_and(|characters| characters.len() % 2 == 1);
         let (form, bytes) = match known.encoding {
             Encoding::Ascii => (Form::Ascii, digits),
             Encoding::Ebcdic => (Form::Ebcdic, digits),
-            Encoding::Bcd | Encoding::Lbcd => (Form::Packed, digits / 2),
+            Encoding::Bcd if is_odd => (Form::Packed(1), digits / 2 + 1),
+            Encoding::Bcd | Encoding::Lbcd => (Form::Packed(0), digits / 2),
             Encoding::HexToAscii => (Form::Hex, digits * 2),
-            other => {
-                anyhow::bail!("field {field} is written as {other:?}, which the load driver does not write")
+            Encoding::Binary | Encoding::AsciiToHex | Encoding::BerTlvTag => {
+                anyhow::bail!("field {field} is not written as digits, which the load driver needs")
             }
         };
         anyhow::ensure!(raw.len() >= bytes, "field {field} is too short for {digits} digits");
-        // An odd number of digits begins in the middle of a byte.
-        let is_whole =
-            !matches!(form, Form::Packed) || probe.characters(field).is_some_and(|c| c.len() % 2 == 0);
-        anyhow::ensure!(
-            is_whole || known.encoding == Encoding::Lbcd,
-            "field {field} has an odd number of digits"
-        );
         Ok(Some(Slot { at: raw.as_ptr().addr() - frame.as_ptr().addr(), form }))
     }
 
@@ -176,10 +171,13 @@ impl Slot {
         match self.form {
             Form::Ascii => place[..digits.len()].copy_from_slice(digits),
             Form::Ebcdic => place.iter_mut().zip(digits).for_each(|(byte, digit)| *byte = 0xf0 | digit & 15),
-            Form::Packed => place
-                .iter_mut()
-                .zip(digits.as_chunks::<2>().0)
-                .for_each(|(byte, [high, low])| *byte = (high & 15) << 4 | low & 15),
+            Form::Packed(fillers) => {
+                for (nibble, digit) in (fillers..).zip(digits) {
+                    let byte = &mut place[nibble / 2];
+                    *byte =
+                        if nibble % 2 == 0 { *byte & 0x0f | digit << 4 } else { *byte & 0xf0 | digit & 0x0f };
+                }
+            }
             Form::Hex => place
                 .as_chunks_mut::<2>()
                 .0
@@ -216,7 +214,7 @@ mod tests {
     #[test]
     fn requests_read_back_in_every_layout() {
         check("iso87ascii", 321);
-        check("iso87hex", 321);
-        check("iso87binary", 251);
+        check("iso87hex", 626);
+        check("iso87binary", 250);
     }
 }
