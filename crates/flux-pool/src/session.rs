@@ -41,13 +41,16 @@ pub async fn run(link: Link, plugin: &PoolPlugin) -> CloseReason {
     let reason = match cause {
         Cause::Stop(stop) => {
             tasks.take_leave(plugin, stop.until).await;
+            if tasks.are_running() {
+                peer.core().set_aborted();
+            }
+            tasks.abort().await;
             stop.reason
         }
-        Cause::Close(reason) if is_worth_a_farewell(&reason) => {
-            tasks.take_leave(plugin, clock.now() + peer.config().close_timeout).await;
-            reason
-        }
         Cause::Close(reason) => {
+            if is_worth_a_farewell(&reason) {
+                tasks.take_leave(plugin, clock.now() + peer.config().close_timeout).await;
+            }
             tasks.break_off(plugin).await;
             reason
         }
@@ -153,7 +156,7 @@ impl Tasks {
         }
     }
 
-    /// Accepts nothing new, writes what is queued, says goodbye, waits for the peer's; breaks off at `until`.
+    /// Accepts nothing new, writes what is queued, says goodbye, waits for the peer's; gives up at `until`.
     async fn take_leave(&mut self, plugin: &PoolPlugin, until: Instant) {
         let (peer, clock) = (plugin.peer(), plugin.world.clock);
         plugin.show(PeerState::Draining);
@@ -172,11 +175,8 @@ impl Tasks {
                 let _ = clock.timeout_at(patience, until_the_end(&mut **read, peer)).await;
             }
         };
-        let is_late = clock.timeout_at(until, in_order).await.is_err();
-        if is_late && (self.writer.is_some() || self.reader.is_some()) {
-            peer.core().set_aborted();
-        }
-        self.abort().await;
+        // What is not done by then is broken off by the caller.
+        let _ = clock.timeout_at(until, in_order).await;
     }
 
     /// The link is of no more use. The consumer may finish the batch it is at, until an order to stop ends that too.
@@ -200,6 +200,10 @@ impl Tasks {
             }
         }
         self.abort().await;
+    }
+
+    fn are_running(&self) -> bool {
+        self.reader.is_some() || self.writer.is_some()
     }
 
     async fn abort(&mut self) {

@@ -243,6 +243,43 @@ fn who_ends_the_stream_first_may_still_get_its_answers() {
     });
 }
 
+#[test]
+fn a_batch_in_hand_is_delivered_although_the_session_closes() {
+    /// Takes its time.
+    struct Slow(flux_world::Clock);
+    impl Consumer for Slow {
+        fn deliver<'a>(&'a self, _: &'a PeerHandle, batch: &'a mut Batch) -> Delivery<'a> {
+            Delivery::Wait(Box::pin(async {
+                self.0.sleep(60 * SECOND).await;
+                batch.frames.clear();
+            }))
+        }
+    }
+    run(async |sim| {
+        let mut listener = listen(&sim).await;
+        let clock = sim.world().clock;
+        let pool = PeerPool::builder(sim.host("rack")).consumer(Arc::new(Slow(clock)));
+        let mut events = pool.events();
+        let peer = pool.dial("a", issuer(), config()).unwrap();
+        for close in [
+            (|peer, _far| peer.disconnect(CloseReason::Local)) as fn(&PeerHandle, FarEnd),
+            |peer, _far| peer.disconnect(CloseReason::Idle),
+            |_peer, far| drop(far),
+        ] {
+            let mut far = FarEnd::accept(&mut listener).await;
+            assert_eq!(next(&mut events).await, "connected a");
+            let sent_at = clock.now();
+            far.send(b"in hand").await;
+            clock.sleep(10 * MS).await;
+            close(&peer, far);
+            assert!(next(&mut events).await.starts_with("disconnected a"));
+            assert_eq!(clock.now() - sent_at, 60 * SECOND + MS);
+        }
+        let counts = peer.stats().counts;
+        assert_eq!((counts.frames_delivered, counts.frames_in_dropped), (3, 0));
+    });
+}
+
 /// Panics at the word.
 struct Fragile;
 
