@@ -10,8 +10,8 @@ use std::{
 };
 
 use flux_gear::{
-    Category, Descriptor, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, OutPort, Outbox, Registry, Step,
-    mock::FilesInMemory,
+    Category, Descriptor, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, OutPort, Outbox, Registry,
+    Step, mock::FilesInMemory,
 };
 use flux_rack::Rack;
 use flux_scenario::{
@@ -125,7 +125,13 @@ fn circuit(fuse: bool) -> Circuit {
         gear(3, "count", &["in"], &[]),
     ];
     let wires = (0..3)
-        .map(|i| CircuitWire { id: i.to_string(), from: (i, 0), to: (i + 1, 0), lane: Lane::Hot, fused: fuse && i > 0 })
+        .map(|i| CircuitWire {
+            id: i.to_string(),
+            from: (i, 0),
+            to: (i + 1, 0),
+            lane: Lane::Hot,
+            fused: fuse && i > 0,
+        })
         .collect();
     let segments = if fuse { vec![vec![0, 1, 2, 3]] } else { (0..4).map(|i| vec![i]).collect() };
     Circuit { gears, wires, segments, drain_order: vec![0, 1, 2, 3] }
@@ -136,7 +142,9 @@ async fn rack(fuse: bool) -> f64 {
     let registry = Arc::new(Registry::new().with::<Source>().with::<Pass>().with::<Count>());
     let began = Instant::now();
     let files = Arc::new(FilesInMemory(BTreeMap::new()));
-    let rack = Rack::boot(circuit(fuse), registry, &RackSettings::default(), World::real(), files).await.unwrap_or_else(|e| panic!("{e}"));
+    let rack = Rack::boot(circuit(fuse), registry, &RackSettings::default(), World::real(), files)
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
     ALL.notified().await;
     let rate = MESSAGES as f64 / began.elapsed().as_secs_f64() / 1e6;
     rack.shut_down().await;
@@ -159,7 +167,11 @@ async fn channels() -> f64 {
             }
         });
     }
-    let sink = tokio::spawn(async move { while let Some(msg) = from.recv().await { std::hint::black_box(&msg); } });
+    let sink = tokio::spawn(async move {
+        while let Some(msg) = from.recv().await {
+            std::hint::black_box(&msg);
+        }
+    });
     for _ in 0..n {
         first.send(msg.clone()).await.ok();
     }
@@ -171,7 +183,11 @@ async fn channels() -> f64 {
 pub fn run() -> anyhow::Result<()> {
     for threads in [1, 2] {
         for _ in 0..5 {
-            let runtime = if threads == 1 { tokio::runtime::Builder::new_current_thread().enable_all().build()? } else { tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()? };
+            let runtime = if threads == 1 {
+                tokio::runtime::Builder::new_current_thread().enable_all().build()?
+            } else {
+                tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?
+            };
             runtime.block_on(async {
                 let a = tokio::spawn(rack(true)).await.unwrap_or(0.0);
                 let b = tokio::spawn(rack(false)).await.unwrap_or(0.0);

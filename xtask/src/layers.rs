@@ -29,7 +29,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("xtask", &[]),
     // Measures everything, and nothing imports it.
-    ("flux-bench", &["flux-gear", "flux-gears", "flux-iso8583", "flux-pool", "flux-rack", "flux-scenario", "flux-signal", "flux-world"]),
+    (
+        "flux-bench",
+        &[
+            "flux-gear",
+            "flux-gears",
+            "flux-iso8583",
+            "flux-pool",
+            "flux-rack",
+            "flux-scenario",
+            "flux-signal",
+            "flux-world",
+        ],
+    ),
 ];
 
 /// Crates that must stay clear of the async runtime.
@@ -39,18 +51,28 @@ pub(crate) fn check() -> Result<()> {
     let mut seen = 0;
     for (path, text) in shell::files("Cargo.toml")? {
         let manifest: toml::Table = text.parse().with_context(|| path.clone())?;
-        let Some(name) = manifest.get("package").and_then(|package| package.get("name")?.as_str()) else { continue };
+        let Some(name) = manifest.get("package").and_then(|package| package.get("name")?.as_str()) else {
+            continue;
+        };
         let allowed = MAY_IMPORT.iter().find(|(other, _)| *other == name);
-        let (_, allowed) = allowed.with_context(|| format!("{path}: `{name}` has no place in xtask/src/layers.rs"))?;
+        let (_, allowed) =
+            allowed.with_context(|| format!("{path}: `{name}` has no place in xtask/src/layers.rs"))?;
         let imports = manifest.get("dependencies").and_then(toml::Value::as_table);
         for import in imports.into_iter().flat_map(toml::Table::keys) {
             let is_ours = import.starts_with("flux-");
-            ensure!(!is_ours || allowed.contains(&import.as_str()), "{path}: `{name}` must not import `{import}`");
+            ensure!(
+                !is_ours || allowed.contains(&import.as_str()),
+                "{path}: `{name}` must not import `{import}`"
+            );
             ensure!(import != "tokio" || !PURE.contains(&name), "{path}: `{name}` is pure: no tokio");
         }
         seen += 1;
     }
-    ensure!(seen == MAY_IMPORT.len(), "xtask/src/layers.rs lists {} crates, there are {seen}", MAY_IMPORT.len());
+    ensure!(
+        seen == MAY_IMPORT.len(),
+        "xtask/src/layers.rs lists {} crates, there are {seen}",
+        MAY_IMPORT.len()
+    );
     Ok(())
 }
 

@@ -1,5 +1,9 @@
 //! The project's own chores: `cargo xtask test` is the README's test command, the rest are its parts.
-#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a chore prints, times and reads the environment")]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a chore prints, times and reads the environment"
+)]
 
 use std::process::ExitCode;
 

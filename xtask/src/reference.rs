@@ -38,7 +38,10 @@ fn pages() -> Result<Vec<(PathBuf, String)>> {
         (reference.join("cli.md"), fluxrig("help-markdown")?),
     ];
     for kind in fluxrig("gears list --names")?.lines() {
-        pages.push((reference.join("gears").join(format!("{kind}.md")), fluxrig(&format!("gears doc {kind}"))?));
+        pages.push((
+            reference.join("gears").join(format!("{kind}.md")),
+            fluxrig(&format!("gears doc {kind}"))?,
+        ));
     }
     Ok(pages)
 }

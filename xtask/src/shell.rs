@@ -40,7 +40,10 @@ pub(crate) fn files(ending: &str) -> Result<Vec<(String, String)>> {
     for path in listed.lines().filter(|path| path.ends_with(ending)) {
         let full = root().join(path);
         if full.is_file() {
-            files.push((path.to_owned(), std::fs::read_to_string(&full).with_context(|| format!("reading {path}"))?));
+            files.push((
+                path.to_owned(),
+                std::fs::read_to_string(&full).with_context(|| format!("reading {path}"))?,
+            ));
         }
     }
     Ok(files)

@@ -44,7 +44,10 @@ pub(crate) fn check() -> Result<()> {
 /// Relative targets of the Markdown links in a line.
 fn links(line: &str) -> impl Iterator<Item = &str> {
     line.split("](").skip(1).filter_map(|rest| rest.split(')').next()).filter(|target| {
-        !target.contains("://") && !target.starts_with('#') && !target.starts_with("mailto:") && !target.contains(' ')
+        !target.contains("://")
+            && !target.starts_with('#')
+            && !target.starts_with("mailto:")
+            && !target.contains(' ')
     })
 }
 

@@ -16,7 +16,8 @@ pub fn check<G: Gear>(config: Json, mock: impl Fn() -> Mock) {
     the_manifest_is_complete::<G>();
     unknown_keys_are_refused::<G>(&config, &mock);
     init_is_pure::<G>(&config, &mock);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
     runtime.block_on(async {
         // Never started: stopping must still work.
         build::<G>(&config, &mock).stop().await;

@@ -73,7 +73,9 @@ impl GearContext {
 
     /// The output port of that name, for emitting.
     pub fn output(&self, name: &str) -> Result<OutPort, Fault> {
-        position(&self.0.outputs, name).map(OutPort).ok_or_else(|| self.no_port("output", name, &self.0.outputs))
+        position(&self.0.outputs, name)
+            .map(OutPort)
+            .ok_or_else(|| self.no_port("output", name, &self.0.outputs))
     }
 
     /// The name of an output port.
@@ -82,8 +84,12 @@ impl GearContext {
     }
 
     fn no_port(&self, what: &str, name: &str, known: &[String]) -> Fault {
-        Fault::fatal(format!("gear `{}` has no {what} port `{name}`; it has: {}", self.0.name, known.join(", ")))
-            .reason("no_port")
+        Fault::fatal(format!(
+            "gear `{}` has no {what} port `{name}`; it has: {}",
+            self.0.name,
+            known.join(", ")
+        ))
+        .reason("no_port")
     }
 
     /// The I/O gear that answers behind an output port, where that is unambiguous.

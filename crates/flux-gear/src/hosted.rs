@@ -9,7 +9,8 @@ use crate::{Drain, Emitter, Gear, InPort, Outbox, Step};
 /// The [`Gear`] contract without its types. Implemented for every gear and for nothing else.
 pub trait HostedGear: Send {
     /// See [`Gear::start`].
-    fn start<'a>(&'a mut self, emit: Emitter) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
+    fn start<'a>(&'a mut self, emit: Emitter)
+    -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
     /// See [`Gear::process`].
     fn process(&mut self, port: InPort, msg: &FluxMsg, out: &mut Outbox) -> Result<Step, Fault>;
     /// See [`Gear::drain`].
@@ -19,7 +20,10 @@ pub trait HostedGear: Send {
 }
 
 impl<G: Gear> HostedGear for G {
-    fn start<'a>(&'a mut self, emit: Emitter) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>> {
+    fn start<'a>(
+        &'a mut self,
+        emit: Emitter,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>> {
         Box::pin(Gear::start(self, emit))
     }
 

@@ -29,7 +29,9 @@ enum Root {
 
 /// The text names no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` names no value: write `data.<path>`, `meta.<key>`, `payload`, `flux_id`, `trace_id` or `src_id`")]
+#[error(
+    "`{0}` names no value: write `data.<path>`, `meta.<key>`, `payload`, `flux_id`, `trace_id` or `src_id`"
+)]
 pub struct KeyParseError(String);
 
 impl Key {
@@ -42,9 +44,11 @@ impl Key {
             Root::Source => msg.source.as_ref().map(shown),
             Root::Metadata(at) => msg.metadata.get(&self.text[at..]).map(Text::from),
             Root::Data(at) => msg.data.get(&self.text[at..]).and_then(as_text),
-            Root::Either => {
-                msg.data.get(&self.text).and_then(as_text).or_else(|| msg.metadata.get(&self.text).map(Text::from))
-            }
+            Root::Either => msg
+                .data
+                .get(&self.text)
+                .and_then(as_text)
+                .or_else(|| msg.metadata.get(&self.text).map(Text::from)),
         }
     }
 

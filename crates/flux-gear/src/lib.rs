@@ -22,7 +22,7 @@ pub use flux_signal::{Bytes, Data, Fault, FaultClass, FluxId, FluxMsg, Lease, Me
 
 pub use context::{Files, GearContext, GearParts};
 pub use control::{Control, ControlEvent, Link};
-pub use emit::{EmitError, Emission, Emitter, Outbox, Outlet, Receipt};
+pub use emit::{Emission, EmitError, Emitter, Outbox, Outlet, Receipt};
 pub use gear::{Descriptor, Drain, Gear, Held, InPort, OutPort, Step, Waiting};
 pub use hosted::HostedGear;
 pub use ids::IdSource;

@@ -53,7 +53,12 @@ impl Registry {
     }
 
     /// Makes a gear of a kind. Pure, as [`Gear::init`] is.
-    pub fn init(&self, kind: &str, config: Json, ctx: &GearContext) -> Result<Box<dyn HostedGear>, InitError> {
+    pub fn init(
+        &self,
+        kind: &str,
+        config: Json,
+        ctx: &GearContext,
+    ) -> Result<Box<dyn HostedGear>, InitError> {
         match self.0.get(kind) {
             Some(kind) => (kind.init)(config, ctx),
             None => Err(InitError::UnknownKind(kind.into())),
@@ -85,7 +90,10 @@ pub(crate) fn manifest<G: Gear>() -> Manifest {
         summary: descriptor.summary.into(),
         terminus: descriptor.terminus,
         ports: descriptor.ports,
-        config_schema: SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<G::Config>().to_value(),
+        config_schema: SchemaSettings::draft2020_12()
+            .into_generator()
+            .into_root_schema_for::<G::Config>()
+            .to_value(),
         waits: descriptor.waits,
         partitionable: descriptor.partitionable,
     }
