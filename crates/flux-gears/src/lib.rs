@@ -4,7 +4,10 @@
 
 pub mod codec_iso8583;
 pub mod conductor;
+mod endpoint;
 pub mod generate;
+pub mod io_iso8583;
+pub mod io_tcp;
 pub mod log;
 pub mod null;
 
@@ -16,6 +19,8 @@ pub fn builtin() -> Registry {
         .with::<codec_iso8583::CodecIso8583>()
         .with::<conductor::Conductor>()
         .with::<generate::Generate>()
+        .with::<io_iso8583::IoIso8583>()
+        .with::<io_tcp::IoTcp>()
         .with::<log::Log>()
         .with::<null::Null>()
 }

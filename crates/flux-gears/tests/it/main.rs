@@ -1,5 +1,11 @@
-//! The gears as a scenario sees them: what `check` says of their configurations, and what the book shows.
+//! The gears from outside: what `check` says of their configurations, and I/O gears over real sockets.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod certificates;
+mod io_iso8583;
+mod io_tcp;
+mod kit;
+mod proxy;
 mod scenario;
+mod tls;

@@ -1,0 +1,77 @@
+//! The connections a gear opens to one remote: any of them will do.
+
+use std::sync::Arc;
+
+use flux_gear::{Bytes, Fault, Step};
+use flux_pool::{AddError, PeerConfig, PeerHandle, PeerPool, PeerState, TrySendError};
+use flux_world::Target;
+
+use super::{
+    Conn, Conns,
+    send::{no_connection, send, send_when_there_is_room},
+    wait,
+};
+
+/// Peers dialled for the life of the gear, used in turn.
+pub(crate) struct Dialled {
+    peers: Vec<PeerHandle>,
+    target: Target,
+    next: usize,
+}
+
+impl Dialled {
+    /// Dials `target` so many times, and again after each loss.
+    pub(crate) fn dial(
+        pool: &PeerPool,
+        target: &Target,
+        connections: u16,
+        config: &PeerConfig,
+    ) -> Result<Dialled, AddError> {
+        let dial = |n| pool.dial(format!("{target}#{n}"), target.clone(), config.clone());
+        let peers = (1..=connections).map(dial).collect::<Result<_, _>>()?;
+        Ok(Dialled { peers, target: target.clone(), next: 0 })
+    }
+
+    /// Sends a frame by the next connection that is up and has room; by the next one that will have, where none has.
+    ///
+    /// While none is up, an attempt under way is waited for. Between attempts the message fails at once.
+    pub(crate) fn send(&mut self, conns: &Conns, frame: Bytes) -> Result<Step, Fault> {
+        let first = self.next;
+        self.next = self.next.wrapping_add(1);
+        let by_next = |up: &[Arc<Conn>]| {
+            if let [only] = up {
+                return Some(send(&only.peer, frame.clone()));
+            }
+            let in_turn = |n: usize| &up[(first % up.len() + n) % up.len()].peer;
+            for peer in (0..up.len()).map(in_turn) {
+                match peer.try_send(frame.clone()) {
+                    Ok(()) => return Some(Ok(Step::Done)),
+                    Err(TrySendError::Full(_) | TrySendError::Disconnected(_) | TrySendError::Closed(_)) => {}
+                    Err(TrySendError::TooLarge(_) | TrySendError::Dropped | TrySendError::Overflowed) => {
+                        break;
+                    }
+                }
+            }
+            (!up.is_empty()).then(|| send(in_turn(0), frame.clone()))
+        };
+        conns.among(by_next).unwrap_or_else(|| self.send_when_up(frame))
+    }
+
+    #[cold]
+    fn send_when_up(&self, frame: Bytes) -> Result<Step, Fault> {
+        let absent = format!("{} is not connected", self.target);
+        let Some(peer) = self.peers.iter().find(|peer| is_under_way(&peer.state())).cloned() else {
+            return Err(no_connection(&absent));
+        };
+        Ok(wait(async move {
+            // Ends with the attempt, which has a deadline.
+            let settled =
+                peer.watch().wait_for(|state| !is_under_way(state)).await.is_ok_and(|state| state.is_up());
+            if settled { send_when_there_is_room(&peer, frame).await } else { Err(no_connection(&absent)) }
+        }))
+    }
+}
+
+fn is_under_way(state: &PeerState) -> bool {
+    matches!(state, PeerState::Idle | PeerState::Dialing { .. })
+}

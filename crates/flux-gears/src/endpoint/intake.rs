@@ -1,0 +1,191 @@
+//! The way in: the frames of one read become one batch of messages, emitted from the task that reads.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use flux_gear::{Bytes, EmitError, Emitter, FluxMsg, GearContext, Lease, Link, OutPort};
+use flux_pool::{Batch, CloseReason, Consumer, Delivery, PeerHandle};
+
+use super::{
+    Conn, Conns,
+    gate::{Gate, Inside},
+};
+
+/// What a gear makes of its connections and of their frames.
+pub(crate) trait Dialect: Send + Sync + 'static {
+    /// The `conn.id` of a session that opened, and the lease for everything that will come in by it.
+    fn greet(&self, peer: &PeerHandle) -> (String, Option<Lease>);
+
+    /// What a frame is. Must not block.
+    fn read(&self, conn: &Conn, frame: Bytes, unix_ns: i64) -> Received;
+
+    /// A connection can be sent to from now on. Must not block.
+    fn up(&self, conn: &Conn) {
+        let _ = conn;
+    }
+
+    /// A connection is gone.
+    fn down(&self, conn: &Conn) {
+        let _ = conn;
+    }
+
+    /// A connection of another gear went down.
+    fn gone_elsewhere(&self, conn_id: &str) {
+        let _ = conn_id;
+    }
+
+    /// Connections of other gears may have gone down unheard.
+    fn events_missed(&self) {}
+}
+
+/// What a frame is.
+pub(crate) enum Received {
+    /// A message to emit.
+    Message(FluxMsg),
+    /// Nothing to pass on: a sign of life, or something that was answered at once.
+    Handled,
+    /// No message, and why not.
+    Malformed(&'static str),
+}
+
+/// What is done about a malformed frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnMalformed {
+    /// The connection is closed: who talks nonsense once has lost the thread.
+    Disconnect,
+    /// The frame is skipped: the connection serves others too.
+    Skip,
+}
+
+/// The consumer of a gear's pool.
+pub(super) struct Intake<D> {
+    pub(super) ctx: GearContext,
+    pub(super) emit: Emitter,
+    pub(super) out: OutPort,
+    pub(super) link: Arc<Link>,
+    pub(super) conns: Arc<Conns>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) dialect: Arc<D>,
+    pub(super) on_malformed: OnMalformed,
+}
+
+impl<D: Dialect> Consumer for Intake<D> {
+    fn deliver<'a>(&'a self, peer: &'a PeerHandle, batch: &'a mut Batch) -> Delivery<'a> {
+        let Some(inside) = self.gate.enter() else {
+            // Draining: this peer's socket is not read any more, while replies are still written to it. What was
+            // read since is as if it had not been.
+            self.link.refuse_frames(batch.frames.len() as u64);
+            return Delivery::Wait(Box::pin(self.gate.over()));
+        };
+        let Some(conn) = self.conns.of_peer(peer.id()) else { return Delivery::Done };
+        let mut handover = Handover { intake: self, msgs: conn.take_buffer(), conn, batch, _inside: inside };
+        handover.read();
+        match self.emit.try_emit_all(self.out, &mut handover.msgs) {
+            Ok(()) if handover.msgs.is_empty() => Delivery::Done,
+            _ => Delivery::Wait(Box::pin(handover.emit())),
+        }
+    }
+
+    fn up(&self, peer: &PeerHandle) {
+        let Some(link) = peer.link() else { return };
+        let (id, lease) = self.dialect.greet(peer);
+        let metadata = self.ctx.connection_metadata(&id, link.peer);
+        tracing::info!(gear = self.ctx.name(), conn = id, peer = %link.peer, tls = link.tls.is_some(), "connected");
+        let conn = Arc::new(Conn::new(id, peer, metadata, lease));
+        self.conns.insert(conn.clone());
+        self.ctx.control().conn_up(self.ctx.name(), &conn.id);
+        self.dialect.up(&conn);
+    }
+
+    fn down(&self, peer: &PeerHandle, reason: &CloseReason) {
+        let Some(conn) = self.conns.remove(peer.id()) else { return };
+        let is_malformed = matches!(reason, CloseReason::FrameTooLarge { .. } | CloseReason::Protocol(_));
+        if is_malformed && !conn.is_condemned.load(Ordering::Relaxed) {
+            self.link.refuse_frames(1);
+        }
+        tracing::info!(gear = self.ctx.name(), conn = %conn.id, reason = reason.class(), why = %reason, "disconnected");
+        self.ctx.control().conn_down(self.ctx.name(), &conn.id, reason.class());
+        self.dialect.down(&conn);
+    }
+}
+
+impl<D> Intake<D> {
+    /// A frame is no message: counted, and told when it ends the connection or the count doubled.
+    #[cold]
+    fn refuse(&self, conn: &Conn, why: &str) {
+        let refused = self.link.refuse_frames(1);
+        let closes = self.on_malformed == OnMalformed::Disconnect;
+        if closes || refused.is_power_of_two() {
+            tracing::warn!(gear = self.ctx.name(), conn = %conn.id, why, refused, closes, "frame refused");
+        }
+        if closes {
+            conn.is_condemned.store(true, Ordering::Relaxed);
+            conn.peer.disconnect(CloseReason::Protocol(why.into()));
+        }
+    }
+}
+
+/// The frames of one read on their way to the wires. What is left of them when it ends, also by being broken off, is
+/// counted and goes back to the pool.
+struct Handover<'a, D> {
+    intake: &'a Intake<D>,
+    conn: Arc<Conn>,
+    batch: &'a mut Batch,
+    msgs: Vec<FluxMsg>,
+    _inside: Inside<'a>,
+}
+
+impl<D: Dialect> Handover<'_, D> {
+    /// Makes messages of the frames. After a frame that ends the connection the others are left.
+    fn read(&mut self) {
+        let Handover { intake, conn, batch, msgs, .. } = self;
+        let unix_ns = intake.ctx.world().clock.unix_ns();
+        let mut frames = batch.frames.drain(..);
+        let mut left = Vec::new();
+        while let Some(frame) = frames.next() {
+            match intake.dialect.read(conn, frame, unix_ns) {
+                Received::Message(mut msg) => {
+                    if let Some(lease) = &conn.lease {
+                        msg.attach_lease(lease.clone());
+                    }
+                    msgs.push(msg);
+                }
+                Received::Handled => {}
+                Received::Malformed(why) => {
+                    intake.refuse(conn, why);
+                    if intake.on_malformed == OnMalformed::Disconnect {
+                        left = frames.by_ref().collect();
+                    }
+                }
+            }
+        }
+        drop(frames);
+        intake.link.refuse_frames(left.len() as u64);
+        batch.frames.append(&mut left);
+    }
+
+    /// Emits, waiting for room: the back-pressure on this peer.
+    async fn emit(mut self) {
+        while !self.msgs.is_empty() {
+            match self.intake.emit.emit_all(self.intake.out, &mut self.msgs).await {
+                Ok(()) => {}
+                Err(EmitError::Limit(limit)) => {
+                    self.msgs.remove(0);
+                    self.intake.refuse(&self.conn, &limit.to_string());
+                }
+                Err(EmitError::Stopping) => return,
+            }
+        }
+    }
+}
+
+impl<D> Drop for Handover<'_, D> {
+    fn drop(&mut self) {
+        if !self.msgs.is_empty() {
+            let (frames, conn) = (self.msgs.len(), &self.conn.id);
+            self.intake.link.refuse_frames(frames as u64);
+            tracing::warn!(gear = self.intake.ctx.name(), %conn, frames, "the rack is stopping, frames refused");
+        }
+        self.batch.frames.extend(self.msgs.drain(..).map(|msg| msg.payload.clone()));
+        self.conn.return_buffer(std::mem::take(&mut self.msgs));
+    }
+}

@@ -1,0 +1,85 @@
+//! Handing a frame to a peer, and a message that found none back to the error port.
+
+use flux_gear::{Bytes, EmitError, Emitter, Fault, FluxMsg, GearContext, Held, Step, keys};
+use flux_pool::{CloseReason, PeerHandle, SendError, TrySendError};
+
+use super::wait;
+
+/// What `error.reason` says of a message for a connection that is not there.
+pub(crate) const NO_CONNECTION: &str = "no_connection";
+
+/// Queues a frame for a peer. While the queue is full the step waits, for the peer's `write_timeout` at most.
+pub(crate) fn send(peer: &PeerHandle, frame: Bytes) -> Result<Step, Fault> {
+    match peer.try_send(frame) {
+        Ok(()) => Ok(Step::Done),
+        Err(TrySendError::Full(frame)) => {
+            let peer = peer.clone();
+            Ok(wait(async move { send_when_there_is_room(&peer, frame).await }))
+        }
+        Err(why) => Err(refused(why)),
+    }
+}
+
+/// Queues a frame for a peer, waiting for room.
+pub(super) async fn send_when_there_is_room(peer: &PeerHandle, frame: Bytes) -> Result<(), Fault> {
+    match peer.send(frame).await {
+        Ok(()) => Ok(()),
+        Err(SendError::NotQueued(why)) => Err(refused(why)),
+        Err(SendError::TimedOut(_) | SendError::NotWritten) => {
+            // Whoever takes nothing for so long would only delay the others again.
+            peer.disconnect(CloseReason::SlowConsumer);
+            Err(Fault::invalid("the peer does not take what is sent").reason("slow_peer"))
+        }
+    }
+}
+
+fn refused(why: TrySendError) -> Fault {
+    match why {
+        TrySendError::TooLarge(frame) => {
+            Fault::invalid(format!("a frame of {} bytes is over the limit", frame.len()))
+                .reason("frame_too_large")
+        }
+        TrySendError::Full(_) | TrySendError::Dropped | TrySendError::Overflowed => {
+            Fault::invalid("the queue of the peer is full").reason("slow_peer")
+        }
+        TrySendError::Disconnected(_) | TrySendError::Closed(_) => no_connection("the connection is gone"),
+    }
+}
+
+/// The message cannot be sent: there is nobody to send it to.
+#[cold]
+pub(crate) fn no_connection(what: &str) -> Fault {
+    Fault::invalid(what).reason(NO_CONNECTION)
+}
+
+/// Emits at the error port what was accepted and cannot be sent after all; waits while its wire is full. When the
+/// rack accepts nothing any more, says so in the log and abandons the leases.
+pub(crate) async fn send_back(ctx: &GearContext, emit: &Emitter, messages: Vec<Held>, why: &str) {
+    let Ok(port) = ctx.output("error") else { return };
+    if messages.is_empty() {
+        return;
+    }
+    tracing::warn!(gear = ctx.name(), messages = messages.len(), why, "messages cannot be sent");
+    let mut back: Vec<FluxMsg> =
+        messages.into_iter().map(|held| addressed(held.release(), ctx, why)).collect();
+    while let Err(refused) = emit.emit_all(port, &mut back).await {
+        match refused {
+            EmitError::Limit(limit) => {
+                // It passed the limits on its way in; only the two words just added can have put it over.
+                tracing::error!(gear = ctx.name(), id = %back[0].id, %limit, "message lost");
+                drop(Held::new(back.remove(0)));
+            }
+            EmitError::Stopping => {
+                tracing::error!(gear = ctx.name(), messages = back.len(), "messages left unsent");
+                return back.into_iter().for_each(|msg| drop(Held::new(msg)));
+            }
+        }
+    }
+}
+
+fn addressed(mut msg: FluxMsg, ctx: &GearContext, why: &str) -> FluxMsg {
+    msg.metadata.set(keys::ERROR_GEAR, ctx.name());
+    msg.metadata.set(keys::ERROR_REASON, NO_CONNECTION);
+    msg.metadata.set(keys::ERROR_MESSAGE, why);
+    msg
+}

@@ -1,0 +1,168 @@
+//! The configuration of `io_tcp`.
+
+use std::{num::NonZeroU16, time::Duration as Span};
+
+use flux_gear::{ByteSize, Duration};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::endpoint::Tls;
+
+/// A TCP endpoint: it listens (`server`) or connects (`client`), and turns bytes into messages and back.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Which side opens the connections.
+    pub mode: Mode,
+    /// Server: where to listen, `host:port` or `:port` for every address.
+    #[serde(default = "bind")]
+    #[schemars(extend("x-flux-claim" = { "kind": "listen", "when": { "mode": "server" } }))]
+    pub bind: String,
+    /// Client: where to connect to, `host:port`. Names are looked up at each attempt.
+    #[serde(default)]
+    pub connect: Option<String>,
+    /// Client: time for resolving, connecting and the TLS handshake of one attempt.
+    #[serde(default = "seconds::<5>")]
+    pub connect_timeout: Duration,
+    /// How bytes become messages, and messages bytes.
+    #[serde(default)]
+    pub framing: Framing,
+    /// `delimiter`: the delimiter, with the escapes `\n \r \t \0 \\ \xHH`. Empty means lines, ended by LF or CR LF.
+    #[serde(default)]
+    pub delimiter: String,
+    /// `delimiter`: whether it follows a message or precedes it.
+    #[serde(default)]
+    pub delimiter_position: Position,
+    /// `delimiter`: whether received messages keep it.
+    #[serde(default)]
+    pub delimiter_include: bool,
+    /// `delimiter`: whether it is added to messages sent. What is in a message is not escaped.
+    #[serde(default)]
+    pub delimiter_append: bool,
+    /// The largest frame, either way. A peer that sends a larger one is disconnected.
+    #[serde(default = "frame_bytes_max")]
+    pub frame_bytes_max: ByteSize,
+    /// Silence of the peer after which the connection is closed; `0` never closes it. What we send does not count.
+    #[serde(default = "seconds::<60>")]
+    pub idle_timeout: Duration,
+    /// Time for a peer to take what is written to it; then the connection is closed.
+    #[serde(default = "seconds::<10>")]
+    pub write_timeout: Duration,
+    /// Server: how long to go on writing replies to a client that ended its own sending.
+    #[serde(default = "seconds::<1>")]
+    pub half_close_timeout: Duration,
+    /// Silence after which the operating system probes the peer; `0` turns the probes off.
+    #[serde(default = "seconds::<30>")]
+    pub tcp_keepalive: Duration,
+    /// Server: messages without `conn.id` that wait while no client is connected. `per_source`: messages of one
+    /// source that wait for its connection. A message that finds no room fails with `buffer_full`.
+    #[serde(default = "max_buffered_messages")]
+    #[schemars(range(max = 1_000_000))]
+    pub max_buffered_messages: u32,
+    /// Messages queued for one connection; `process` waits while it is full.
+    #[serde(default = "max_queued_messages")]
+    pub max_queued_messages: NonZeroU16,
+    /// Connections at the same time; one more is refused. `0` is no limit.
+    #[serde(default = "max_connections")]
+    #[schemars(range(max = 1_000_000))]
+    pub max_connections: u32,
+    /// Client: whether what the server sends becomes messages. Otherwise it is read and discarded.
+    #[serde(default = "yes")]
+    pub read_responses: bool,
+    /// Client: whose messages share a connection.
+    #[serde(default)]
+    pub connections: Sharing,
+    /// Client with `shared` connections: how many. They are used in turn.
+    #[serde(default = "one")]
+    pub pool_size: NonZeroU16,
+    /// Client: longest wait before the second attempt to connect; it doubles with each one that fails. The wait
+    /// itself is random, from 0 to that, so that many clients do not come back in step.
+    #[serde(default = "seconds::<5>")]
+    pub reconnect_wait: Duration,
+    /// Client: longest wait between attempts.
+    #[serde(default = "seconds::<60>")]
+    pub reconnect_wait_max: Duration,
+    /// Encryption; without it connections are plain.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+}
+
+/// Which side opens the connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Others connect to us.
+    Server,
+    /// We connect to others, and again when the connection is lost.
+    Client,
+}
+
+/// How bytes become messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Framing {
+    /// A delimiter between them.
+    #[default]
+    Delimiter,
+    /// A length of two bytes, big endian, before each; it does not count itself.
+    LengthPrefix2,
+    /// A length of four bytes, big endian, before each; it does not count itself.
+    LengthPrefix4,
+    /// None: whatever one read returns is a message.
+    Raw,
+}
+
+/// Where the delimiter stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Position {
+    /// After each message.
+    #[default]
+    Suffix,
+    /// Before each message.
+    Prefix,
+}
+
+/// Whose messages share a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sharing {
+    /// Everybody's: `pool_size` connections, each with a `conn.id` of its own.
+    #[default]
+    Shared,
+    /// Each incoming `conn.id` gets a connection of its own, which lives as long as that one does; what comes back
+    /// carries that `conn.id`. A proxy.
+    PerSource,
+}
+
+fn bind() -> String {
+    ":8080".into()
+}
+
+fn seconds<const N: u64>() -> Duration {
+    Duration(Span::from_secs(N))
+}
+
+fn frame_bytes_max() -> ByteSize {
+    ByteSize(1 << 20)
+}
+
+fn max_buffered_messages() -> u32 {
+    1000
+}
+
+fn max_queued_messages() -> NonZeroU16 {
+    NonZeroU16::new(4096).expect("4096 is not 0")
+}
+
+fn max_connections() -> u32 {
+    4096
+}
+
+fn one() -> NonZeroU16 {
+    NonZeroU16::MIN
+}
+
+fn yes() -> bool {
+    true
+}

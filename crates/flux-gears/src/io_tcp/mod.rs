@@ -1,0 +1,273 @@
+//! `io_tcp`: messages over TCP and TLS, listening or connecting.
+
+mod config;
+mod dialect;
+mod framing;
+#[cfg(test)]
+mod tests;
+mod upstreams;
+
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+    time::Duration,
+};
+
+use flux_gear::{
+    Category, Descriptor, Drain, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, Outbox, Step, Terminus,
+    keys,
+};
+use flux_pool::{AcceptConfig, PeerConfig};
+use flux_world::Target;
+use parking_lot::Mutex;
+
+pub use crate::endpoint::{ClientAuth, Tls};
+pub use config::{Config, Framing, Mode, Position, Sharing};
+
+use crate::endpoint::{
+    ConnIds, Dialled, Endpoint, ListenAddress, OnMalformed, PeerSettings, WaitingRoom, connections_max,
+    no_connection, send, send_back, warn_if_exposed,
+};
+use dialect::Tcp;
+use framing::WriteOnly;
+use upstreams::Upstreams;
+
+/// Sends messages over TCP, and emits what comes back.
+pub struct IoTcp {
+    ctx: GearContext,
+    plan: Plan,
+    peer: PeerConfig,
+    payload_bytes_max: usize,
+    connections_max: NonZeroUsize,
+    max_buffered_messages: usize,
+    /// What it runs on, from `start` to `stop`.
+    running: Option<Running>,
+}
+
+/// Which way it runs.
+enum Plan {
+    Server { bind: ListenAddress, is_encrypted: bool },
+    Shared { target: Target, pool_size: u16, reads_responses: bool },
+    PerSource { target: Target, reads_responses: bool },
+}
+
+struct Running {
+    endpoint: Endpoint<Tcp>,
+    emit: Emitter,
+    dialled: Option<Dialled>,
+}
+
+impl Gear for IoTcp {
+    const KIND: &'static str = "io_tcp";
+    type Config = Config;
+
+    fn descriptor() -> Descriptor {
+        Descriptor::new(Category::Io, "sends and receives messages over TCP or TLS")
+            .terminus(Terminus::Io)
+            .input("in", "messages to send")
+            .source("out", "messages received, with `conn.id`, `peer.ip` and `peer.port`")
+    }
+
+    fn init(config: Config, ctx: &GearContext) -> Result<IoTcp, Fault> {
+        let frame_bytes_max = usize::try_from(config.frame_bytes_max.0).unwrap_or(usize::MAX);
+        if frame_bytes_max == 0 {
+            return Err(bad_config("`frame_bytes_max` is 0".into()));
+        }
+        let frame_bytes_max = frame_bytes_max.min(ctx.limits().message_bytes_max);
+        let (framing, payload_bytes_max) = framing::framing(&config, frame_bytes_max)?;
+        let plan = Plan::new(&config)?;
+        let (framing, transport) = match &plan {
+            Plan::Server { .. } => (framing, Tls::server(config.tls.as_ref(), ctx)?),
+            Plan::Shared { reads_responses, .. } | Plan::PerSource { reads_responses, .. } => {
+                let framing = if *reads_responses { framing } else { Arc::new(WriteOnly(framing)) as _ };
+                (framing, Tls::client(config.tls.as_ref(), ctx)?)
+            }
+        };
+        let peer = PeerConfig { framing, transport, ..peer_config(&config, &plan, frame_bytes_max) };
+        peer.check().map_err(|why| bad_config(why.to_string()))?;
+        Ok(IoTcp {
+            ctx: ctx.clone(),
+            plan,
+            peer,
+            payload_bytes_max,
+            connections_max: connections_max(config.max_connections),
+            max_buffered_messages: config.max_buffered_messages as usize,
+            running: None,
+        })
+    }
+
+    async fn start(&mut self, emit: Emitter) -> Result<(), Fault> {
+        let dialect = self.dialect(&emit);
+        let mut endpoint =
+            Endpoint::open(&self.ctx, emit.clone(), dialect, OnMalformed::Disconnect, self.peers_max())?;
+        let mut dialled = None;
+        match &self.plan {
+            Plan::Server { bind, is_encrypted } => {
+                let connections_max = self.connections_max;
+                let config = AcceptConfig { connections_max, ..AcceptConfig::new(self.peer.clone()) };
+                endpoint.listen(bind, config).await?;
+                warn_if_exposed(&self.ctx, *is_encrypted);
+            }
+            Plan::Shared { target, pool_size, .. } => {
+                let peers = Dialled::dial(&endpoint.pool, target, *pool_size, &self.peer);
+                dialled = Some(peers.map_err(|why| bad_config(why.to_string()))?);
+            }
+            Plan::PerSource { .. } => {}
+        }
+        self.running = Some(Running { endpoint, emit, dialled });
+        Ok(())
+    }
+
+    fn process(&mut self, _: InPort, msg: &FluxMsg, _: &mut Outbox) -> Result<Step, Fault> {
+        if msg.payload.len() > self.payload_bytes_max {
+            let (bytes, max) = (msg.payload.len(), self.payload_bytes_max);
+            let problem = format!("the message of {bytes} bytes is over the frame limit of {max}");
+            return Err(Fault::invalid(problem).reason("frame_too_large"));
+        }
+        let Some(running) = &mut self.running else { return Err(no_connection("the gear is not started")) };
+        running.send(msg)
+    }
+
+    fn drain(&mut self) -> Drain {
+        let (Plan::Server { .. }, Some(running)) = (&self.plan, &mut self.running) else {
+            // A client goes on reading: replies to what is in hand elsewhere still arrive.
+            return Box::pin(async {});
+        };
+        let drained = running.endpoint.drain();
+        let (ctx, emit, dialect) = (self.ctx.clone(), running.emit.clone(), running.endpoint.dialect.clone());
+        Box::pin(async move {
+            drained.await;
+            // Nobody can connect any more to take what waits.
+            if let Tcp::Server { room, .. } = &*dialect {
+                let left = room.lock().close();
+                send_back(&ctx, &emit, left, "nobody connected in time").await;
+            }
+        })
+    }
+
+    async fn stop(self) {
+        if let Some(running) = self.running {
+            running.endpoint.stop().await;
+        }
+    }
+}
+
+impl IoTcp {
+    fn dialect(&self, emit: &Emitter) -> Tcp {
+        let (ctx, ids) = (self.ctx.clone(), ConnIds::new(&self.ctx));
+        match &self.plan {
+            Plan::Server { .. } => {
+                Tcp::Server { ctx, ids, room: Mutex::new(WaitingRoom::new(self.max_buffered_messages)) }
+            }
+            Plan::Shared { reads_responses, .. } => {
+                Tcp::Shared { ctx, ids, reads_responses: *reads_responses }
+            }
+            Plan::PerSource { target, reads_responses } => {
+                let (target, config, max) = (target.clone(), self.peer.clone(), self.max_buffered_messages);
+                let upstreams = Upstreams::new(&ctx, emit.clone(), target, config, max);
+                Tcp::PerSource { ctx, upstreams, reads_responses: *reads_responses }
+            }
+        }
+    }
+
+    fn peers_max(&self) -> usize {
+        match &self.plan {
+            Plan::Server { .. } => usize::MAX, // The listener has the limit; peers may outlast their connection.
+            Plan::Shared { pool_size, .. } => usize::from(*pool_size),
+            Plan::PerSource { .. } => self.connections_max.get(),
+        }
+    }
+}
+
+impl Running {
+    fn send(&mut self, msg: &FluxMsg) -> Result<Step, Fault> {
+        let conn_id = msg.metadata.get(keys::CONN_ID);
+        let conns = &self.endpoint.conns;
+        match (&*self.endpoint.dialect, conn_id, &mut self.dialled) {
+            (Tcp::Server { .. }, Some(id), _) => conns
+                .with(id, |conn| send(&conn.peer, msg.payload.clone()))
+                .unwrap_or_else(|| Err(no_connection("the connection is gone"))),
+            (Tcp::Server { room, .. }, None, _) => self.send_to_the_only_one(room, msg),
+            (Tcp::Shared { ids, .. }, Some(id), _) if ids.is_own(id) => conns
+                .with(id, |conn| send(&conn.peer, msg.payload.clone()))
+                .unwrap_or_else(|| Err(no_connection("the connection is gone"))),
+            (Tcp::Shared { .. }, _, Some(dialled)) => dialled.send(conns, msg.payload.clone()),
+            (Tcp::Shared { .. }, _, None) => Err(no_connection("nothing was dialled")),
+            (Tcp::PerSource { upstreams, .. }, Some(id), _) => upstreams.send(id, msg, &self.endpoint.pool),
+            (Tcp::PerSource { .. }, None, _) => {
+                Err(Fault::invalid("the message has no conn.id to open a connection for").reason("no_source"))
+            }
+        }
+    }
+
+    /// A message without `conn.id` is for the only client; while there is none, it waits for one.
+    fn send_to_the_only_one(&self, room: &Mutex<WaitingRoom>, msg: &FluxMsg) -> Result<Step, Fault> {
+        self.endpoint.conns.among(|up| match up {
+            [] => room.lock().keep(msg).map(|()| Step::Done),
+            [only] => {
+                // What could not be queued when it connected goes first.
+                let mut room = room.lock();
+                room.empty_into(&only.peer);
+                if room.is_empty() {
+                    send(&only.peer, msg.payload.clone())
+                } else {
+                    room.keep(msg).map(|()| Step::Done)
+                }
+            }
+            several => {
+                let problem =
+                    format!("{} clients are connected and the message has no conn.id", several.len());
+                Err(Fault::invalid(problem).reason("ambiguous"))
+            }
+        })
+    }
+}
+
+impl Plan {
+    fn new(config: &Config) -> Result<Plan, Fault> {
+        let reads_responses = config.read_responses;
+        match config.mode {
+            Mode::Server => {
+                let is_encrypted = config.tls.as_ref().is_some_and(|tls| tls.enabled);
+                Ok(Plan::Server { bind: config.bind.parse()?, is_encrypted })
+            }
+            Mode::Client => {
+                let text =
+                    config.connect.as_deref().ok_or_else(|| bad_config("a client needs `connect`".into()))?;
+                let target: Target = text.parse().map_err(|why| bad_config(format!("`connect`: {why}")))?;
+                Ok(match config.connections {
+                    Sharing::Shared => {
+                        Plan::Shared { target, pool_size: config.pool_size.get(), reads_responses }
+                    }
+                    Sharing::PerSource => Plan::PerSource { target, reads_responses },
+                })
+            }
+        }
+    }
+}
+
+fn peer_config(config: &Config, plan: &Plan, frame_bytes_max: usize) -> PeerConfig {
+    let is_server = matches!(plan, Plan::Server { .. });
+    let buffered = NonZeroUsize::new(config.max_buffered_messages as usize).unwrap_or(NonZeroUsize::MIN);
+    let settings = PeerSettings {
+        frame_bytes_max,
+        // All that waited for a connection fits into its queue.
+        queued_messages_max: NonZeroUsize::from(config.max_queued_messages).max(buffered),
+        connect_timeout: config.connect_timeout.0,
+        // A peer that is not listened to is silent for good.
+        idle_timeout: if is_server || config.read_responses { config.idle_timeout.0 } else { Duration::ZERO },
+        read_timeout: Duration::ZERO,
+        tcp_keepalive: config.tcp_keepalive.0,
+        half_close_timeout: if is_server { config.half_close_timeout.0 } else { Duration::ZERO },
+        write_timeout: config.write_timeout.0,
+        reconnect_wait: config.reconnect_wait.0,
+        reconnect_wait_max: config.reconnect_wait_max.0,
+    };
+    let attempts_max = matches!(plan, Plan::PerSource { .. }).then_some(NonZeroU32::MIN);
+    PeerConfig { attempts_max, ..settings.config() }
+}
+
+#[cold]
+fn bad_config(problem: String) -> Fault {
+    Fault::fatal(problem).reason("config")
+}

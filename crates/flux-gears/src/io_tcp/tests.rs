@@ -1,0 +1,36 @@
+//! The gear against the conformance suite, and configurations that cannot be.
+
+use flux_gear::{conformance, mock::Mock};
+use serde_json::{Value as Json, json};
+
+use super::IoTcp;
+
+#[test]
+fn it_is_a_gear() {
+    conformance::check::<IoTcp>(json!({ "mode": "server", "bind": "127.0.0.1:0" }), Mock::new);
+    conformance::check::<IoTcp>(json!({ "mode": "client", "connect": "127.0.0.1:9" }), Mock::new);
+}
+
+#[track_caller]
+fn check(config: Json, why: &str) {
+    let refused = Mock::new().build::<IoTcp>(config).err().expect("it is refused").to_string();
+    assert!(refused.contains(why), "{why:?} in {refused:?}");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_is_refused() {
+    check(json!({}), "missing field `mode`");
+    check(json!({ "mode": "client" }), "a client needs `connect`");
+    check(json!({ "mode": "client", "connect": "somewhere" }), "has no port");
+    check(json!({ "mode": "server", "bind": "8080" }), "write `host:port`");
+    check(json!({ "mode": "server", "delimiter": "\\x" }), "two hexadecimal digits");
+    check(json!({ "mode": "server", "write_timeout": "0" }), "write_timeout is 0");
+    check(json!({ "mode": "server", "frame_bytes_max": 0 }), "`frame_bytes_max` is 0");
+    check(json!({ "mode": "server", "tls": {} }), "needs `cert_file` and `key_file`");
+    check(json!({ "mode": "client", "connect": "a:1", "tls": {} }), "needs `ca_file`");
+    check(json!({ "mode": "server", "tls": { "cert_file": "a.pem" } }), "belong together");
+    check(
+        json!({ "mode": "server", "tls": { "cert_file": "a.pem", "key_file": "b.pem" } }),
+        "no file `a.pem`",
+    );
+}
