@@ -110,6 +110,15 @@ impl From<&WireError> for Flaw {
     }
 }
 
+impl From<anyhow::Error> for Flaw {
+    fn from(why: anyhow::Error) -> Flaw {
+        match why.downcast_ref::<WireError>() {
+            Some(why) => Flaw::from(why),
+            None => Flaw::other(format!("{why:#}")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

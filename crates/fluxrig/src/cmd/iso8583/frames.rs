@@ -9,7 +9,9 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use clap::ValueEnum;
-use flux_iso8583::MESSAGE_BYTES_MAX;
+use flux_iso8583::{MESSAGE_BYTES_MAX, header::TPDU_BYTES};
+
+use crate::cmd::msg;
 
 /// Bytes of the length in front of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, ValueEnum)]
@@ -61,6 +63,15 @@ impl LengthBytes {
         out[start..start + count].copy_from_slice(digits);
         Ok(())
     }
+}
+
+/// The bytes of a TPDU.
+pub(crate) type Tpdu = [u8; TPDU_BYTES];
+
+/// Reads a TPDU from hexadecimal digits.
+pub(crate) fn parse_tpdu(text: &str) -> Result<Tpdu, String> {
+    let bytes = msg::from_hex(text).and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| "expected 10 hexadecimal digits, as in 6000010002".into())
 }
 
 #[cfg(test)]

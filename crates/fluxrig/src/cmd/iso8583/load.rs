@@ -20,9 +20,12 @@ use self::{
     mix::Mix,
     report::Report,
 };
-use super::{frames::LengthBytes, live::Live, spec_option::SpecOption};
+use super::{
+    frames::{LengthBytes, Tpdu, parse_tpdu},
+    live::Live,
+    spec_option::SpecOption,
+};
 use crate::{
-    cmd::msg,
     stop::{StopOptions, StopSignal},
     terminal,
 };
@@ -92,15 +95,6 @@ pub(crate) struct Load {
     /// Write the result, with the load of every half second, to a file as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-}
-
-/// The bytes of a TPDU.
-pub(super) type Tpdu = [u8; flux_iso8583::header::TPDU_BYTES];
-
-/// Reads a TPDU from hexadecimal digits.
-pub(super) fn parse_tpdu(text: &str) -> Result<Tpdu, String> {
-    let bytes = msg::from_hex(text).and_then(|bytes| bytes.try_into().ok());
-    bytes.ok_or_else(|| "expected 10 hexadecimal digits, as in 6000010002".into())
 }
 
 impl Load {

@@ -105,6 +105,7 @@ mod tests {
              --> shop.yaml:3:7
 
             and 2 more
-        "#]].assert_eq(&render(&Report { problems, left_out: 2 }, false));
+        "#]]
+        .assert_eq(&render(&Report { problems, left_out: 2 }, false));
     }
 }
