@@ -1,163 +1,84 @@
 //! A chain of three gears: fused, batched across tasks, and tokio channels with a message at a time.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use flux_gear::{
-    Category, Descriptor, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, OutPort, Outbox, Registry,
-    Step, mock::FilesInMemory,
-};
+use anyhow::Context;
+use flux_gear::mock::FilesInMemory;
 use flux_rack::Rack;
-use flux_scenario::{
-    catalog::Terminus,
-    circuit::{Circuit, CircuitGear, CircuitWire},
-    scenario::Lane,
-    settings::RackSettings,
-};
+use flux_scenario::{Fuse, load, settings::RackSettings};
+use flux_signal::{FluxId, FluxMsg};
 use flux_world::World;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tokio::sync::{Notify, mpsc};
+use serde_json::{Value as Json, json};
+use tokio::{runtime::Builder, sync::mpsc};
 
-const MESSAGES: u64 = 2_000_000;
-const BATCH: usize = 64;
+use crate::gears::{ARRIVED, MESSAGES, payload, registry};
 
-static SEEN: AtomicU64 = AtomicU64::new(0);
-static ALL: Notify = Notify::const_new();
+const SCENARIO: &str = "
+meta: {name: chain, version: v1.0.0}
+gears: [{name: a, type: source}, {name: b, type: pass}, {name: c, type: pass}, {name: d, type: count}]
+wires: [{from: a.out, to: b.in}, {from: b.out, to: c.in}, {from: c.out, to: d.in}]
+";
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
+/// Messages through the slow baseline: a quarter does.
+const BASELINE_MESSAGES: u64 = MESSAGES / 4;
+/// Room in a channel, as in a wire.
+const CHANNEL_MESSAGES: usize = 1024;
 
-struct Source(GearContext, OutPort);
-impl Gear for Source {
-    const KIND: &'static str = "source";
-    type Config = Nothing;
-    fn descriptor() -> Descriptor {
-        Descriptor::new(Category::Io, "emits").source("out", "messages")
-    }
-    fn init(_: Nothing, ctx: &GearContext) -> Result<Source, Fault> {
-        Ok(Source(ctx.clone(), ctx.output("out")?))
-    }
-    async fn start(&mut self, emit: Emitter) -> Result<(), Fault> {
-        let (ctx, out) = (self.0.clone(), self.1);
-        self.0.spawn(async move {
-            let msg = message(&ctx);
-            let mut batch = Vec::with_capacity(BATCH);
-            for _ in 0..MESSAGES / BATCH as u64 {
-                batch.extend((0..BATCH).map(|_| msg.clone()));
-                if emit.emit_all(out, &mut batch).await.is_err() {
-                    return;
-                }
+/// Rounds of all three in turn, on one thread and on two.
+pub(crate) fn run(rounds: usize) -> anyhow::Result<Json> {
+    let mut report = serde_json::Map::new();
+    for threads in [1, 2] {
+        let mut figures: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for _ in 0..rounds {
+            let runtime = match threads {
+                1 => Builder::new_current_thread().enable_all().build()?,
+                n => Builder::new_multi_thread().worker_threads(n).enable_all().build()?,
+            };
+            let (fused, batched, channels) = runtime.block_on(async {
+                let fused = tokio::spawn(rack(Fuse::On)).await??;
+                let batched = tokio::spawn(rack(Fuse::Off)).await??;
+                anyhow::Ok((fused, batched, tokio::spawn(channels()).await?))
+            })?;
+            let ratios = [("fused_ratio", fused / channels), ("batched_ratio", batched / channels)];
+            let rates = [("fused_mps", fused), ("batched_mps", batched), ("channels_mps", channels)];
+            for (name, value) in rates.into_iter().chain(ratios) {
+                figures.entry(name).or_default().push(value);
             }
-        });
-        Ok(())
-    }
-    fn process(&mut self, _: InPort, _: &FluxMsg, _: &mut Outbox) -> Result<Step, Fault> {
-        Ok(Step::Done)
-    }
-}
-
-fn message(ctx: &GearContext) -> FluxMsg {
-    ctx.message(bytes::Bytes::from(vec![7; 256]).slice(..))
-}
-
-struct Pass(OutPort);
-impl Gear for Pass {
-    const KIND: &'static str = "pass";
-    type Config = Nothing;
-    fn descriptor() -> Descriptor {
-        Descriptor::new(Category::Logic, "passes").input("in", "any").output("out", "same")
-    }
-    fn init(_: Nothing, ctx: &GearContext) -> Result<Pass, Fault> {
-        Ok(Pass(ctx.output("out")?))
-    }
-    fn process(&mut self, _: InPort, msg: &FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {
-        out.forward(self.0);
-        Ok(Step::Done)
-    }
-}
-
-struct Count(u64);
-impl Gear for Count {
-    const KIND: &'static str = "count";
-    type Config = Nothing;
-    fn descriptor() -> Descriptor {
-        Descriptor::new(Category::Io, "counts").input("in", "any")
-    }
-    fn init(_: Nothing, _: &GearContext) -> Result<Count, Fault> {
-        Ok(Count(0))
-    }
-    fn process(&mut self, _: InPort, msg: &FluxMsg, _: &mut Outbox) -> Result<Step, Fault> {
-        std::hint::black_box(msg);
-        self.0 += 1;
-        if self.0 == MESSAGES {
-            ALL.notify_one();
         }
-        Ok(Step::Done)
+        let spreads = figures.into_iter().map(|(name, values)| (name.to_owned(), spread(values)));
+        report.insert(format!("threads_{threads}"), spreads.collect());
     }
+    Ok(report.into())
 }
 
-fn circuit(fuse: bool) -> Circuit {
-    let gear = |at: usize, kind: &str, inputs: &[&str], outputs: &[&str]| CircuitGear {
-        name: format!("{kind}{at}"),
-        kind: kind.into(),
-        config: serde_json::json!({}),
-        inputs: inputs.iter().map(|s| (*s).into()).collect(),
-        outputs: outputs.iter().map(|s| (*s).into()).collect(),
-        segment: if fuse { 0 } else { at },
-        parallel: 1,
-        partition_by: None,
-        terminus: Terminus::Opaque,
-        labels: BTreeMap::new(),
-        doc: None,
-    };
-    let gears = vec![
-        gear(0, "source", &[], &["out"]),
-        gear(1, "pass", &["in"], &["out"]),
-        gear(2, "pass", &["in"], &["out"]),
-        gear(3, "count", &["in"], &[]),
-    ];
-    let wires = (0..3)
-        .map(|i| CircuitWire {
-            id: i.to_string(),
-            from: (i, 0),
-            to: (i + 1, 0),
-            lane: Lane::Hot,
-            fused: fuse && i > 0,
-        })
-        .collect();
-    let segments = if fuse { vec![vec![0, 1, 2, 3]] } else { (0..4).map(|i| vec![i]).collect() };
-    Circuit { gears, wires, segments, drain_order: vec![0, 1, 2, 3] }
+fn spread(mut values: Vec<f64>) -> Json {
+    values.sort_by(f64::total_cmp);
+    json!({ "min": values.first(), "median": values.get(values.len() / 2), "max": values.last() })
 }
 
-async fn rack(fuse: bool) -> f64 {
-    SEEN.store(0, Ordering::Relaxed);
-    let registry = Arc::new(Registry::new().with::<Source>().with::<Pass>().with::<Count>());
-    let began = Instant::now();
+/// Millions of messages a second through a rack.
+async fn rack(fuse: Fuse) -> anyhow::Result<f64> {
+    let registry = registry();
+    let loaded = load("chain.yaml", SCENARIO);
+    let circuit = loaded
+        .compile(None, &registry.catalog(), fuse)
+        .map_err(|report| anyhow::anyhow!("{}", report.render(false)))?;
     let files = Arc::new(FilesInMemory(BTreeMap::new()));
-    let rack = Rack::boot(circuit(fuse), registry, &RackSettings::default(), World::real(), files)
-        .await
-        .unwrap_or_else(|e| panic!("{e}"));
-    ALL.notified().await;
+    let began = Instant::now();
+    let rack = Rack::boot(circuit, registry, &RackSettings::default(), World::real(), files).await.context("boot")?;
+    ARRIVED.notified().await;
     let rate = MESSAGES as f64 / began.elapsed().as_secs_f64() / 1e6;
     rack.shut_down().await;
-    rate
+    Ok(rate)
 }
 
+/// The same through three tasks and two channels.
 async fn channels() -> f64 {
-    let n = MESSAGES / 4;
     let began = Instant::now();
-    let msg = FluxMsg::new(flux_signal::FluxId::v7(1, 1), 0, bytes::Bytes::from(vec![7; 256]).slice(..));
-    let (first, mut from) = mpsc::channel::<FluxMsg>(1024);
+    let msg = FluxMsg::new(FluxId::v7(1, 1), 0, payload());
+    let (first, mut from) = mpsc::channel::<FluxMsg>(CHANNEL_MESSAGES);
     for _ in 0..2 {
-        let (to, next) = mpsc::channel(1024);
+        let (to, next) = mpsc::channel(CHANNEL_MESSAGES);
         let mut input = std::mem::replace(&mut from, next);
         tokio::spawn(async move {
             while let Some(msg) = input.recv().await {
@@ -167,34 +88,16 @@ async fn channels() -> f64 {
             }
         });
     }
-    let sink = tokio::spawn(async move {
+    let count = tokio::spawn(async move {
         while let Some(msg) = from.recv().await {
             std::hint::black_box(&msg);
         }
     });
-    for _ in 0..n {
-        first.send(msg.clone()).await.ok();
+    for _ in 0..BASELINE_MESSAGES {
+        // Its receiver lives as long as this sender.
+        let _ = first.send(msg.clone()).await;
     }
     drop(first);
-    sink.await.ok();
-    n as f64 / began.elapsed().as_secs_f64() / 1e6
-}
-
-pub fn run() -> anyhow::Result<()> {
-    for threads in [1, 2] {
-        for _ in 0..5 {
-            let runtime = if threads == 1 {
-                tokio::runtime::Builder::new_current_thread().enable_all().build()?
-            } else {
-                tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?
-            };
-            runtime.block_on(async {
-                let a = tokio::spawn(rack(true)).await.unwrap_or(0.0);
-                let b = tokio::spawn(rack(false)).await.unwrap_or(0.0);
-                let c = tokio::spawn(channels()).await.unwrap_or(0.0);
-                println!("threads {threads}: fused {a:.2} M/s, batched {b:.2} M/s, channels {c:.2} M/s; ratios {:.1} {:.1}", a / c, b / c);
-            });
-        }
-    }
-    Ok(())
+    let _ = count.await;
+    BASELINE_MESSAGES as f64 / began.elapsed().as_secs_f64() / 1e6
 }

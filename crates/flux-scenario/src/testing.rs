@@ -40,7 +40,7 @@ pub(crate) struct Tcp {
     /// How long a silent connection lives.
     idle_timeout: Duration,
     frame_bytes_max: ByteSize,
-    connections_max: NonZeroU16,
+    pool_size: NonZeroU16,
     tls: Option<Tls>,
 }
 
@@ -52,7 +52,7 @@ impl Default for Tcp {
             connect: None,
             idle_timeout: Duration(std::time::Duration::from_secs(60)),
             frame_bytes_max: ByteSize(1 << 20),
-            connections_max: NonZeroU16::new(4096).unwrap(),
+            pool_size: NonZeroU16::new(4096).unwrap(),
             tls: None,
         }
     }

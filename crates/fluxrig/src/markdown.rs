@@ -45,16 +45,16 @@ fn commands(page: &mut String, command: &Command, above: &str) {
 }
 
 fn schema(page: &mut String, schema: &Json, heading: &str) {
-    table(page, schema);
+    table(page, schema, schema);
     if let Some(parts) = schema["$defs"].as_object() {
         for (name, part) in parts.iter().filter(|(_, part)| part.get("properties").is_some()) {
             let _ = write!(page, "\n{heading} {name}\n\n{}\n\n", text(part));
-            table(page, part);
+            table(page, part, schema);
         }
     }
 }
 
-fn table(page: &mut String, schema: &Json) {
+fn table(page: &mut String, schema: &Json, root: &Json) {
     let Some(fields) = schema["properties"].as_object().filter(|fields| !fields.is_empty()) else {
         page.push_str("None.\n");
         return;
@@ -71,7 +71,7 @@ fn table(page: &mut String, schema: &Json) {
         let _ = writeln!(
             page,
             "| `{key}` | {} | {default} | {} |",
-            kind_of(field),
+            kind_of(field, root),
             text(field).replace('\n', " ")
         );
     }
@@ -81,8 +81,12 @@ fn text(schema: &Json) -> &str {
     schema["description"].as_str().unwrap_or_default()
 }
 
+fn choices(schema: &Json) -> Option<&Vec<Json>> {
+    ["enum", "anyOf", "oneOf"].into_iter().find_map(|key| schema[key].as_array())
+}
+
 /// The type of a field in a word or two.
-fn kind_of(field: &Json) -> String {
+fn kind_of(field: &Json, root: &Json) -> String {
     if let Some(format) = field["format"].as_str() {
         match format {
             "duration" => return "duration".into(),
@@ -90,20 +94,22 @@ fn kind_of(field: &Json) -> String {
             _ => {}
         }
     }
-    if let Some(name) = field["$ref"].as_str() {
-        return name.trim_start_matches("#/$defs/").into();
+    if let Some(name) = field["$ref"].as_str().map(|name| name.trim_start_matches("#/$defs/")) {
+        // A part with keys has a table of its own; a choice of words is said here.
+        let part = &root["$defs"][name];
+        let is_word = |choice: &Json| choice.is_string() || choice.get("const").is_some();
+        let is_choice = choices(part).is_some_and(|choices| choices.iter().all(is_word));
+        return if is_choice { kind_of(part, root) } else { name.into() };
     }
-    let choices =
-        field["enum"].as_array().or_else(|| field["anyOf"].as_array()).or_else(|| field["oneOf"].as_array());
-    if let Some(choices) = choices {
+    if let Some(choices) = choices(field) {
         let words = choices.iter().filter(|choice| choice["type"] != "null").map(|choice| match choice {
             Json::String(word) => format!("`{word}`"),
-            _ => choice.get("const").map_or_else(|| kind_of(choice), |word| format!("`{word}`")),
+            _ => choice.get("const").map_or_else(|| kind_of(choice, root), |word| format!("`{word}`")),
         });
         return words.collect::<Vec<_>>().join(" or ");
     }
     match &field["type"] {
-        Json::String(word) if word == "array" => format!("list of {}", kind_of(&field["items"])),
+        Json::String(word) if word == "array" => format!("list of {}", kind_of(&field["items"], root)),
         Json::String(word) => word.clone(),
         Json::Array(words) => words
             .iter()

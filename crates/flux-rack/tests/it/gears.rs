@@ -144,7 +144,7 @@ impl Gear for Pass {
         Ok(Pass(ctx.output("out")?))
     }
 
-    fn process(&mut self, _: InPort, msg: &FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {
+    fn process(&mut self, _: InPort, _: &FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {
         out.forward(self.0);
         Ok(Step::Done)
     }

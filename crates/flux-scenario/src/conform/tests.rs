@@ -70,7 +70,7 @@ fn values() -> impl Strategy<Value = Json> {
         "connect",
         "idle_timeout",
         "frame_bytes_max",
-        "connections_max",
+        "pool_size",
         "tls",
         "key_file",
         "password",
@@ -114,7 +114,7 @@ fn values() -> impl Strategy<Value = Json> {
 fn sound() -> Vec<Json> {
     vec![
         json!({ "mode": "client", "connect": "a:1", "idle_timeout": "5s", "frame_bytes_max": 64,
-                "connections_max": 4, "tls": { "key_file": "a", "password": "long enough" } }),
+                "pool_size": 4, "tls": { "key_file": "a", "password": "long enough" } }),
         json!({ "routes": [{ "name": "a", "destination": { "failover": ["x", { "round_robin": ["y"] }] } }] }),
         json!({ "branches": { "a": "b" } }),
         json!({ "format": "frames", "width": 4 }),

@@ -17,7 +17,7 @@ gears:
       idle_timout: 5s
       idle_timeout: 5
       frame_bytes_max: 64 kilo
-      connections_max: 0
+      pool_size: 0
       tls: {key_file: no.pem, password: geheim}
   - {name: b, type: codec}
   - {name: c, type: codec, config: {spec: 87, direction: decoder}}
@@ -75,11 +75,11 @@ wires: []
                |
                = help: "kilo" is not a unit of size: use B, KB, MB, GB (thousands) or KiB, MiB, GiB (1024)
 
-            error[FR0405]: `connections_max` must be from 1 to 65535, found 0
-              --> t.yaml:11:24
+            error[FR0405]: `pool_size` must be from 1 to 65535, found 0
+              --> t.yaml:11:18
                |
-            11 |       connections_max: 0
-               |                        ^
+            11 |       pool_size: 0
+               |                  ^
 
             error[FR0405]: `password` is too short
               --> t.yaml:12:41
