@@ -8,6 +8,7 @@ use crate::terminal::LogOptions;
 
 mod check;
 mod completions;
+mod demo;
 mod gears;
 mod iso8583;
 mod msg;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Run(run::Run),
     /// Report every problem of a scenario, with its place and what to do
     Check(check::Check),
+    /// Show a payment switch at work: terminals, a rack and two schemes on this machine
+    Demo(demo::Demo),
     /// List and explain the kinds of gear
     Gears(gears::Gears),
     /// Draw a scenario, or print the schema for an editor
@@ -56,6 +59,7 @@ impl Command {
         match self {
             Command::Run(run) => run.run(),
             Command::Check(check) => check.run(),
+            Command::Demo(demo) => demo.run(),
             Command::Gears(gears) => gears.run(),
             Command::Scenario(scenario) => scenario.run(),
             Command::Msg(msg) => msg.run(),

@@ -7,6 +7,7 @@ use clap::Parser;
 
 mod cmd;
 mod disk_files;
+mod live;
 mod markdown;
 mod plan;
 mod stop;

@@ -6,8 +6,7 @@ use clap::{Args, Subcommand};
 
 mod decode;
 mod encode;
-mod frames;
-mod live;
+pub(crate) mod frames;
 pub(crate) mod load;
 mod scheme;
 mod send;

@@ -22,10 +22,10 @@ use self::{
 };
 use super::{
     frames::{LengthBytes, Tpdu, parse_tpdu},
-    live::Live,
     spec_option::SpecOption,
 };
 use crate::{
+    live::Live,
     stop::{StopOptions, StopSignal},
     terminal,
 };
@@ -120,7 +120,8 @@ impl Load {
         let outcome = terminal::runtime(1)?.block_on(async {
             let mut stop = StopSignal::new(StopOptions::default())?;
             let mut live = Live::new();
-            let mut look = |tally: &_, moment: &_| live.draw(&report::table(tally, moment, &self.mix));
+            let labels: Vec<String> = self.mix.prefixes().map(|prefix| format!("{prefix}...")).collect();
+            let mut look = |tally: &_, moment: &_| live.draw(&report::moment_table(tally, moment, &labels));
             drive(&world, profile, &mut look, stop.wait()).await
         })?;
         let report = Report::new(&outcome, &self.mix, self.connections, pipeline, self.rate);

@@ -61,7 +61,7 @@ impl Connection {
     /// Connection `number`, which begins to send at `start`.
     pub(super) fn new(shared: Rc<Shared>, number: u16, start: Instant) -> anyhow::Result<Connection> {
         let profile = &shared.profile;
-        let template = Template::new(&profile.spec, number, profile.length, &profile.tpdu)?;
+        let template = Template::new(&profile.spec, &shared.terminal(number), profile.length, &profile.tpdu)?;
         let pace = profile.rate.map(|rate| {
             let gap = Duration::from_secs(1).div_f64(rate.get() as f64);
             Pace { next: start + gap * u32::from(number), interval: gap * u32::from(profile.connections) }

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context;
 use flux_iso8583::Spec;
-use flux_world::{Instant, Stream, Target, World};
+use flux_world::{Entropy, Instant, Stream, Target, World};
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::task::{JoinSet, LocalSet};
 
@@ -74,6 +74,8 @@ pub(super) struct Shared {
     pub(super) send_until: Option<Instant>,
     measure_from: Instant,
     requests_left: Cell<u64>,
+    /// What the names of the terminals begin with: two runs at the same time are different terminals.
+    run: String,
     started: Instant,
     unix_started: i64,
     /// The last second that was written out.
@@ -142,6 +144,11 @@ async fn connect_all(world: &World, profile: &Profile) -> anyhow::Result<Vec<Str
     Ok(streams)
 }
 
+fn run_name(entropy: &Entropy) -> String {
+    let character = || char::from_digit(entropy.below(36) as u32, 36).expect("a digit below its base");
+    (0..4).map(|_| character().to_ascii_uppercase()).collect()
+}
+
 impl Shared {
     fn new(world: World, profile: Profile) -> Shared {
         let started = world.clock.now();
@@ -155,12 +162,18 @@ impl Shared {
             send_until,
             measure_from,
             requests_left: Cell::new(requests_left),
+            run: run_name(&world.entropy),
             started,
             unix_started: world.clock.unix_ns() / 1_000_000_000,
             time: Cell::new((i64::MIN, Time::default())),
             profile,
             world,
         }
+    }
+
+    /// The terminal of a connection: four characters of this run, four digits of its own.
+    pub(super) fn terminal(&self, connection: u16) -> String {
+        format!("{}{connection:04}", self.run)
     }
 
     /// Whether there is more to send, now or later.

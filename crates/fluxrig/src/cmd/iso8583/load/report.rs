@@ -112,27 +112,32 @@ impl fmt::Display for Report {
     }
 }
 
-/// The load of the moment and what it came to so far.
-pub(crate) fn table(tally: &Tally, moment: &Moment, mix: &Mix) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["accounts", "approved", "declined", "timed out", "lost"]);
-    let row = |name: String, outcomes: &Outcomes| {
-        let Outcomes { approved, declined, timed_out, lost } = *outcomes;
-        let [approved, declined, timed_out, lost] = [approved, declined, timed_out, lost].map(grouped);
-        [name, approved, declined, timed_out, lost]
-    };
-    for (prefix, outcomes) in mix.prefixes().zip(&tally.shares) {
-        table.add_row(row(format!("{prefix}..."), outcomes));
-    }
-    table.add_row(row("all".into(), &tally.total()));
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+/// The load of the moment, and what it came to so far.
+pub(crate) fn moment_table(tally: &Tally, moment: &Moment, labels: &[String]) -> String {
     let [p50, p99] = [moment.p50_us, moment.p99_us].map(latency);
     let head =
         format!("{:6.1} s  {:>9} TPS  p50 {p50}  p99 {p99}", moment.seconds, grouped(moment.tps as u64));
-    format!("{head}  cross-wired {}\n{table}\n", tally.cross_wired)
+    format!("{head}  cross-wired {}\n{}", tally.cross_wired, table(tally, labels))
+}
+
+/// What became of the requests, by share of the mix; each share has a label.
+pub(crate) fn table(tally: &Tally, labels: &[String]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["accounts", "approved", "declined", "timed out", "lost"]);
+    let row = |name: &str, outcomes: &Outcomes| {
+        let Outcomes { approved, declined, timed_out, lost } = *outcomes;
+        let [approved, declined, timed_out, lost] = [approved, declined, timed_out, lost].map(grouped);
+        [name.to_owned(), approved, declined, timed_out, lost]
+    };
+    for (label, outcomes) in labels.iter().zip(&tally.shares) {
+        table.add_row(row(label, outcomes));
+    }
+    table.add_row(row("all", &tally.total()));
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!("{table}\n")
 }
 
 /// Microseconds, in the unit that suits them.

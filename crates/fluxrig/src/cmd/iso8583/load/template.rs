@@ -73,17 +73,16 @@ enum Form {
 }
 
 impl Template {
-    /// The request of connection number `connection`.
+    /// The request of a terminal, eight characters.
     pub(super) fn new(
         spec: &Arc<Spec>,
-        connection: u16,
+        terminal: &str,
         length: LengthBytes,
         tpdu: &[u8],
     ) -> anyhow::Result<Template> {
-        let terminal = format!("TERM{connection:04}");
         let mut message = Message::new(Arc::clone(spec), "0200")?;
         for (field, text) in FIELDS.into_iter().filter(|(field, _)| spec.field(*field).is_some()) {
-            message.set_text(field, if field == 41 { &terminal } else { text })?;
+            message.set_text(field, if field == 41 { terminal } else { text })?;
         }
         if spec.field(55).is_some() {
             let chip = msg::from_hex(CHIP).expect("the constant is hexadecimal");
@@ -100,7 +99,7 @@ impl Template {
         anyhow::ensure!(probe.raw(41).is_some(), "the spec has no field 41 for the terminal");
         let slot = |field, digits| Slot::find(spec, &probe, &frame, field, digits);
         Ok(Template {
-            terminal: terminal.into_bytes().try_into().expect("four letters and four digits are eight"),
+            terminal: terminal.as_bytes().try_into().context("a terminal of eight characters")?,
             pan: slot(2, PAN_DIGITS)?.context("the spec has no field 2 for the account number")?,
             stan: slot(11, 6)?.context("the spec has no field 11 for the trace number")?,
             reference: slot(37, 12)?,
@@ -197,7 +196,7 @@ mod tests {
     fn check(spec: &str, bytes: usize) {
         let spec = Arc::new(Spec::builtin(spec).unwrap());
         let mix: Mix = "4".parse().unwrap();
-        let mut template = Template::new(&spec, 7, LengthBytes::Two, &[]).unwrap();
+        let mut template = Template::new(&spec, "TERM0007", LengthBytes::Two, &[]).unwrap();
         template.set_time(b"1105143015");
         let identity = mix.identity(7, 41);
         let frame = template.request(&identity).to_vec();

@@ -1,0 +1,46 @@
+//! The Rack and programs that nobody here wrote: they read what we write, and we answer what they write.
+
+mod pyiso8583;
+mod rack;
+mod tshark;
+
+use std::{env, fs::OpenOptions, io::Write as _, time::Duration};
+
+use assert_cmd::Command;
+use serde_json::{Value as Json, json};
+
+/// Longest wait for another program. None of them needs more than a moment.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A value for each field of ISO 8583:1987, by number.
+const EVERY_FIELD: &str = include_str!("peers/every_field.json");
+
+/// A request with every field except `left_out`, as `fluxrig iso8583 encode --json` reads it.
+fn request_without(left_out: &[u8]) -> Json {
+    let mut fields: Json = serde_json::from_str(EVERY_FIELD).unwrap();
+    for number in left_out {
+        fields.as_object_mut().unwrap().remove(&number.to_string()).expect("a field of the list");
+    }
+    json!({ "mti": "0200", "fields": fields })
+}
+
+/// Whether the program runs that `probe` starts. A test without its peer is noted; with `FLUXRIG_PEERS=required` it
+/// fails.
+fn has_peer(name: &str, mut probe: Command) -> bool {
+    if probe.timeout(PATIENCE).output().is_ok_and(|output| output.status.success()) {
+        return true;
+    }
+    assert!(env::var_os("FLUXRIG_PEERS").is_none_or(|value| value != "required"), "no peer: {name}");
+    if let Some(list) = env::var_os("FLUXRIG_PEERS_MISSING") {
+        let mut list = OpenOptions::new().create(true).append(true).open(list).unwrap();
+        list.write_all(format!("{name}\n").as_bytes()).unwrap();
+    }
+    println!("no peer: {name}");
+    false
+}
+
+/// What a program printed that must succeed, given `input`.
+fn output_of(program: &mut Command, input: &Json) -> String {
+    let assert = program.timeout(PATIENCE).write_stdin(input.to_string()).assert().success();
+    String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+}
