@@ -135,10 +135,7 @@ impl GearContext {
     /// The same for one of many: metadata shared by all of a connection and one clock reading for a batch.
     pub fn arrival(&self, payload: impl Into<Bytes>, metadata: Metadata, unix_ns: i64) -> FluxMsg {
         let id = self.0.ids.next(u64::try_from(unix_ns / 1_000_000).unwrap_or(0));
-        let mut msg = FluxMsg::new(id, unix_ns, payload);
-        msg.source = Some(self.0.id);
-        msg.metadata = metadata;
-        msg
+        FluxMsg::arrived(id, unix_ns, Some(self.0.id), metadata, payload)
     }
 
     /// Metadata of everything that comes in by one connection; made once, shared by its messages.

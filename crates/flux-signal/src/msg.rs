@@ -74,12 +74,24 @@ pub struct Hop {
 impl FluxMsg {
     /// A message with a payload and nothing else.
     pub fn new(id: FluxId, born_unix_ns: i64, payload: impl Into<Bytes>) -> FluxMsg {
+        FluxMsg::arrived(id, born_unix_ns, None, Metadata::new(), payload)
+    }
+
+    /// A message that a gear brought in, made in one go: writing to it afterwards would check each time whether it is
+    /// shared.
+    pub fn arrived(
+        id: FluxId,
+        born_unix_ns: i64,
+        source: Option<FluxId>,
+        metadata: Metadata,
+        payload: impl Into<Bytes>,
+    ) -> FluxMsg {
         let body = Body {
             id,
             cause: None,
             trace: None,
-            source: None,
-            metadata: Metadata::new(),
+            source,
+            metadata,
             payload: payload.into(),
             data: Data::Empty,
             born_unix_ns,
