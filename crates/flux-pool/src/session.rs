@@ -64,7 +64,7 @@ fn begin(link: &Link, plugin: &PoolPlugin) {
     peer.core().heartbeat().restart(now);
     peer.outbound().open();
     plugin.show(PeerState::Up { link: link.info.clone(), since: now });
-    tracing::info!(peer = %peer.id(), addr = %link.info.peer, "peer is up");
+    tracing::debug!(peer = %peer.id(), addr = %link.info.peer, "peer is up");
     peer.core().tell(EventKind::Connected { peer: peer.id().clone(), link: link.info.clone() });
     plugin.inbox.tell_up();
 }
@@ -181,11 +181,14 @@ impl Tasks {
 
     /// The link is of no more use. The consumer may finish the batch it is at, until an order to stop ends that too.
     async fn break_off(&mut self, plugin: &PoolPlugin) {
+        plugin.show(PeerState::Draining);
         self.stopping.cancel();
         if let Some(writer) = &self.writer {
             writer.abort();
             self.writer_ended().await;
         }
+        // Senders need not wait for the consumer to learn that nobody writes any more.
+        plugin.peer().outbound().suspend();
         if self.reader.is_some() {
             let clock = plugin.world.clock;
             let peer = plugin.peer();
@@ -285,7 +288,7 @@ impl Drop for Ending<'_> {
         peer.outbound().suspend();
         peer.core().count_close(&reason);
         self.plugin.show(PeerState::Down(reason.clone()));
-        tracing::info!(peer = %peer.id(), reason = reason.class(), "peer is down");
+        tracing::debug!(peer = %peer.id(), reason = reason.class(), "peer is down");
         self.plugin.inbox.tell_down(&reason);
         peer.core().tell(EventKind::Disconnected { peer: peer.id().clone(), reason });
     }
