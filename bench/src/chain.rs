@@ -65,7 +65,9 @@ async fn rack(fuse: Fuse) -> anyhow::Result<f64> {
         .map_err(|report| anyhow::anyhow!("{}", report.render(false)))?;
     let files = Arc::new(FilesInMemory(BTreeMap::new()));
     let began = Instant::now();
-    let rack = Rack::boot(circuit, registry, &RackSettings::default(), World::real(), files).await.context("boot")?;
+    let rack = Rack::boot(circuit, registry, &RackSettings::default(), World::real(), files)
+        .await
+        .context("boot")?;
     ARRIVED.notified().await;
     let rate = MESSAGES as f64 / began.elapsed().as_secs_f64() / 1e6;
     rack.shut_down().await;

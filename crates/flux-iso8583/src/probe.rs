@@ -199,6 +199,6 @@ fn explain(spec: &Spec, field: u8, bytes: &[u8], start: usize) -> WireError {
     let content = spec.content(field, bytes);
     let known = spec.field(field).zip(content);
     let (known, (content, units)) = known.expect("only a field that was found is checked");
-    let fail = known.check(content, units).err().expect("only a field whose check failed is explained");
+    let fail = known.check(content, units).expect_err("only a field whose check failed is explained");
     WireError::decoding(Place::Field(field), start + bytes.len() - content.len(), fail)
 }

@@ -165,7 +165,9 @@ impl CodecIso8583 {
                 }
             }
         }
-        Err(Fault::invalid(format!("cannot {what} as `{}`", self.spec.id)).reason("bad_message").caused_by(why))
+        Err(Fault::invalid(format!("cannot {what} as `{}`", self.spec.id))
+            .reason("bad_message")
+            .caused_by(why))
     }
 }
 
@@ -182,6 +184,7 @@ pub(crate) fn load_spec(path: Option<&str>, builtin: Option<&str>, ctx: &GearCon
         (None, Some(name)) => Spec::builtin(name).ok_or_else(|| {
             Fault::fatal(format!("no built-in spec `{name}`; there are: {}", known())).reason("spec")
         }),
-        _ => Err(Fault::fatal(format!("set either `spec_path` (a file) or `spec` (one of: {})", known())).reason("spec")),
+        _ => Err(Fault::fatal(format!("set either `spec_path` (a file) or `spec` (one of: {})", known()))
+            .reason("spec")),
     }
 }

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
-pub fn registry() -> Registry {
+pub(crate) fn registry() -> Registry {
     Registry::new()
         .with::<Source>()
         .with::<Pass>()
@@ -25,7 +25,7 @@ pub fn registry() -> Registry {
 
 /// What arrived at each sink, in order.
 #[derive(Clone, Default)]
-pub struct Arrived(Arc<(Mutex<BTreeMap<String, Vec<FluxMsg>>>, Notify)>);
+pub(crate) struct Arrived(Arc<(Mutex<BTreeMap<String, Vec<FluxMsg>>>, Notify)>);
 
 impl Arrived {
     fn add(&self, sink: &str, msg: FluxMsg) {
@@ -33,7 +33,7 @@ impl Arrived {
         self.0.1.notify_waiters();
     }
 
-    pub async fn wait_for(&self, sink: &str, n: usize) -> Vec<FluxMsg> {
+    pub(crate) async fn wait_for(&self, sink: &str, n: usize) -> Vec<FluxMsg> {
         loop {
             let arrived = self.0.1.notified();
             let now = self.now(sink);
@@ -44,7 +44,7 @@ impl Arrived {
         }
     }
 
-    pub fn now(&self, sink: &str) -> Vec<FluxMsg> {
+    pub(crate) fn now(&self, sink: &str) -> Vec<FluxMsg> {
         self.0.0.lock().unwrap().get(sink).cloned().unwrap_or_default()
     }
 }
@@ -52,13 +52,13 @@ impl Arrived {
 tokio::task_local! { static ARRIVED: Arrived; }
 
 /// Lets the sinks that are made inside `future` find the test's own collection.
-pub async fn with_arrived<T>(arrived: Arrived, future: impl Future<Output = T>) -> T {
+pub(crate) async fn with_arrived<T>(arrived: Arrived, future: impl Future<Output = T>) -> T {
     ARRIVED.scope(arrived, future).await
 }
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(default, deny_unknown_fields)]
-pub struct SourceConfig {
+pub(crate) struct SourceConfig {
     /// Texts to emit, in order.
     texts: Vec<String>,
     /// How many numbered texts to emit after them.
@@ -70,7 +70,7 @@ pub struct SourceConfig {
 }
 
 /// Emits the texts, then numbers from 0.
-pub struct Source {
+pub(crate) struct Source {
     config: SourceConfig,
     ctx: GearContext,
     out: OutPort,
@@ -124,10 +124,10 @@ impl Gear for Source {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Nothing {}
+pub(crate) struct Nothing {}
 
 /// Passes messages on.
-pub struct Pass(OutPort);
+pub(crate) struct Pass(OutPort);
 
 impl Gear for Pass {
     const KIND: &'static str = "pass";
@@ -151,7 +151,7 @@ impl Gear for Pass {
 }
 
 /// Emits each message twice, the second time with a `'`.
-pub struct Twice(OutPort);
+pub(crate) struct Twice(OutPort);
 
 impl Gear for Twice {
     const KIND: &'static str = "twice";
@@ -175,7 +175,7 @@ impl Gear for Twice {
 }
 
 /// Keeps messages for the test to look at.
-pub struct Sink(String, Arrived);
+pub(crate) struct Sink(String, Arrived);
 
 impl Gear for Sink {
     const KIND: &'static str = "sink";
@@ -199,7 +199,7 @@ impl Gear for Sink {
 }
 
 /// Does what the message says: `invalid`, `transient:N`, `fatal`, `fatal:always`, `panic`, `panic:once`, `stray`.
-pub struct Moody {
+pub(crate) struct Moody {
     out: OutPort,
     tries: u32,
 }
@@ -268,7 +268,7 @@ impl Gear for Moody {
 }
 
 /// Lets one message through each time the test says so.
-pub struct Slow(Arrived);
+pub(crate) struct Slow(Arrived);
 
 impl Gear for Slow {
     const KIND: &'static str = "slow";

@@ -16,14 +16,14 @@ use serde_json::{Value as Json, json};
 use crate::gears::{self, Arrived};
 
 /// A circuit in the making, and the settings to run it with.
-pub struct Plan {
-    pub settings: RackSettings,
+pub(crate) struct Plan {
+    pub(crate) settings: RackSettings,
     circuit: Circuit,
     fuse: bool,
 }
 
 impl Plan {
-    pub fn new(fuse: bool) -> Plan {
+    pub(crate) fn new(fuse: bool) -> Plan {
         let mut settings = RackSettings::default();
         settings.retry.backoff = "1ms".parse().unwrap();
         settings.error_restart.backoff = "1ms".parse().unwrap();
@@ -32,7 +32,7 @@ impl Plan {
         Plan { settings, circuit: Circuit::default(), fuse }
     }
 
-    pub fn gear(mut self, name: &str, kind: &str, config: Json) -> Plan {
+    pub(crate) fn gear(mut self, name: &str, kind: &str, config: Json) -> Plan {
         let at = self.circuit.gears.len();
         let manifest = gears::registry().catalog().get(kind).unwrap().clone();
         let ports = manifest.ports_for(&config, &Default::default());
@@ -59,7 +59,7 @@ impl Plan {
     }
 
     /// A gear with `n` instances, each in a segment of its own.
-    pub fn parallel(mut self, name: &str, kind: &str, n: u16, key: &str) -> Plan {
+    pub(crate) fn parallel(mut self, name: &str, kind: &str, n: u16, key: &str) -> Plan {
         assert!(!self.fuse);
         self = self.gear(name, kind, json!({}));
         let gear = self.circuit.gears.last_mut().unwrap();
@@ -67,7 +67,7 @@ impl Plan {
         self
     }
 
-    pub fn wire(mut self, from: &str, to: &str) -> Plan {
+    pub(crate) fn wire(mut self, from: &str, to: &str) -> Plan {
         let (from_gear, output) = self.end(from, |gear| &gear.outputs);
         let (to_gear, input) = self.end(to, |gear| &gear.inputs);
         let is_source = self.circuit.gears[from_gear].kind == "source";
@@ -87,11 +87,11 @@ impl Plan {
         (gear, ports(&self.circuit.gears[gear]).iter().position(|other| other == port).unwrap())
     }
 
-    pub async fn boot(self) -> Running {
+    pub(crate) async fn boot(self) -> Running {
         self.try_boot().await.unwrap_or_else(|why| panic!("{why}"))
     }
 
-    pub async fn try_boot(self) -> Result<Running, flux_rack::BootError> {
+    pub(crate) async fn try_boot(self) -> Result<Running, flux_rack::BootError> {
         let arrived = Arrived::default();
         let registry = Arc::new(gears::registry());
         let files = Arc::new(FilesInMemory(BTreeMap::new()));
@@ -101,14 +101,14 @@ impl Plan {
     }
 }
 
-pub struct Running {
-    pub rack: Rack,
-    pub arrived: Arrived,
+pub(crate) struct Running {
+    pub(crate) rack: Rack,
+    pub(crate) arrived: Arrived,
 }
 
 impl Running {
     /// Waits until the first gear has emitted `n` messages, then drains.
-    pub async fn finish_after(self, n: u64) -> DrainReport {
+    pub(crate) async fn finish_after(self, n: u64) -> DrainReport {
         while self.rack.stats().gears[0].emitted < n {
             tokio::task::yield_now().await;
         }
@@ -116,12 +116,12 @@ impl Running {
     }
 
     /// Waits until `n` messages arrived at a sink; returns their payloads as text.
-    pub async fn texts(&self, sink: &str, n: usize) -> Vec<String> {
+    pub(crate) async fn texts(&self, sink: &str, n: usize) -> Vec<String> {
         within(self.arrived.wait_for(sink, n)).await.iter().map(|msg| text(&msg.payload)).collect()
     }
 
     /// Waits until the rack holds `n` dead letters.
-    pub async fn dead_letters(&self, n: usize) -> Vec<flux_rack::DeadLetter> {
+    pub(crate) async fn dead_letters(&self, n: usize) -> Vec<flux_rack::DeadLetter> {
         within(async {
             while self.rack.dead_letters().len() < n {
                 tokio::task::yield_now().await;
@@ -132,11 +132,11 @@ impl Running {
     }
 }
 
-pub fn text(payload: &[u8]) -> String {
+pub(crate) fn text(payload: &[u8]) -> String {
     String::from_utf8_lossy(payload).into_owned()
 }
 
 /// No test waits for ever.
-pub async fn within<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), future).await.expect("it takes too long")
 }
