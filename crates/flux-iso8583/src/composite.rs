@@ -110,6 +110,7 @@ impl Composite {
                 Ok(())
             }
             Layout::Tlv { tag, prefix } => self.walk_tlv(tag, prefix, content, &mut visit),
+            Layout::Bitmapped { .. } if content.is_empty() => Ok(()),
             Layout::Bitmapped { bitmap_bytes, is_hex } => {
                 let (bits, mut at) = read_bitmap(content, bitmap_bytes, is_hex)?;
                 for bit in set_bits(&bits) {

@@ -19,6 +19,17 @@ impl Composite {
         input: Option<&Input<'_>>,
     ) -> Result<Vec<u8>, Fail> {
         let (key, rest) = split(path);
+        self.edit_part(content, key, rest, input)
+    }
+
+    /// The same for the part with a key, which may contain dots, and a path below it.
+    fn edit_part(
+        &self,
+        content: &[u8],
+        key: &str,
+        rest: Option<&str>,
+        input: Option<&Input<'_>>,
+    ) -> Result<Vec<u8>, Fail> {
         let edited = match (self.layout, self.part(key)) {
             (Layout::Tlv { tag, prefix }, part) => {
                 self.edit_tlv(tag, prefix, content, (key, part, rest), input)
@@ -47,10 +58,10 @@ impl Composite {
         })?;
         let mut content = Cow::Borrowed(content);
         for key in &gone {
-            content = Cow::Owned(self.edit(&content, key, None)?);
+            content = Cow::Owned(self.edit_part(&content, key, None, None)?);
         }
         for (key, input) in parts {
-            content = Cow::Owned(self.edit(&content, key, Some(input))?);
+            content = Cow::Owned(self.edit_part(&content, key, None, Some(input))?);
         }
         Ok(content.into_owned())
     }
@@ -117,64 +128,61 @@ impl Composite {
             None => return Err(Expected::ListedTag.into()),
         };
         let found = self.items_of(content, |item| content[item.tag.clone()] == tag)?;
+        let inputs: Vec<Option<&Input<'_>>> = match (input, rest) {
+            (None, None) => Vec::new(),
+            (None, Some(_)) if found.is_empty() => Vec::new(),
+            (Some(Input::Many(inputs)), None) => inputs.iter().map(Some).collect(),
+            (input, _) => vec![input],
+        };
         let mut written = Vec::new();
-        match (part, input, rest) {
-            (_, None, None) => {}
-            (Some(_), None, Some(_)) if found.is_empty() => {}
-            (Some(part), Some(Input::Many(inputs)), None) => {
-                for input in inputs {
-                    written.extend_from_slice(&tag);
-                    part.field.write(&part.field.characters_of(&[], None, Some(input))?, &mut written)?;
+        for (turn, input) in inputs.into_iter().enumerate() {
+            let item = found.get(turn);
+            let kept = item.map(|item| &content[item.head..item.body.end]);
+            let mut out = tag.clone();
+            let is_same = match part {
+                Some(part) => {
+                    let current = self.current(part, item, content)?;
+                    let characters = part.field.characters_of(&current, rest, input)?;
+                    part.field.write(&characters, &mut out)?;
+                    characters == current
                 }
-            }
-            (Some(part), input, rest) => {
-                let current = self.current(part, found.first(), content)?;
-                let characters = part.field.characters_of(&current, rest, input)?;
-                if found.len() == 1 && characters == current {
-                    return Ok(content.to_vec());
+                None => {
+                    let body = unknown_body(code, rest, input)?;
+                    prefix.write(body.len(), &mut out)?;
+                    out.extend_from_slice(&body);
+                    item.is_some_and(|item| content[item.body.clone()] == *body)
                 }
-                written.extend_from_slice(&tag);
-                part.field.write(&characters, &mut written)?;
-            }
-            (None, Some(Input::Many(inputs)), None) => {
-                for input in inputs {
-                    write_unknown(prefix, &tag, &unknown_body(code, input)?, &mut written)?;
-                }
-            }
-            (None, Some(input), None) => {
-                let body = unknown_body(code, input)?;
-                if let [item] = found.as_slice()
-                    && content[item.body.clone()] == *body
-                {
-                    return Ok(content.to_vec());
-                }
-                write_unknown(prefix, &tag, &body, &mut written)?;
-            }
-            (None, _, Some(_)) => return Err(Expected::NoParts.into()),
+            };
+            // An equal value keeps its old bytes, which can differ: a long form of a length, another filler.
+            written.push(kept.filter(|_| is_same).map_or(out, <[u8]>::to_vec));
         }
         self.spliced(content, &found, &written)
     }
 
-    /// `content` with the first of `found` replaced by `written`, the others taken out, or `written` at the end.
-    fn spliced(&self, content: &[u8], found: &[Item<'_>], written: &[u8]) -> Result<Vec<u8>, Fail> {
-        let dropped = match self.unknown_tags {
+    /// `content` with each of `found` replaced by what was written in its turn, or taken out; what was written
+    /// beyond that follows the last of them, or comes last of all.
+    fn spliced(&self, content: &[u8], found: &[Item<'_>], written: &[Vec<u8>]) -> Result<Vec<u8>, Fail> {
+        let mut cuts = match self.unknown_tags {
             UnknownTags::Drop => self.items_of(content, |item| item.part.is_none())?,
             UnknownTags::Preserve | UnknownTags::Reject => Vec::new(),
         };
-        let mut cuts: Vec<&Item<'_>> = found.iter().chain(&dropped).collect();
+        cuts.extend_from_slice(found);
         cuts.sort_by_key(|item| item.head);
-        cuts.dedup_by_key(|item| item.head);
-        let (mut edited, mut at) = (Vec::with_capacity(content.len() + written.len()), 0);
+        let (mut edited, mut at, mut turn) = (Vec::with_capacity(content.len()), 0, 0);
         for cut in cuts {
             edited.extend_from_slice(&content[at..cut.head]);
-            if found.first().is_some_and(|first| first.head == cut.head) {
-                edited.extend_from_slice(written);
-            }
             at = cut.body.end;
+            if found.get(turn).is_some_and(|item| item.head == cut.head) {
+                edited.extend(written.get(turn).into_iter().flatten());
+                turn += 1;
+                if turn == found.len() {
+                    edited.extend(written.iter().skip(turn).flatten());
+                }
+            }
         }
         edited.extend_from_slice(&content[at..]);
         if found.is_empty() {
-            edited.extend_from_slice(written);
+            edited.extend(written.iter().flatten());
         }
         Ok(edited)
     }
@@ -247,20 +255,18 @@ impl Composite {
 }
 
 /// The bytes of a value for a tag the spec does not list.
-fn unknown_body<'a>(code: TagCode, input: &'a Input<'_>) -> Result<Cow<'a, [u8]>, Fail> {
+fn unknown_body<'a>(
+    code: TagCode,
+    rest: Option<&str>,
+    input: Option<&'a Input<'_>>,
+) -> Result<Cow<'a, [u8]>, Fail> {
     match (input, code) {
-        (Input::Bytes(bytes), _) => Ok(Cow::Borrowed(bytes)),
-        (Input::Text(text), TagCode::Ber) => Ok(Cow::Owned(hex_decode(text.as_bytes())?)),
-        (Input::Text(text), TagCode::Text { .. }) => Ok(Cow::Borrowed(text.as_bytes())),
-        (Input::Parts(_) | Input::Many(_), _) => {
+        _ if rest.is_some() => Err(Expected::NoParts.into()),
+        (Some(Input::Bytes(bytes)), _) => Ok(Cow::Borrowed(bytes)),
+        (Some(Input::Text(text)), TagCode::Ber) => Ok(Cow::Owned(hex_decode(text.as_bytes())?)),
+        (Some(Input::Text(text)), TagCode::Text { .. }) => Ok(Cow::Borrowed(text.as_bytes())),
+        (Some(Input::Parts(_) | Input::Many(_)) | None, _) => {
             Err(Expected::Shape("text or bytes: the spec does not list this tag").into())
         }
     }
-}
-
-fn write_unknown(prefix: Prefix, tag: &[u8], body: &[u8], out: &mut Vec<u8>) -> Result<(), Expected> {
-    out.extend_from_slice(tag);
-    prefix.write(body.len(), out)?;
-    out.extend_from_slice(body);
-    Ok(())
 }

@@ -51,9 +51,11 @@ impl TagCode {
                 hex_decode(text.as_bytes()).ok()?
             }
             TagCode::Text { length, encoding } => {
+                let latin1: Vec<u8> = text.chars().map(|c| u8::try_from(c).ok()).collect::<Option<_>>()?;
                 let mut wire = Vec::new();
-                let is_whole = text.is_ascii() && text.len() == usize::from(length);
-                is_whole.then(|| encoding.encode(text.as_bytes(), false, &mut wire))?.ok()?;
+                (latin1.len() == usize::from(length))
+                    .then(|| encoding.encode(&latin1, true, &mut wire))?
+                    .ok()?;
                 wire
             }
         };

@@ -164,6 +164,21 @@ impl Reader<'_> {
                 return None;
             }
         };
+        let is_whole = match encoding {
+            Encoding::Ascii | Encoding::Ebcdic | Encoding::Binary => true,
+            Encoding::Bcd => length % 2 == 0,
+            Encoding::Lbcd | Encoding::HexToAscii | Encoding::AsciiToHex | Encoding::BerTlvTag => false,
+        };
+        if !is_whole {
+            let help = "write tags as BerTLVTag, ASCII, EBCDIC, Binary, or as BCD of an even length";
+            self.push(
+                Code::Inconsistent,
+                tag.at,
+                format!("a tag cannot be written as {}", encoding.name()),
+                help,
+            );
+            return None;
+        }
         if encoding.unit().bytes(length as usize) > TAG_BYTES_MAX {
             let message = format!("a tag is longer than {TAG_BYTES_MAX} bytes");
             self.push(Code::OutOfRange, tag.at, message, "choose a shorter tag or another encoding");

@@ -76,7 +76,12 @@ fn a_repeated_tag_is_a_list() {
     assert_eq!(message.get("55.9F34.1"), Some("040506".into()));
     assert_eq!(message.to_json()["fields"]["55"]["9F34"], serde_json::json!(["010203", "040506"]));
     message.set("55.9F34", &list).unwrap();
-    assert_eq!(message.get("55.9F34"), Some(list));
+    assert_eq!(content(&message, 55), hex(&unhex("9F34 03 010203  DF01 01 AA  9F34 03 040506")));
+    let longer = Value::List(vec!["01".into(), "040506".into(), "07".into()]);
+    message.set("55.9F34", &longer).unwrap();
+    assert_eq!(content(&message, 55), hex(&unhex("9F34 01 01  DF01 01 AA  9F34 03 040506  9F34 01 07")));
+    message.set("55.9F34", &"FF".into()).unwrap();
+    assert_eq!(content(&message, 55), hex(&unhex("9F34 01 FF  DF01 01 AA")));
 }
 
 #[test]

@@ -34,7 +34,7 @@ static SPECS: LazyLock<Vec<Arc<Spec>>> = LazyLock::new(|| {
 
 /// The first byte chooses the spec, the rest is the frame.
 #[test]
-fn fuzz_wire() {
+fn wire() {
     bolero::check!().for_each(|input: &[u8]| {
         let Some((choice, frame)) = input.split_first() else { return };
         let spec = &SPECS[usize::from(*choice) % SPECS.len()];
@@ -51,7 +51,7 @@ fn fuzz_wire() {
 
 /// The whole input is the content of field 55, read as BER-TLV, edited, and put back.
 #[test]
-fn fuzz_ber_tlv() {
+fn ber_tlv() {
     bolero::check!().for_each(|input: &[u8]| {
         let mut message = Message::new(Arc::clone(&SPECS[4]), "0200").unwrap();
         let content = flux_signal::Value::Bytes(input.to_vec().into());
@@ -67,7 +67,7 @@ fn fuzz_ber_tlv() {
 
 /// The whole input is a spec file.
 #[test]
-fn fuzz_spec() {
+fn spec_files() {
     bolero::check!().for_each(|input: &[u8]| {
         let loaded = Spec::load("fuzz.yaml", input, &|name| match name {
             "self" => Ok(input.to_vec()),
@@ -82,7 +82,7 @@ fn fuzz_spec() {
 
 /// The whole input is a frame of an unknown kind.
 #[test]
-fn fuzz_sniff() {
+fn unknown_frames() {
     bolero::check!().for_each(|input: &[u8]| {
         for (_, encoding) in FrameEncoding::NAMES {
             let _ = sniff(input, encoding);

@@ -1,5 +1,7 @@
 //! What the crate promises, seen from outside.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are tests too
+
 mod codes;
 mod edit;
 mod explain;
