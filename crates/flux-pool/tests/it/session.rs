@@ -104,11 +104,13 @@ fn silence_of_our_own_making_does_not_count() {
         let mut listener = listen(&sim).await;
         let (pool, _taken) = picky_pool(&sim, "slow");
         let mut events = pool.events();
-        pool.dial("slow", issuer(), PeerConfig { idle_timeout: Some(SECOND), ..config() }).unwrap();
+        let peer =
+            pool.dial("slow", issuer(), PeerConfig { idle_timeout: Some(SECOND), ..config() }).unwrap();
         let mut far = FarEnd::accept(&mut listener).await;
         assert_eq!(next(&mut events).await, "connected slow");
         far.send(b"held up by the consumer").await;
         sim.world().clock.sleep(10 * SECOND).await;
+        peer.send_confirmed("the session lives".into()).await.unwrap();
         assert!(events.try_recv().is_none());
     });
 }
@@ -152,13 +154,19 @@ fn a_frame_begun_must_be_completed_in_time() {
     run(async |sim| {
         let mut it = connected(&sim, PeerConfig { read_timeout: Some(SECOND), ..config() }).await;
         sim.world().clock.sleep(10 * SECOND).await;
-        let slow = framed(b"a byte at a time");
-        for byte in &slow[..5] {
+        let begin = sim.world().clock.now();
+        for byte in &framed(b"a byte at a time")[..5] {
             it.far.write(&[*byte]).await;
-            sim.world().clock.sleep(200 * MS).await;
+            sim.world().clock.sleep(190 * MS).await;
         }
+        assert_eq!(it.far.recv().await, None);
+        assert_eq!(
+            sim.world().clock.now() - begin,
+            SECOND + 2 * MS,
+            "a second from its first byte, there and back"
+        );
+        drop(it.far);
         assert_eq!(next(&mut it.events).await, "disconnected issuer-1: read_timeout");
-        assert!(it.events.try_recv().is_none());
     });
 }
 
