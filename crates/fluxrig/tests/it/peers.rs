@@ -10,7 +10,7 @@ use assert_cmd::Command;
 use serde_json::{Value as Json, json};
 
 /// Longest wait for another program. None of them needs more than a moment.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A value for each field of ISO 8583:1987, by number.
 const EVERY_FIELD: &str = include_str!("peers/every_field.json");

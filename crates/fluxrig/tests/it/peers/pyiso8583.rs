@@ -27,8 +27,13 @@ fn codec(name: &str, spec: &str, direction: &str) -> Json {
     json!({ "name": name, "type": "codec_iso8583", "config": { "spec": spec, "direction": direction } })
 }
 
-fn server(extra: Json) -> Json {
-    let mut config = json!({ "mode": "server", "bind": "127.0.0.1:0" });
+/// What message types and bitmaps are written in.
+fn encoding(spec: &str) -> &'static str {
+    if spec == "iso87binary" { "bcd" } else { "ascii" }
+}
+
+fn server(spec: &str, extra: Json) -> Json {
+    let mut config = json!({ "mode": "server", "bind": "127.0.0.1:0", "encoding": encoding(spec) });
     config.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     json!({ "name": "term", "type": "io_iso8583", "config": config })
 }
@@ -39,11 +44,14 @@ fn wires(pairs: &[(&str, &str)]) -> Vec<Json> {
 
 /// A Rack that decodes what a terminal sends, encodes it again, and sends it back.
 fn echo(dir: &Path, spec: &str, options: Json) -> Running {
-    run(dir, json!({
-        "meta": { "name": "echo", "version": "v1.0.0" },
-        "gears": [server(options), codec("decode", spec, "decode"), codec("encode", spec, "encode")],
-        "wires": wires(&[("term.out", "decode.in"), ("decode.out", "encode.in"), ("encode.out", "term.in")]),
-    }))
+    run(
+        dir,
+        json!({
+            "meta": { "name": "echo", "version": "v1.0.0" },
+            "gears": [server(spec, options), codec("decode", spec, "decode"), codec("encode", spec, "encode")],
+            "wires": wires(&[("term.out", "decode.in"), ("decode.out", "encode.in"), ("encode.out", "term.in")]),
+        }),
+    )
 }
 
 /// A Rack that takes requests to a scheme, and its answers back.
@@ -52,31 +60,36 @@ fn switch(dir: &Path, spec: &str, scheme: &str) -> Running {
         "correlation_key": ["data.iso8583.field.11", "data.iso8583.field.41"],
         "routes": [{ "name": "all", "destination": "scheme" }],
     });
-    let client = json!({ "mode": "client", "connect": scheme, "reconnect_wait": "5ms", "idle_timeout": "0s" });
-    run(dir, json!({
-        "meta": { "name": "switch", "version": "v1.0.0" },
-        "gears": [
-            server(json!({})),
-            codec("decode", spec, "decode"),
-            { "name": "switch", "type": "conductor", "config": conductor },
-            codec("encode_request", spec, "encode"),
-            { "name": "scheme", "type": "io_iso8583", "config": client },
-            codec("decode_answer", spec, "decode"),
-            codec("encode", spec, "encode"),
-            { "name": "unanswered", "type": "log", "config": { "level": "warn" } },
-        ],
-        "wires": wires(&[
-            ("term.out", "decode.in"),
-            ("decode.out", "switch.in"),
-            ("switch.out_scheme", "encode_request.in"),
-            ("encode_request.out", "scheme.in"),
-            ("scheme.out", "decode_answer.in"),
-            ("decode_answer.out", "switch.in_reply"),
-            ("switch.out_response", "encode.in"),
-            ("encode.out", "term.in"),
-            ("switch.error", "unanswered.in"),
-        ]),
-    }))
+    let client = json!({
+        "mode": "client", "connect": scheme, "encoding": encoding(spec), "reconnect_wait": "5ms", "idle_timeout": "0s",
+    });
+    run(
+        dir,
+        json!({
+            "meta": { "name": "switch", "version": "v1.0.0" },
+            "gears": [
+                server(spec, json!({})),
+                codec("decode", spec, "decode"),
+                { "name": "switch", "type": "conductor", "config": conductor },
+                codec("encode_request", spec, "encode"),
+                { "name": "scheme", "type": "io_iso8583", "config": client },
+                codec("decode_answer", spec, "decode"),
+                codec("encode", spec, "encode"),
+                { "name": "unanswered", "type": "log", "config": { "level": "warn" } },
+            ],
+            "wires": wires(&[
+                ("term.out", "decode.in"),
+                ("decode.out", "switch.in"),
+                ("switch.out_scheme", "encode_request.in"),
+                ("encode_request.out", "scheme.in"),
+                ("scheme.out", "decode_answer.in"),
+                ("decode_answer.out", "switch.in_reply"),
+                ("switch.out_response", "encode.in"),
+                ("encode.out", "term.in"),
+                ("switch.error", "unanswered.in"),
+            ]),
+        }),
+    )
 }
 
 /// Runs a scenario, which is YAML as all JSON is.
@@ -90,20 +103,20 @@ fn run(dir: &Path, scenario: Json) -> Running {
 /// in the same bytes, behind `tpdu`.
 fn check_echo(dir: &Path, spec: &str, options: Json, extra: Json, tpdu: &str) {
     let Some(mut python) = python() else { return };
-    let request = request_without(&[]);
+    let mut request = request_without(&[]);
+    if spec == "iso87binary" {
+        // Packed, a track's separator is the digit D, and pyiso8583 knows digits alone.
+        for track in ["35", "36"] {
+            let digits = request["fields"][track].as_str().unwrap().replace('=', "D");
+            request["fields"][track] = digits.into();
+        }
+    }
     let rack = echo(dir, spec, options);
     let mut job = json!({ "address": rack.address("term"), "spec": spec, "request": request });
     job.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     let answer: Json = serde_json::from_str(&output_of(&mut python, &job)).unwrap();
-    let mut sent = request["fields"].clone();
-    if spec == "iso87binary" {
-        // Packed, a track separator is the digit D, and pyiso8583 knows digits alone.
-        for track in ["35", "36"] {
-            sent[track] = sent[track].as_str().unwrap().replace('=', "D").into();
-        }
-    }
     assert_eq!(answer["mti"], "0200");
-    assert_eq!(answer["fields"], sent);
+    assert_eq!(answer["fields"], request["fields"]);
     assert_eq!(answer["same_bytes"], true);
     assert_eq!(answer["tpdu"], tpdu);
 }

@@ -1,6 +1,7 @@
 //! A `fluxrig` of its own process, and what it logs.
 
 use std::{
+    cell::RefCell,
     io::{BufRead as _, BufReader, Read},
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, sync_channel},
@@ -18,6 +19,8 @@ const LINES: usize = 4096;
 pub(super) struct Running {
     child: Child,
     lines: Receiver<Json>,
+    /// Lines already read: things happen in any order.
+    seen: RefCell<Vec<Json>>,
 }
 
 impl Running {
@@ -27,7 +30,7 @@ impl Running {
         let command = command.arg("run").arg(scenario).args(["--until-stdin-ends", "--log-format", "json"]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = child.stderr.take().unwrap();
-        Running { child, lines: lines(log) }
+        Running { child, lines: lines(log), seen: RefCell::default() }
     }
 
     /// `fluxrig iso8583 scheme` in a dialect, and where it listens.
@@ -38,7 +41,7 @@ impl Running {
             .args(["--spec", spec]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let printed = child.stdout.take().unwrap();
-        let scheme = Running { child, lines: lines(printed) };
+        let scheme = Running { child, lines: lines(printed), seen: RefCell::default() };
         let address = scheme.wait_for(|line| line["listening"].as_str().map(str::to_owned));
         (scheme, address)
     }
@@ -57,9 +60,15 @@ impl Running {
     }
 
     fn wait_for<T>(&self, mut wanted: impl FnMut(&Json) -> Option<T>) -> T {
+        let mut seen = self.seen.borrow_mut();
+        if let Some(found) = seen.iter().find_map(&mut wanted) {
+            return found;
+        }
         loop {
             let line = self.lines.recv_timeout(PATIENCE).expect("it prints what is waited for");
-            if let Some(found) = wanted(&line) {
+            let found = wanted(&line);
+            seen.push(line);
+            if let Some(found) = found {
                 return found;
             }
         }

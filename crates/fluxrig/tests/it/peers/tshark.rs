@@ -65,7 +65,14 @@ fn capture(payload: &[u8]) -> Vec<u8> {
 /// The layer `iso8583` that tshark finds in the file.
 fn dissect(file: &Path, preferences: [&str; 2]) -> Map<String, Json> {
     let mut tshark = Command::new("tshark");
-    tshark.arg("-r").arg(file).args(["-d", &format!("tcp.port=={PORT},iso8583"), "-T", "json", "-J", "iso8583"]);
+    tshark.arg("-r").arg(file).args([
+        "-d",
+        &format!("tcp.port=={PORT},iso8583"),
+        "-T",
+        "json",
+        "-J",
+        "iso8583",
+    ]);
     tshark.args(["-o", "iso8583.len_endian:Big endian", "-o", preferences[0], "-o", preferences[1]]);
     let packets: Json = serde_json::from_str(&output_of(&mut tshark, &Json::Null)).unwrap();
     packets[0]["_source"]["layers"]["iso8583"].as_object().expect("tshark finds ISO 8583").clone()
