@@ -26,6 +26,7 @@ fn request_without(left_out: &[u8]) -> Json {
 
 /// Whether the program runs that `probe` starts. A test without its peer is noted; with `FLUXRIG_PEERS=required` it
 /// fails.
+#[allow(clippy::print_stdout, reason = "whoever runs the test should see it")]
 fn has_peer(name: &str, mut probe: Command) -> bool {
     if probe.timeout(PATIENCE).output().is_ok_and(|output| output.status.success()) {
         return true;
