@@ -5,7 +5,7 @@
 //! reads its one spec from the file an environment variable names, once per process, and its only published form of a
 //! message has a handful of fields.
 
-#![allow(clippy::unwrap_used, missing_docs)] // a benchmark that cannot go on has nothing else to say
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark that cannot go on may panic")]
 
 #[path = "../tests/it/fixture.rs"]
 #[allow(dead_code)]

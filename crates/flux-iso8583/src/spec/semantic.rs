@@ -29,8 +29,11 @@ impl Reader<'_> {
             self.refuse_wire_keys(&entry.node, number);
             self.map_beside(&entry.node, keys::FIELD, WIRE_KEYS, "a described field");
             let Some(field) = &mut fields[usize::from(number)] else {
-                let message = format!("field {number} is described but not on the wire");
-                self.push(Code::NotOnWire, entry.key_at, message, "define it under `wire.fields`");
+                // A base may well describe what this spec takes out.
+                if entry.key_at.file == 0 {
+                    let message = format!("field {number} is described but not on the wire");
+                    self.push(Code::NotOnWire, entry.key_at, message, "define it under `wire.fields`");
+                }
                 continue;
             };
             self.describe_field(&entry.node, field);

@@ -1,6 +1,6 @@
 //! What the crate promises, seen from outside.
 
-#![allow(clippy::unwrap_used)] // helpers of tests are tests too
+#![allow(clippy::unwrap_used, reason = "the helpers of a test may unwrap as the test may")]
 
 mod codes;
 mod edit;

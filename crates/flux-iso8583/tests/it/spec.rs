@@ -47,6 +47,18 @@ fn the_built_in_layouts_and_the_examples_have_no_problems() {
 }
 
 #[test]
+fn the_example_of_the_reference_page_loads() {
+    let page =
+        std::fs::read_to_string(format!("{}/../../docs/reference/spec.md", env!("CARGO_MANIFEST_DIR")));
+    let page = page.unwrap();
+    let (_, example) = page.split_once("```yaml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let spec = load(example).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(spec.warnings.problems.len(), 0, "{}", spec.warnings);
+    assert_eq!((spec.field(2).unwrap().length, spec.field(46).is_none()), (16, true));
+}
+
+#[test]
 fn every_problem_is_reported_at_once() {
     check(
         "extends: iso87ascii
@@ -239,7 +251,21 @@ x-owner: team";
     assert_eq!((answer.name.as_str(), answer.sensitivity), ("Answer", Some(Sensitivity::Pii)));
     assert_eq!(spec.semantics["x-owner"], "team");
     assert_eq!(spec.semantics["messages"]["catalog"]["0200"]["name"], "Request");
-    assert_eq!(spec.warnings.problems.len(), 1, "field 3 is described but gone: {}", spec.warnings);
+    assert_eq!(spec.warnings, Report::default(), "a base may describe what is taken out");
+}
+
+#[test]
+fn what_has_no_effect_is_a_warning() {
+    check(
+        "extends: iso87ascii
+wire: {fields: {41: {prefix: ASCII.LL, padding: {type: Right, pad: ' '}}}}
+fields: {130: {name: Nothing}, 3: {subfields: {parts: [{name: part}]}}}",
+        expect![[r#"
+            FR0818 5:17 field 41: padding has no effect on a length that varies; remove it, or fix the length
+            FR0816 6:10 field 130 is described but not on the wire; define it under `wire.fields`
+            FR0816 6:56 part part of field 3 is described but not on the wire; define it under `wire.fields`
+        "#]],
+    );
 }
 
 #[test]
