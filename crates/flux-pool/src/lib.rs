@@ -57,7 +57,7 @@
 //! | a listener survives failures to accept (5 ms doubling to 1 s), keeps its limit, and can be handed over | `listening` |
 //! | closing flushes, says goodbye, breaks off at its deadline whatever hangs, and accounts for every frame | `closing`, `replay` |
 //! | the newest of a name wins and sessions do not overlap; a name is free when removal returns | `closing` |
-//! | nothing is left of ten thousand sessions | `dialing` |
+//! | nothing is left of two thousand sessions | `dialing` |
 //! | any split of a stream gives the same frames | `framing`, `fuzz_framing` |
 //! | TLS on both sides, mutual, by this world's clock; real sockets behave as the simulated ones | `tls`, `real` |
 //! | a transport with frames, pings and a goodbye of its own fits the seam | `message_transport` |

@@ -222,6 +222,13 @@ fn a_peer_that_takes_nothing_is_given_up_after_the_write_timeout() {
 #[test]
 fn a_session_is_closed_on_command_and_comes_back() {
     run(async |sim| {
+        // What is queued cannot all be on its way when the order comes.
+        sim.set_default_link(Link {
+            latency_min: MS,
+            latency_max: MS,
+            buffer_bytes_max: 2,
+            ..Link::default()
+        });
         let mut it = connected(&sim, config()).await;
         it.peer.try_send("last words".into()).unwrap();
         it.peer.disconnect(CloseReason::Protocol("not a 0810".into()));
