@@ -31,11 +31,8 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Run a scenario until SIGTERM or Ctrl-C, then drain
     Run(run::Run),
-    /// Report every problem of a scenario, with its place and what to do
     Check(check::Check),
-    /// Show a payment switch at work: terminals, a rack and two schemes on this machine
     Demo(demo::Demo),
     /// List and explain the kinds of gear
     Gears(gears::Gears),
@@ -43,9 +40,7 @@ pub(crate) enum Command {
     Scenario(scenario::Scenario),
     /// Read and write messages in CBOR
     Msg(msg::Msg),
-    /// Read, write, send and answer ISO 8583 messages, and make load
     Iso8583(iso8583::Iso8583),
-    /// Print completions for a shell
     Completions(completions::Completions),
     /// Print the reference page of the command line, as Markdown
     #[command(hide = true)]

@@ -6,6 +6,8 @@ use clap::Args;
 
 use crate::{plan::Plan, terminal};
 
+/// Report every problem of a scenario, with its place and what to do
+///
 /// Exit status: 0 when clean or only warnings, 1 with errors, 2 when the file cannot be read or the usage is wrong.
 #[derive(Args)]
 pub(crate) struct Check {

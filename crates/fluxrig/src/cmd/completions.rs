@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
+/// Print completions for a shell
+///
 /// For bash: `fluxrig completions bash > /etc/bash_completion.d/fluxrig`.
 #[derive(Args)]
 pub(crate) struct Completions {

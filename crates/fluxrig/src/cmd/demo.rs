@@ -38,6 +38,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 const KILLED_AT: f64 = 0.35;
 const BACK_AT: f64 = 0.7;
 
+/// Show a payment switch at work: terminals, a rack and two schemes on this machine
+///
 /// Starts two card schemes and a rack that runs `examples/payment-switch/scenario.yaml`, all of them processes of this
 /// program, and is the terminals itself. Every answer is checked to belong to its request and its terminal.
 ///

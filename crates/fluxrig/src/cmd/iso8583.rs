@@ -12,6 +12,8 @@ mod scheme;
 mod send;
 mod spec_option;
 
+/// Read, write, send and answer ISO 8583 messages, and make load
+///
 /// `--spec` takes a spec file, or the name of a base layout: iso87ascii, iso87binary, iso87hex.
 #[derive(Args)]
 pub(crate) struct Iso8583 {
@@ -21,15 +23,10 @@ pub(crate) struct Iso8583 {
 
 #[derive(Subcommand)]
 enum Iso8583Command {
-    /// Show what is in a message, card data masked
     Decode(decode::Decode),
-    /// Write a message from the JSON that `decode --json` prints
     Encode(encode::Encode),
-    /// Be a terminal: send one request and show the answer
     Send(send::Send),
-    /// Be a scheme: listen, and answer what comes in
     Scheme(scheme::Scheme),
-    /// Be many terminals: send load, and verify that each answer belongs to its request
     Load(load::Load),
 }
 

@@ -13,6 +13,8 @@ use crate::{
     terminal,
 };
 
+/// Run a scenario until SIGTERM or Ctrl-C, then drain
+///
 /// Runs alone: no server and no network are needed. SIGTERM and Ctrl-C drain the rack: sources stop first, what is
 /// in hand is finished, what is left at `rack.drain_timeout` is named. A second signal stops at once.
 ///

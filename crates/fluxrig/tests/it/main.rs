@@ -2,4 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod commands;
+mod demo;
+mod iso8583;
 mod peers;
+mod process;
+mod run;

@@ -11,6 +11,8 @@ use serde_json::{Value as Json, json};
 use super::spec_option::SpecOption;
 use crate::{cmd::msg, terminal};
 
+/// Show what is in a message, card data masked
+///
 /// Prints every field: where it starts, its name, its value and its bytes, with card data masked as the spec says.
 ///
 /// With `--json` it prints `{"mti":"0200","fields":{"2":"4111...",...}}`, which `encode` reads back. That form is

@@ -10,6 +10,8 @@ use flux_world::World;
 use super::{decode::Flaw, spec_option::SpecOption};
 use crate::cmd::msg;
 
+/// Write a message from the JSON that `decode --json` prints
+///
 /// Reads `{"mti":"0800","fields":{"7":"1105143015","11":"000042","70":"301"}}`, the form of `decode --json`, and prints
 /// the message as hexadecimal digits. Binary fields are hexadecimal text, fields with parts are objects.
 ///

@@ -33,6 +33,8 @@ use crate::{
 /// Requests of one connection that may wait for answers at a time, where they are sent at a fixed rate.
 const PIPELINE_AT_RATE: u16 = 64;
 
+/// Be many terminals: send load, and verify that each answer belongs to its request
+///
 /// Each connection is a terminal of its own that sends purchases (0200, 19 fields with chip data). Account number,
 /// trace number, reference number and time are different in every request; each answer must repeat those of its own
 /// request, or it counts as cross-wired.

@@ -25,6 +25,8 @@ use crate::{
 /// Wait after a connection could not be accepted: the cause, such as too many open files, takes a while to pass.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Be a scheme: listen, and answer what comes in
+///
 /// Answers each request on the connection it came by: the response type of its message type, its fields 2, 3, 4, 7, 11,
 /// 37, 41, 49 and 70 where it has them, and a response code (field 39). The account number decides: by default 4... is
 /// approved (00), 5... is declined (05), 6... gets no answer. Network management (0800) is always approved.

@@ -22,6 +22,8 @@ use super::{
 };
 use crate::terminal;
 
+/// Be a terminal: send one request and show the answer
+///
 /// Sends one request, waits for the message that answers it, and prints that field by field, card data masked.
 ///
 /// The request is the JSON of `--json`, or put together from `--mti` and `--field`. In the latter case the transmission

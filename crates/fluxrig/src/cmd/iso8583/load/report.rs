@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
@@ -11,6 +11,9 @@ use super::{
     mix::Mix,
     tally::{Moment, Outcomes, Tally},
 };
+
+/// One line below the head.
+const TABLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// The result of a load, as it is written for scripts.
 #[derive(Clone, Debug, Serialize)]
@@ -123,7 +126,7 @@ pub(crate) fn moment_table(tally: &Tally, moment: &Moment, labels: &[String]) ->
 /// What became of the requests, by share of the mix; each share has a label.
 pub(crate) fn table(tally: &Tally, labels: &[String]) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(TABLE);
     table.set_header(["accounts", "approved", "declined", "timed out", "lost"]);
     let row = |name: &str, outcomes: &Outcomes| {
         let Outcomes { approved, declined, timed_out, lost } = *outcomes;

@@ -1,0 +1,145 @@
+//! Commands that print something and end: their output, and the exit status that scripts rely on.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value as Json, json};
+
+use crate::process::ended;
+
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/payment-switch/scenario.yaml");
+
+#[test]
+fn check_tells_clean_from_broken_from_wrong_usage() {
+    let clean = ended(&["check", EXAMPLE], "");
+    assert_eq!((clean.code, clean.stderr.as_str()), (Some(0), ""));
+    assert!(clean.stdout.ends_with(": no problems\n"), "{}", clean.stdout);
+    let clean = ended(&["check", "--json", EXAMPLE], "");
+    assert_eq!((clean.code, clean.stdout.as_str()), (Some(0), "{\"issues\":[]}\n"));
+    assert_eq!(ended(&["check", "/nowhere.yaml"], "").code, Some(2));
+    assert_eq!(ended(&["check"], "").code, Some(2));
+    assert_eq!(ended(&["check", EXAMPLE, "--no-such-option"], "").code, Some(2));
+}
+
+#[test]
+fn check_reports_every_problem_with_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("broken.yaml");
+    let text = "meta: {name: broken, version: v1.0.0}\ngears:\n  - {name: term, type: io_iso8584}\n  - {name: \
+                drain, type: 'null'}\nwires:\n  - {from: term.out, to: drian.in}\n";
+    fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let shown = ended(&["check", file], "");
+    assert_eq!(shown.code, Some(1));
+    assert!(
+        shown.stdout.contains("broken.yaml:3:") && shown.stdout.contains("io_iso8583"),
+        "{}",
+        shown.stdout
+    );
+    let listed = ended(&["check", "--json", file], "");
+    assert_eq!(listed.code, Some(1));
+    let report: Json = serde_json::from_str(&listed.stdout).unwrap();
+    let issues = report["issues"].as_array().unwrap();
+    assert!(issues.len() >= 2, "{report}");
+    for issue in issues {
+        let keys: Vec<&String> = issue.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["code", "severity", "file", "line", "column", "message", "help"]);
+    }
+    assert_eq!((&issues[0]["file"], &issues[0]["line"]), (&json!(file), &json!(3)));
+}
+
+#[test]
+fn run_refuses_a_broken_scenario_and_a_dry_run_starts_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("broken.yaml");
+    fs::write(&file, "meta: {name: broken, version: v1.0.0}\ngears: [{name: a, type: nothing}]\n").unwrap();
+    let broken = ended(&["run", file.to_str().unwrap()], "");
+    assert_eq!((broken.code, broken.stdout.as_str()), (Some(1), ""));
+    assert!(broken.stderr.contains("broken.yaml:2:"), "{}", broken.stderr);
+    let dry = ended(&["run", "--dry-run", EXAMPLE], "");
+    assert_eq!(dry.code, Some(0));
+    assert!(dry.stdout.contains("switch (conductor)"), "{}", dry.stdout);
+}
+
+#[test]
+fn gears_are_listed_and_explained() {
+    let list = ended(&["gears", "list", "--json"], "").stdout;
+    let manifests: Vec<Json> = serde_json::from_str(&list).unwrap();
+    let kinds: Vec<&str> = manifests.iter().map(|manifest| manifest["kind"].as_str().unwrap()).collect();
+    for kind in ["conductor", "codec_iso8583", "io_iso8583", "log", "null"] {
+        assert!(kinds.contains(&kind), "{kind} is not among {kinds:?}");
+    }
+    for kind in kinds {
+        assert!(ended(&["gears", "doc", kind], "").stdout.contains("## Configuration"), "{kind}");
+        let schema: Json = serde_json::from_str(&ended(&["gears", "schema", kind], "").stdout).unwrap();
+        assert!(schema.is_object(), "{kind}");
+    }
+    assert_eq!(ended(&["gears", "doc", "nothing"], "").code, Some(2));
+}
+
+#[test]
+fn scenarios_are_drawn() {
+    let graph = |format| ended(&["scenario", "graph", EXAMPLE, "--format", format], "").stdout;
+    assert!(graph("mermaid").contains("flowchart") && graph("mermaid").contains("switch"));
+    assert!(graph("svg").starts_with("<svg") && graph("svg").trim_end().ends_with("</svg>"));
+    let circuit: Json = serde_json::from_str(&graph("json")).unwrap();
+    assert!(circuit["gears"].as_array().is_some_and(|gears| gears.len() == 11), "{circuit}");
+    for form in ["yaml", "toml"] {
+        let schema = ended(&["scenario", "schema", "--form", form], "").stdout;
+        assert!(serde_json::from_str::<Json>(&schema).unwrap().is_object(), "{form}");
+    }
+}
+
+#[test]
+fn cbor_is_read_and_written() {
+    let canonical = ended(&["msg", "encode", "--canonical", r#"{"b": 1, "a": [2, "x"]}"#], "");
+    assert_eq!((canonical.code, canonical.stdout.as_str()), (Some(0), "a2616182026178616201\n"));
+    let shown = ended(&["msg", "decode", canonical.stdout.trim()], "");
+    assert_eq!((shown.code, shown.stdout.as_str()), (Some(0), "{\"a\": [2, \"x\"], \"b\": 1}\n"));
+    let again = ended(&["msg", "encode", "--canonical"], "a2616201616182026178");
+    assert_eq!(again.stdout, canonical.stdout);
+    assert_eq!(ended(&["msg", "decode", "--strict", "a2616201616182026178"], "").code, Some(2));
+    assert_eq!(ended(&["msg", "decode", "a1"], "").code, Some(2));
+}
+
+#[test]
+fn shells_complete_every_command() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = ended(&["completions", shell], "");
+        assert_eq!(script.code, Some(0));
+        for command in ["check", "demo", "iso8583", "scheme"] {
+            assert!(script.stdout.contains(command), "{shell}: {command}");
+        }
+    }
+}
+
+#[test]
+fn the_version_is_told() {
+    let version: Json = serde_json::from_str(&ended(&["version", "--json"], "").stdout).unwrap();
+    assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+    assert!(version["gears"].as_array().is_some_and(|gears| !gears.is_empty()));
+}
+
+#[test]
+fn every_command_explains_itself() {
+    for words in [
+        &["run"][..],
+        &["check"],
+        &["demo"],
+        &["gears"],
+        &["scenario"],
+        &["msg"],
+        &["completions"],
+        &["version"],
+        &["iso8583", "decode"],
+        &["iso8583", "encode"],
+        &["iso8583", "send"],
+        &["iso8583", "scheme"],
+        &["iso8583", "load"],
+    ] {
+        let help = ended(&[words, &["--help"]].concat(), "");
+        assert_eq!(help.code, Some(0));
+        assert!(help.stdout.contains("Usage: fluxrig"), "{words:?}");
+        assert!(words[0] != "iso8583" || help.stdout.contains("Example"), "{words:?}");
+    }
+    assert!(Path::new(EXAMPLE).exists());
+}
