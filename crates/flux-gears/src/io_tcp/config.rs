@@ -55,7 +55,8 @@ pub struct Config {
     #[serde(default = "seconds::<30>")]
     pub tcp_keepalive: Duration,
     /// Server: messages without `conn.id` that wait while no client is connected. `per_source`: messages of one
-    /// source that wait for its connection. A message that finds no room fails with `buffer_full`.
+    /// source that wait for its connection. A message that finds no room fails with `buffer_full`. At most
+    /// `max_queued_messages`.
     #[serde(default = "max_buffered_messages")]
     #[schemars(range(max = 1_000_000))]
     pub max_buffered_messages: u32,

@@ -73,6 +73,10 @@ impl Gear for IoTcp {
         if frame_bytes_max == 0 {
             return Err(bad_config("`frame_bytes_max` is 0".into()));
         }
+        if config.max_buffered_messages > u32::from(config.max_queued_messages.get()) {
+            let problem = "`max_buffered_messages` is above `max_queued_messages`: what waited for a connection is queued";
+            return Err(bad_config(problem.into()));
+        }
         let frame_bytes_max = frame_bytes_max.min(ctx.limits().message_bytes_max);
         let (framing, payload_bytes_max) = framing::framing(&config, frame_bytes_max)?;
         let plan = Plan::new(&config)?;
@@ -129,20 +133,24 @@ impl Gear for IoTcp {
     }
 
     fn drain(&mut self) -> Drain {
-        let (Plan::Server { .. }, Some(running)) = (&self.plan, &mut self.running) else {
-            // A client goes on reading: replies to what is in hand elsewhere still arrive.
-            return Box::pin(async {});
-        };
-        let drained = running.endpoint.drain();
-        let (ctx, emit, dialect) = (self.ctx.clone(), running.emit.clone(), running.endpoint.dialect.clone());
-        Box::pin(async move {
-            drained.await;
-            // Nobody can connect any more to take what waits.
-            if let Tcp::Server { room, .. } = &*dialect {
-                let left = room.lock().close();
-                send_back(&ctx, &emit, left, "nobody connected in time").await;
+        let Some(Running { endpoint, emit, .. }) = &mut self.running else { return Box::pin(async {}) };
+        let dialect = endpoint.dialect.clone();
+        match &*dialect {
+            Tcp::Server { .. } => {
+                let (drained, ctx, emit) = (endpoint.drain(), self.ctx.clone(), emit.clone());
+                Box::pin(async move {
+                    drained.await;
+                    // Nobody can connect any more to take what waits.
+                    if let Tcp::Server { room, .. } = &*dialect {
+                        let left = room.lock().close();
+                        send_back(&ctx, &emit, left, "nobody connected in time").await;
+                    }
+                })
             }
-        })
+            // A client goes on reading: replies to what is in hand elsewhere still arrive.
+            Tcp::Shared { .. } => Box::pin(async {}),
+            Tcp::PerSource { upstreams, .. } => Box::pin(upstreams.clone().settled()),
+        }
     }
 
     async fn stop(self) {
@@ -248,11 +256,9 @@ impl Plan {
 
 fn peer_config(config: &Config, plan: &Plan, frame_bytes_max: usize) -> PeerConfig {
     let is_server = matches!(plan, Plan::Server { .. });
-    let buffered = NonZeroUsize::new(config.max_buffered_messages as usize).unwrap_or(NonZeroUsize::MIN);
     let settings = PeerSettings {
         frame_bytes_max,
-        // All that waited for a connection fits into its queue.
-        queued_messages_max: NonZeroUsize::from(config.max_queued_messages).max(buffered),
+        queued_messages_max: config.max_queued_messages.into(),
         connect_timeout: config.connect_timeout.0,
         // A peer that is not listened to is silent for good.
         idle_timeout: if is_server || config.read_responses { config.idle_timeout.0 } else { Duration::ZERO },

@@ -26,6 +26,7 @@ fn a_configuration_that_cannot_be_is_refused() {
     check(json!({ "mode": "server", "delimiter": "\\x" }), "two hexadecimal digits");
     check(json!({ "mode": "server", "write_timeout": "0" }), "write_timeout is 0");
     check(json!({ "mode": "server", "frame_bytes_max": 0 }), "`frame_bytes_max` is 0");
+    check(json!({ "mode": "server", "max_queued_messages": 999 }), "`max_buffered_messages` is above");
     check(json!({ "mode": "server", "tls": {} }), "needs `cert_file` and `key_file`");
     check(json!({ "mode": "client", "connect": "a:1", "tls": {} }), "needs `ca_file`");
     check(json!({ "mode": "server", "tls": { "cert_file": "a.pem" } }), "belong together");

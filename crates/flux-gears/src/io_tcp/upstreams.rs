@@ -20,6 +20,7 @@ use flux_pool::{AddError, CloseReason, PeerConfig, PeerHandle, PeerPool, Stop};
 use flux_world::Target;
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
+use tokio_util::task::TaskTracker;
 
 use crate::endpoint::{CLOSE_TIMEOUT, WaitingRoom, no_connection, send, send_back};
 
@@ -34,6 +35,8 @@ pub(super) struct Upstreams {
     config: PeerConfig,
     waiting_messages_max: usize,
     by_source: RwLock<FxHashMap<Box<str>, Arc<Upstream>>>,
+    /// One task per connection being dialled.
+    dialling: TaskTracker,
 }
 
 struct Upstream {
@@ -51,8 +54,8 @@ impl Upstreams {
         config: PeerConfig,
         waiting_messages_max: usize,
     ) -> Arc<Upstreams> {
-        let (ctx, by_source) = (ctx.clone(), RwLock::default());
-        Arc::new(Upstreams { ctx, emit, target, config, waiting_messages_max, by_source })
+        let (ctx, by_source, dialling) = (ctx.clone(), RwLock::default(), TaskTracker::new());
+        Arc::new(Upstreams { ctx, emit, target, config, waiting_messages_max, by_source, dialling })
     }
 
     /// Sends a message by the connection of its source, and dials that if there is none.
@@ -66,6 +69,12 @@ impl Upstreams {
             return upstream.send(msg);
         }
         self.dial(source, pool)?.send(msg)
+    }
+
+    /// Ends when no message waits for a connection: each is open, or could not be opened.
+    pub(super) async fn settled(self: Arc<Self>) {
+        self.dialling.close();
+        self.dialling.wait().await;
     }
 
     /// On this lease is everything that will come in by the connection. Its end, after the connection's own, means
@@ -123,11 +132,11 @@ impl Upstreams {
         by_source.insert(source.into(), upstream.clone());
         drop(by_source);
         let (upstreams, dialled) = (self.clone(), upstream.clone());
-        self.ctx.spawn(async move {
+        self.ctx.spawn(self.dialling.track_future(async move {
             if !dialled.peer.wait_up().await {
                 upstreams.failed(&dialled).await;
             }
-        });
+        }));
         if !self.ctx.control().is_up_elsewhere(source, self.ctx.name()) {
             self.source_gone(source);
         }

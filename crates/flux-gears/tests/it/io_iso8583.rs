@@ -1,6 +1,6 @@
 //! `io_iso8583` over real sockets: lengths, headers, what is no message, network management, pools.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use expect_test::{Expect, expect};
 use flux_gear::{FluxMsg, mock::Mock};
@@ -251,30 +251,6 @@ async fn replies_come_back_by_any_connection_of_a_pool() {
     connections(&gear, 1).await;
     send(&mut gear, None, BARE).await.unwrap();
     two.expect(&framed(BARE)).await;
-    gear.stop().await;
-}
-
-#[tokio::test]
-async fn a_frame_begun_must_end_in_time() {
-    let gear = started::<IoIso8583>(Mock::new(), server(json!({ "read_timeout": "50ms" }))).await;
-    let mut far = FarEnd::connect(address(&gear)).await;
-    far.write(&framed(BARE)[..10]).await;
-    far.ended().await;
-    connections(&gear, 0).await;
-    gear.stop().await;
-}
-
-#[tokio::test]
-async fn silence_ends_a_connection_and_a_sign_of_life_keeps_it() {
-    let gear = started::<IoIso8583>(Mock::new(), server(json!({ "idle_timeout": "200ms" }))).await;
-    let mut far = FarEnd::connect(address(&gear)).await;
-    let clock = gear.ctx.world().clock;
-    for _ in 0..6 {
-        clock.sleep(Duration::from_millis(60)).await;
-        far.write(&[0, 0]).await;
-    }
-    assert!(link(&gear).is_up());
-    far.ended().await;
     gear.stop().await;
 }
 

@@ -1,7 +1,5 @@
 //! `io_tcp` over real sockets: framing, routing, limits, and what happens when a peer is slow or away.
 
-use std::time::Duration;
-
 use flux_gear::{Control, mock::Mock};
 use flux_gears::io_tcp::IoTcp;
 use serde_json::{Value as Json, json};
@@ -153,18 +151,6 @@ async fn connections_above_the_limit_are_closed() {
 }
 
 #[tokio::test]
-async fn a_silent_peer_is_disconnected_whatever_we_send_to_it() {
-    let mut gear = started::<IoTcp>(Mock::new(), server(json!({ "idle_timeout": "100ms" }))).await;
-    let mut far = FarEnd::connect(address(&gear)).await;
-    connections(&gear, 1).await;
-    send(&mut gear, None, b"hello?").await.unwrap();
-    far.expect(&framed(b"hello?")).await;
-    far.ended().await;
-    connections(&gear, 0).await;
-    gear.stop().await;
-}
-
-#[tokio::test]
 async fn frames_over_the_limit_end_the_connection_and_are_counted() {
     let mut gear = started::<IoTcp>(Mock::new(), server(json!({ "frame_bytes_max": 4 }))).await;
     let mut far = FarEnd::connect(address(&gear)).await;
@@ -174,34 +160,6 @@ async fn frames_over_the_limit_end_the_connection_and_are_counted() {
     connections(&gear, 0).await;
     assert_eq!(link(&gear).frames_refused(), 1);
     assert_eq!(reason(send(&mut gear, None, b"large").await), "frame_too_large");
-    gear.stop().await;
-}
-
-#[tokio::test]
-async fn a_slow_reader_delays_nobody_until_its_queue_is_full_and_then_is_closed() {
-    let options = json!({ "max_queued_messages": 4, "write_timeout": "300ms", "framing": "length_prefix4" });
-    let mut gear = started::<IoTcp>(Mock::new(), server(options)).await;
-    let mut slow = FarEnd::connect(address(&gear)).await;
-    slow.write(b"\0\0\0\x01s").await;
-    let to_slow = conn_id(&received(&gear).await).to_owned();
-    let mut quick = FarEnd::connect(address(&gear)).await;
-    quick.write(b"\0\0\0\x01q").await;
-    let to_quick = conn_id(&received(&gear).await).to_owned();
-    // More than the sockets take, so that one batch is being written and does not end.
-    let large = vec![b'x'; 1 << 20];
-    let mut failed = None;
-    for n in 0_u8..64 {
-        if let Err(fault) = send(&mut gear, Some(&to_slow), &large).await {
-            failed = Some(fault.reason_word());
-            break;
-        }
-        send(&mut gear, Some(&to_quick), &[n]).await.unwrap();
-        quick.expect(&[0, 0, 0, 1, n]).await;
-    }
-    assert!(matches!(failed, Some("no_connection" | "slow_peer")), "{failed:?}");
-    connections(&gear, 1).await;
-    send(&mut gear, Some(&to_quick), b"!").await.unwrap();
-    quick.expect(b"\0\0\0\x01!").await;
     gear.stop().await;
 }
 
@@ -253,23 +211,6 @@ async fn pooled_connections_are_used_in_turn() {
     };
     assert_eq!(first, of_one);
     two.expect(of_two).await;
-    gear.stop().await;
-}
-
-#[tokio::test]
-async fn a_client_that_reads_no_responses_discards_them_and_stays() {
-    let (mut listener, addr) = listener().await;
-    let options = json!({ "read_responses": false, "idle_timeout": "50ms" });
-    let mut gear = started::<IoTcp>(Mock::new(), client(addr, options)).await;
-    let mut far = FarEnd::accept(&mut listener).await;
-    // No frame, were it looked at.
-    far.write(b"\xff\xff nonsense").await;
-    connections(&gear, 1).await;
-    send(&mut gear, None, b"1").await.unwrap();
-    far.expect(&framed(b"1")).await;
-    let silence = gear.ctx.world().clock.timeout(Duration::from_millis(200), gear.emitted()).await;
-    assert!(silence.is_err(), "nothing comes of it");
-    assert!(link(&gear).is_up(), "its silence does not count");
     gear.stop().await;
 }
 

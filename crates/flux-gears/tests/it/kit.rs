@@ -6,7 +6,7 @@ use flux_gear::{
     Fault, FluxMsg, Gear, Link,
     mock::{Mock, MockGear},
 };
-use flux_world::{ConnectOptions, ListenOptions, Listener, Stream, World};
+use flux_world::{ConnectOptions, ListenOptions, Listener, Stream, Target, World};
 use serde_json::Value as Json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -42,7 +42,7 @@ pub(crate) async fn connections<G>(gear: &MockGear<G>, n: usize) {
 pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
     within(async {
         while !is_so() {
-            tokio::task::yield_now().await;
+            World::real().clock.sleep(Duration::from_millis(1)).await;
         }
     })
     .await;
@@ -83,7 +83,11 @@ pub(crate) struct FarEnd(pub(crate) Stream);
 
 impl FarEnd {
     pub(crate) async fn connect(addr: SocketAddr) -> FarEnd {
-        FarEnd(within(World::real().net.connect(&addr.into(), &ConnectOptions::default())).await.unwrap())
+        FarEnd::connect_from(&World::real(), &addr.into()).await
+    }
+
+    pub(crate) async fn connect_from(world: &World, target: &Target) -> FarEnd {
+        FarEnd(within(world.net.connect(target, &ConnectOptions::default())).await.unwrap())
     }
 
     pub(crate) async fn accept(listener: &mut Listener) -> FarEnd {

@@ -8,4 +8,5 @@ mod io_tcp;
 mod kit;
 mod proxy;
 mod scenario;
+mod timing;
 mod tls;

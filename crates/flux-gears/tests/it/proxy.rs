@@ -1,12 +1,12 @@
 //! `io_tcp` as a proxy: one connection to the remote for each that comes in.
 
-use flux_gear::{Control, mock::Mock, mock::MockGear};
+use flux_gear::{Control, Gear, mock::Mock, mock::MockGear};
 use flux_gears::io_tcp::IoTcp;
 use flux_world::Listener;
 use serde_json::json;
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use crate::kit::{FarEnd, address, framed, listener, nobody, started, until};
+use crate::kit::{FarEnd, address, framed, listener, nobody, send, started, until, within};
 
 /// A server and a client, wired to each other.
 struct Proxy {
@@ -117,4 +117,21 @@ async fn a_remote_that_is_not_there_ends_the_source_and_loses_nothing() {
     assert_eq!(proxy.errors.recv().await.as_deref(), Some("no_connection"));
     let front = proxy.control.link("front");
     until(|| front.connections() == 0).await;
+}
+
+#[tokio::test]
+async fn draining_waits_for_the_connections_being_opened() {
+    let config = json!({
+        "mode": "client", "connect": nobody().await.to_string(), "connections": "per_source", "max_buffered_messages": 1,
+    });
+    let mut gear = started::<IoTcp>(Mock::new(), config).await;
+    send(&mut gear, Some("terminals:1"), b"1").await.unwrap();
+    let full = send(&mut gear, Some("terminals:1"), b"2").await.expect_err("one is all that may wait");
+    assert_eq!(full.reason_word(), "buffer_full");
+    let without = send(&mut gear, None, b"3").await.expect_err("whose connection would it be");
+    assert_eq!(without.reason_word(), "no_source");
+    within(gear.gear.drain()).await;
+    let (port, msg) = within(gear.emitted()).await;
+    assert_eq!((port.as_str(), &msg.payload[..]), ("error", &b"1"[..]));
+    gear.stop().await;
 }
