@@ -1,16 +1,14 @@
 //! The Rack and programs that nobody here wrote: they read what we write, and we answer what they write.
 
 mod pyiso8583;
-mod rack;
 mod tshark;
 
-use std::{env, fs::OpenOptions, io::Write as _, time::Duration};
+use std::{env, fs::OpenOptions, io::Write as _};
 
 use assert_cmd::Command;
 use serde_json::{Value as Json, json};
 
-/// Longest wait for another program. None of them needs more than a moment.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::process::PATIENCE;
 
 /// A value for each field of ISO 8583:1987, by number.
 const EVERY_FIELD: &str = include_str!("peers/every_field.json");

@@ -7,7 +7,8 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use super::{has_peer, output_of, rack::Running, request_without};
+use super::{has_peer, output_of, request_without};
+use crate::process::Running;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/peers/exchange.py");
 
@@ -43,7 +44,7 @@ fn wires(pairs: &[(&str, &str)]) -> Vec<Json> {
 }
 
 /// A Rack that decodes what a terminal sends, encodes it again, and sends it back.
-fn echo(dir: &Path, spec: &str, options: Json) -> Running {
+fn echo(dir: &Path, spec: &str, options: Json) -> (Running, String) {
     run(
         dir,
         json!({
@@ -55,7 +56,7 @@ fn echo(dir: &Path, spec: &str, options: Json) -> Running {
 }
 
 /// A Rack that takes requests to a scheme, and its answers back.
-fn switch(dir: &Path, spec: &str, scheme: &str) -> Running {
+fn switch(dir: &Path, spec: &str, scheme: &str) -> (Running, String) {
     let conductor = json!({
         "correlation_key": ["data.iso8583.field.11", "data.iso8583.field.41"],
         "routes": [{ "name": "all", "destination": "scheme" }],
@@ -92,11 +93,11 @@ fn switch(dir: &Path, spec: &str, scheme: &str) -> Running {
     )
 }
 
-/// Runs a scenario, which is YAML as all JSON is.
-fn run(dir: &Path, scenario: Json) -> Running {
+/// Runs a scenario, which is YAML as all JSON is; and where terminals connect.
+fn run(dir: &Path, scenario: Json) -> (Running, String) {
     let file = dir.join("scenario.yaml");
     fs::write(&file, scenario.to_string()).unwrap();
-    Running::rack(&file)
+    Running::rack(&file, "info")
 }
 
 /// Sends every field to an echo, under `options` of the gear and `extra` of the terminal, and expects all of it back
@@ -111,8 +112,8 @@ fn check_echo(dir: &Path, spec: &str, options: Json, extra: Json, tpdu: &str) {
             request["fields"][track] = digits.into();
         }
     }
-    let rack = echo(dir, spec, options);
-    let mut job = json!({ "address": rack.address("term"), "spec": spec, "request": request });
+    let (_rack, terminals) = echo(dir, spec, options);
+    let mut job = json!({ "address": terminals, "spec": spec, "request": request });
     job.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     let answer: Json = serde_json::from_str(&output_of(&mut python, &job)).unwrap();
     assert_eq!(answer["mti"], "0200");
@@ -153,10 +154,9 @@ fn over_tls_of_python() {
 fn check_answer(spec: &str, pan: &str, code: &str) {
     let Some(mut python) = python() else { return };
     let dir = TempDir::new().unwrap();
-    let (_scheme, address) = Running::scheme(spec);
-    let rack = switch(dir.path(), spec, &address);
-    let terminals = rack.address("term");
-    rack.wait_until_connected("scheme");
+    let (_scheme, address) = Running::scheme(&["--spec", spec]);
+    let (mut rack, terminals) = switch(dir.path(), spec, &address);
+    rack.wait_until_connected(&["scheme"]);
     let fields = json!({ "2": pan, "3": "000000", "4": "000000001000", "11": "000123", "41": "TERM0001" });
     let job = json!({ "address": terminals, "spec": spec, "request": { "mti": "0200", "fields": fields } });
     let answer: Json = serde_json::from_str(&output_of(&mut python, &job)).unwrap();
