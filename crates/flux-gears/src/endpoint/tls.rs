@@ -8,7 +8,7 @@ use flux_pool::{
     transport::{Plain, Transport},
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Encryption of the connections of a gear. Files are PEM, relative to the scenario.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -39,7 +39,7 @@ pub struct Tls {
 }
 
 /// Whether a server that has a `ca_file` lets clients in without a certificate.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientAuth {
     /// No.

@@ -7,7 +7,7 @@ use std::{
 
 use flux_gear::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::endpoint::Tls;
 
@@ -136,7 +136,7 @@ pub enum Mode {
 }
 
 /// What message types and bitmaps are written in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
     /// ASCII; bitmaps in hexadecimal or binary.
@@ -149,7 +149,7 @@ pub enum Encoding {
 }
 
 /// Which byte of a length comes first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Endian {
     /// The most significant one.
@@ -160,7 +160,7 @@ pub enum Endian {
 }
 
 /// The header a network puts in front of its messages.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Variant {
     /// None, or `protocol_header_size` bytes that are passed along.
@@ -202,8 +202,8 @@ impl JsonSchema for LengthSize {
     }
 }
 
-impl serde::Serialize for LengthSize {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl Serialize for LengthSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u8(match self {
             LengthSize::Two => 2,
             LengthSize::Four => 4,

@@ -4,7 +4,7 @@ use std::{num::NonZeroU16, time::Duration as Span};
 
 use flux_gear::{ByteSize, Duration};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::endpoint::Tls;
 
@@ -99,7 +99,7 @@ pub enum Mode {
 }
 
 /// How bytes become messages.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Framing {
     /// A delimiter between them.
@@ -114,7 +114,7 @@ pub enum Framing {
 }
 
 /// Where the delimiter stands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Position {
     /// After each message.
@@ -125,7 +125,7 @@ pub enum Position {
 }
 
 /// Whose messages share a connection.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Sharing {
     /// Everybody's: `pool_size` connections, each with a `conn.id` of its own.
