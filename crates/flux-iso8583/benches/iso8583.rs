@@ -2,8 +2,7 @@
 //!
 //! `iso8583-core` 0.1 (MIT or Apache-2.0) reads ASCII messages with binary bitmaps under one built-in layout, so it
 //! gets the same fields with such a bitmap, and field 55 as text. `iso8583_rs` 0.1 (Apache-2.0) is not compared: it
-//! reads its one spec from the file an environment variable names, once per process, and its only published form of a
-//! message has a handful of fields.
+//! takes its one spec from the file that an environment variable names, and pulls in a logger and a metrics registry.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark that cannot go on may panic")]
 

@@ -49,10 +49,17 @@ impl Present {
         self.0[word] &= !bit;
     }
 
-    /// How many fields there are.
+    /// Whether `field` and all behind it are absent.
     #[inline]
-    pub(crate) fn count(self) -> usize {
-        self.0.iter().map(|word| word.count_ones() as usize).sum()
+    pub(crate) fn ends_before(self, field: u8) -> bool {
+        let (word, bit) = place(field);
+        let [_, secondary, tertiary] = self.0;
+        let behind = match word {
+            0 => secondary | tertiary,
+            1 => tertiary,
+            _ => 0,
+        };
+        behind | self.0[word] & (bit | (bit - 1)) == 0
     }
 
     /// How many fields there are before `field`.
@@ -188,9 +195,11 @@ mod tests {
         assert_eq!(&out[..], wire);
         assert_eq!(Present::read(form, wire), Ok((present, wire.len())));
         assert_eq!(present.iter().collect::<Vec<_>>(), fields);
-        assert_eq!(present.count(), fields.len());
+        let last = *fields.last().unwrap();
+        assert!(last == FIELD_MAX || present.ends_before(last + 1));
         for (rank, &field) in fields.iter().enumerate() {
             assert_eq!(present.rank(field), rank, "field {field}");
+            assert!(!present.ends_before(field));
         }
     }
 

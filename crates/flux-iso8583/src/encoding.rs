@@ -163,19 +163,23 @@ fn pack(digits: &[u8], lead: usize, track: bool, out: &mut Vec<u8>) -> Result<()
     Ok(())
 }
 
-/// Whether every character is a decimal digit. Eight are looked at together: a digit has the high nibble 3, and still
-/// has it when six is added.
+/// Whether every character is a decimal digit. Eight or four are looked at together: a digit has the high nibble 3,
+/// and still has it when six is added.
 #[inline]
 pub(crate) fn all_digits(characters: &[u8]) -> bool {
-    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
-    const THREE: u64 = 0x3030_3030_3030_3030;
-    const SIX: u64 = 0x0606_0606_0606_0606;
-    let (words, rest) = characters.as_chunks::<8>();
-    let is_digits = |word: &[u8; 8]| {
-        let word = u64::from_le_bytes(*word);
-        (word & HIGH) == THREE && (word.wrapping_add(SIX) & HIGH) == THREE
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let eight = |word: u64| {
+        (word & (0xf0 * ONES)) == 0x30 * ONES && (word.wrapping_add(6 * ONES) & (0xf0 * ONES)) == 0x30 * ONES
     };
-    words.iter().all(is_digits) && rest.iter().all(u8::is_ascii_digit)
+    let four = |word: u32| {
+        let ones = ONES as u32;
+        (word & (0xf0 * ones)) == 0x30 * ones && (word.wrapping_add(6 * ones) & (0xf0 * ones)) == 0x30 * ones
+    };
+    let (eights, rest) = characters.as_chunks::<8>();
+    let (fours, rest) = rest.as_chunks::<4>();
+    eights.iter().all(|word| eight(u64::from_le_bytes(*word)))
+        && fours.iter().all(|word| four(u32::from_le_bytes(*word)))
+        && rest.iter().all(u8::is_ascii_digit)
 }
 
 /// Two upper-case hexadecimal digits per byte.

@@ -36,7 +36,7 @@ pub fn sniff(frame: &[u8], encoding: FrameEncoding) -> Option<[u8; 4]> {
     let mti = <[u8; 4]>::try_from(&*mti).ok().filter(|mti| mti.iter().all(u8::is_ascii_digit))?;
     let is_room = |is_hex, bytes: &[u8]| {
         let form = BitmapForm { is_hex, has_tertiary: true };
-        Present::read(form, bytes).is_ok_and(|(present, taken)| bytes.len() - taken >= present.count())
+        Present::read(form, bytes).is_ok_and(|(present, taken)| bytes.len() - taken >= present.iter().count())
     };
     let is_message = match encoding {
         FrameEncoding::Bcd => is_room(false, rest),

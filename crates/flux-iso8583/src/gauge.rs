@@ -87,17 +87,22 @@ impl Gauge {
     /// not simple.
     #[inline(always)]
     pub(crate) fn end(self, frame: &[u8], at: usize) -> usize {
-        // Most fields are fixed: a branch that is foreseen is cheaper than a jump that is looked up.
-        if self.mode == Mode::Fixed { at + self.length as usize } else { self.end_of_varying(frame, at) }
+        // Branches that are foreseen are cheaper than a jump that is looked up.
+        if self.mode == Mode::Fixed {
+            at + self.length as usize
+        } else if self.mode == Mode::AsciiLl {
+            self.after(at + 2, ascii::<2>(frame, at))
+        } else {
+            self.end_of_others(frame, at)
+        }
     }
 
-    fn end_of_varying(self, frame: &[u8], at: usize) -> usize {
+    fn end_of_others(self, frame: &[u8], at: usize) -> usize {
         match self.mode {
-            Mode::AsciiLl => self.after(at + 2, ascii::<2>(frame, at)),
             Mode::AsciiLll => self.after(at + 3, ascii::<3>(frame, at)),
             Mode::BcdLl => self.after(at + 1, bcd::<1>(frame, at)),
             Mode::BcdLll => self.after(at + 2, bcd::<2>(frame, at)),
-            Mode::Fixed | Mode::Measured => NOWHERE,
+            Mode::Fixed | Mode::AsciiLl | Mode::Measured => NOWHERE,
         }
     }
 

@@ -52,7 +52,10 @@ impl Message {
         for (key, value) in fields {
             let number = key.parse().map_err(|_| shape(Place::Message, "field numbers from 2 to 192"))?;
             let input = Input::from_json(value).map_err(|f| WireError::encoding(Place::Field(number), f))?;
-            message.put(number, None, &input)?;
+            match &input {
+                Input::Text(text) => message.set_text(number, text)?,
+                Input::Bytes(_) | Input::Parts(_) | Input::Many(_) => message.put(number, None, &input)?,
+            }
         }
         Ok(message)
     }

@@ -159,6 +159,9 @@ impl Message {
     /// Sets a field to text.
     #[inline]
     pub fn set_text(&mut self, field: u8, text: &str) -> Result<(), WireError> {
+        if self.put_plain(field, text.as_bytes()) {
+            return Ok(());
+        }
         self.put(field, None, &Input::Text(Cow::Borrowed(text)))
     }
 
@@ -211,6 +214,9 @@ impl Message {
     }
 
     pub(crate) fn set_at(&mut self, field: u8, path: Option<&str>, value: &Value) -> Result<(), WireError> {
+        if let (None, Value::Text(text)) = (path, value) {
+            return self.set_text(field, text);
+        }
         let input = Input::from_value(value).map_err(|f| WireError::encoding(Place::Field(field), f))?;
         self.put(field, path, &input)
     }
@@ -225,11 +231,6 @@ impl Message {
     }
 
     pub(crate) fn put(&mut self, field: u8, path: Option<&str>, input: &Input<'_>) -> Result<(), WireError> {
-        if let (None, Input::Text(text)) = (path, input)
-            && self.put_plain(field, text.as_bytes())
-        {
-            return Ok(());
-        }
         let Some(known) = self.spec.data_field(field) else {
             return Err(WireError::new(Place::Field(field), None, Expected::DefinedField));
         };
@@ -285,10 +286,13 @@ impl Message {
 
     /// Makes what was written to the arena from `start` on the bytes of a field.
     fn settle(&mut self, field: u8, start: usize) -> Result<(), Expected> {
-        let rank = self.index.present.rank(field);
-        let old = self.index.present.contains(field).then(|| self.index.spans[rank]);
-        let old_bytes = old.map_or(0, |span| span.range().len());
-        let field_bytes = self.field_bytes - old_bytes + (self.arena.len() - start);
+        // Fields are mostly set in order, each behind those before it.
+        let is_last = self.index.present.ends_before(field);
+        let rank = if is_last { self.index.spans.len() } else { self.index.present.rank(field) };
+        let is_there = !is_last && self.index.present.contains(field);
+        let old = if is_there { Some(self.index.spans[rank]) } else { None };
+        let field_bytes =
+            self.field_bytes - old.map_or(0, |span| span.range().len()) + (self.arena.len() - start);
         if field_bytes > MESSAGE_BYTES_MAX {
             self.arena.truncate(start);
             return Err(Expected::MessageBytes { max: MESSAGE_BYTES_MAX, got: field_bytes });
@@ -303,7 +307,9 @@ impl Message {
             }
         }
         (self.field_bytes, self.is_edited) = (field_bytes, true);
-        self.discard(old);
+        if let Some(old) = old {
+            self.discard(old);
+        }
         Ok(())
     }
 
@@ -313,13 +319,15 @@ impl Message {
         self.index.present.remove(field);
         self.field_bytes -= span.range().len();
         self.is_edited = true;
-        self.discard(Some(span));
+        self.discard(span);
         true
     }
 
     /// Counts what a span no longer uses of the arena, and tidies the arena when that is too much.
-    fn discard(&mut self, span: Option<Span>) {
-        let Some(span) = span.filter(|span| span.head as usize >= self.payload.len()) else { return };
+    fn discard(&mut self, span: Span) {
+        if (span.head as usize) < self.payload.len() {
+            return;
+        }
         self.waste_bytes += span.range().len();
         if self.waste_bytes <= ARENA_WASTE_BYTES_MAX.max(self.arena.len() / 2) {
             return;

@@ -120,9 +120,7 @@ fn read_mti(spec: &Spec, frame: &[u8]) -> Result<[u8; 4], WireError> {
             digits.first_chunk::<4>().copied().ok_or_else(|| fail(Expected::Mti))?
         }
     };
-    let [a, b, c, d] = digits;
-    // Four digits of eight: the look at them is one.
-    if all_digits(&[a, b, c, d, a, b, c, d]) { Ok(digits) } else { Err(fail(Expected::Mti)) }
+    if all_digits(&digits) { Ok(digits) } else { Err(fail(Expected::Mti)) }
 }
 
 /// A message looked at in place.
@@ -176,22 +174,27 @@ pub(crate) fn check<'a>(
     index: &FieldIndex,
     bytes_of: impl Fn(Span) -> &'a [u8],
 ) -> Result<(), WireError> {
-    for (field, span) in index.found() {
-        let gauge = spec.gauge(field);
-        let bytes = bytes_of(span);
-        let is_fine = match (gauge.inside(), spec.field(field)) {
-            (Inside::Anything, _) | (_, None) => true,
-            (Inside::Digits, _) if gauge.ascii_content(bytes).is_some_and(all_digits) => true,
-            (Inside::Digits | Inside::Field, Some(known)) => match spec.content(field, bytes) {
-                Some((content, units)) => known.check(content, units).is_ok(),
-                None => true,
-            },
-        };
-        if !is_fine {
-            return Err(explain(spec, field, bytes, span.head as usize));
+    let mut spans = index.spans.iter();
+    for (mut bits, mut field) in index.present.words() {
+        while let (true, Some(span)) = (bits != 0, spans.next()) {
+            next_field(&mut bits, &mut field);
+            let gauge = spec.gauges()[field & 0xff];
+            let is_fine = match gauge.inside() {
+                Inside::Anything => true,
+                Inside::Digits if gauge.ascii_content(bytes_of(*span)).is_some_and(all_digits) => true,
+                Inside::Digits | Inside::Field => is_readable(spec, field as u8, bytes_of(*span)),
+            };
+            if !is_fine {
+                return Err(explain(spec, field as u8, bytes_of(*span), span.head as usize));
+            }
         }
     }
     Ok(())
+}
+
+fn is_readable(spec: &Spec, field: u8, bytes: &[u8]) -> bool {
+    let known = spec.field(field).zip(spec.content(field, bytes));
+    known.is_none_or(|(known, (content, units))| known.check(content, units).is_ok())
 }
 
 #[cold]

@@ -57,9 +57,12 @@ impl Spans {
         self.len = len;
     }
 
+    #[inline]
     pub(crate) fn insert(&mut self, at: usize, span: Span) {
         if self.len < INLINE {
-            self.inline.copy_within(at..self.len, at + 1);
+            if at < self.len {
+                self.inline.copy_within(at..self.len, at + 1);
+            }
             self.inline[at] = span;
         } else {
             if self.len == INLINE {

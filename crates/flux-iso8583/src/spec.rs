@@ -44,10 +44,13 @@ pub struct Spec {
     fields: Vec<Option<Field>>,
     gauges: Box<Gauges>,
     aliases: FxHashMap<Text, Target>,
+    /// The same in the order of fields.
+    aliased: Vec<(Text, Target)>,
     /// The first segments of the aliases.
     alias_heads: BTreeSet<Text>,
     bitmap: BitmapForm,
     mti_encoding: Encoding,
+    mti_bytes: usize,
 }
 
 /// What an alias stands for.
@@ -87,6 +90,11 @@ impl Spec {
         self.aliases.get(alias)
     }
 
+    /// Every alias with what it stands for, in the order of fields.
+    pub(crate) fn aliased(&self) -> impl Iterator<Item = (&str, u8, Option<&str>)> {
+        self.aliased.iter().map(|(alias, target)| (alias.as_str(), target.field, target.path()))
+    }
+
     /// Whether an alias starts with this segment.
     pub(crate) fn has_alias_under(&self, head: &str) -> bool {
         self.alias_heads.contains(head)
@@ -115,7 +123,7 @@ impl Spec {
     /// Bytes of the message type.
     #[inline]
     pub(crate) fn mti_bytes(&self) -> usize {
-        self.mti_encoding().unit().bytes(4)
+        self.mti_bytes
     }
 
     /// The content inside the bytes of a field, and its length as the spec counts it.
@@ -131,6 +139,8 @@ impl Spec {
         for (gauge, field) in gauges.iter_mut().zip(&fields).skip(2) {
             *gauge = field.as_ref().map_or(Gauge::UNDEFINED, Gauge::new);
         }
+        let mut aliased: Vec<(Text, Target)> = aliases.clone().into_iter().collect();
+        aliased.sort_unstable_by(|(a, left), (b, right)| (left.field, a).cmp(&(right.field, b)));
         let alias_heads = aliases.keys().map(|alias| split(alias).0.into()).collect();
         let mti_encoding = fields[0].as_ref().map_or(Encoding::Ascii, |mti| mti.encoding);
         let has_tertiary = fields[65].is_none();
@@ -144,9 +154,11 @@ impl Spec {
             fields,
             gauges,
             aliases,
+            aliased,
             alias_heads,
             bitmap: BitmapForm { is_hex, has_tertiary },
             mti_encoding,
+            mti_bytes: mti_encoding.unit().bytes(4),
         }
     }
 }

@@ -131,16 +131,3 @@ impl Composite {
         tags
     }
 }
-
-impl Spec {
-    /// Every alias with what it stands for, in the order of fields.
-    pub(crate) fn aliased(&self) -> impl Iterator<Item = (&str, u8, Option<&str>)> {
-        self.fields().flat_map(|(number, field)| {
-            let own = field.alias.as_deref().map(|alias| (alias, number, None));
-            let parts = field.composite.iter().flat_map(|composite| &composite.parts);
-            own.into_iter().chain(
-                parts.filter_map(move |p| Some((p.field.alias.as_deref()?, number, Some(p.key.as_str())))),
-            )
-        })
-    }
-}

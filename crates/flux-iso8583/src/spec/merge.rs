@@ -1,5 +1,7 @@
 //! Puts a spec on top of the one it extends: key by key down to the single setting of a field.
 
+use std::collections::BTreeMap;
+
 use super::yaml::{Node, Yaml};
 
 /// Maps are merged this far down: document, `wire`, `fields`, a field. Below, the upper value replaces the lower.
@@ -15,9 +17,12 @@ fn merge_levels(lower: Node, upper: Node, levels: usize) -> Node {
     if levels == 0 {
         return upper;
     }
+    let places: BTreeMap<String, usize> =
+        entries.iter().enumerate().map(|(place, entry)| (entry.key.clone(), place)).collect();
     for entry in over {
-        match entries.iter_mut().find(|lower| lower.key == entry.key) {
-            Some(lower) => {
+        match places.get(&entry.key) {
+            Some(&place) => {
+                let lower = &mut entries[place];
                 let below =
                     Node { value: std::mem::replace(&mut lower.node.value, Yaml::Null), at: lower.node.at };
                 lower.node = merge_levels(below, entry.node.clone(), levels - 1);
