@@ -176,8 +176,9 @@ pub(crate) fn check<'a>(
 ) -> Result<(), WireError> {
     let mut spans = index.spans.iter();
     for (mut bits, mut field) in index.present.words() {
-        while let (true, Some(span)) = (bits != 0, spans.next()) {
+        while bits != 0 {
             next_field(&mut bits, &mut field);
+            let Some(span) = spans.next() else { break };
             let gauge = spec.gauges()[field & 0xff];
             let is_fine = match gauge.inside() {
                 Inside::Anything => true,

@@ -34,6 +34,13 @@ fn ascii_network_management() {
 }
 
 #[test]
+fn content_is_checked_behind_every_bitmap() {
+    let wire = ["0800", "8220000000000000", "0400000000000000", "1105143015", "000042", "3x1"].concat();
+    let refused = Message::decode(builtin("iso87ascii"), wire.into_bytes().into()).unwrap_err();
+    assert_eq!(refused.to_string(), "field 70 at byte 52: expected decimal digits only");
+}
+
+#[test]
 fn ascii_request_of_321_bytes() {
     let wire = ascii();
     assert_eq!(wire.len(), 321);
