@@ -77,6 +77,10 @@ impl<D: Dialect> Consumer for Intake<D> {
             return Delivery::Wait(Box::pin(self.gate.over()));
         };
         let Some(conn) = self.conns.of_peer(peer.id()) else { return Delivery::Done };
+        if conn.is_condemned.load(Ordering::Relaxed) {
+            self.link.refuse_frames(batch.frames.len() as u64);
+            return Delivery::Done;
+        }
         let mut handover = Handover { intake: self, msgs: conn.take_buffer(), conn, batch, _inside: inside };
         handover.read();
         match self.emit.try_emit_all(self.out, &mut handover.msgs) {

@@ -8,6 +8,16 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::kit::{FarEnd, address, framed, listener, nobody, send, started, until, within};
 
+const GUIDE: &str = include_str!("../../../../docs/guide/connections.md");
+
+#[test]
+fn the_proxy_of_the_guide_is_a_scenario() {
+    let example = GUIDE.split("```yaml\n").nth(3).unwrap().split("```").next().unwrap();
+    let text = format!("meta: {{name: proxy, version: 1.0.0}}\n{example}");
+    let loaded = flux_scenario::load("guide.yaml", &text);
+    assert_eq!(loaded.check(&flux_gears::builtin().catalog()).render(false), "");
+}
+
 /// A server and a client, wired to each other.
 struct Proxy {
     control: Control,
