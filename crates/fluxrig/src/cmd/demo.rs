@@ -11,13 +11,10 @@ use flux_world::{Instant, World};
 use serde_json::json;
 
 use self::house::House;
-use super::iso8583::{
-    frames::LengthBytes,
-    load::{
-        driver::{End, Outcome, Profile, drive},
-        mix::Mix,
-        report::{Report, moment_table, table},
-    },
+use super::iso8583::load::{
+    driver::{End, Outcome, Profile, drive},
+    mix::Mix,
+    report::{Report, moment_table, table},
 };
 use crate::{
     live::Live,
@@ -25,9 +22,7 @@ use crate::{
     terminal,
 };
 
-/// Account numbers of the terminals' customers, by weight.
-const MIX: &str = "4:50,51:30,59:5,3:15";
-/// Where the routes of the example take them.
+/// Where the routes of the example take the account numbers of the mix.
 const LABELS: [&str; 4] =
     ["4...   visa, else mc", "51...  mc, else visa", "59...  mc, declined", "3...   visa and mc in turn"];
 /// Time at the start that is not measured.
@@ -67,7 +62,7 @@ pub(crate) struct Demo {
 impl Demo {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let world = World::real();
-        let mix: Mix = MIX.parse().expect("the constant is a mix");
+        let mix: Mix = house::MIX.parse().expect("the constant is a mix");
         let outcome = terminal::runtime(1)?.block_on(async {
             let mut stop = StopSignal::new(StopOptions::default())?;
             let mut house = House::open(&world).await?;
@@ -103,20 +98,8 @@ impl Demo {
                 "up: a rack with the payment switch, the schemes visa and mc, three processes in all\n",
             );
         }
-        let profile = Profile {
-            target: house.terminals().clone(),
-            connections: self.terminals,
-            pipeline: 1,
-            rate: None,
-            end: End::After(self.duration.0),
-            warmup: WARMUP,
-            timeout: ANSWER_TIMEOUT,
-            spec: house::spec()?,
-            mix: MIX.parse().expect("the constant is a mix"),
-            length: LengthBytes::Two,
-            tpdu: Vec::new(),
-            reconnects: false,
-        };
+        let load = house::load(house.terminals(), self.terminals, End::After(self.duration.0))?;
+        let profile = Profile { warmup: WARMUP, timeout: ANSWER_TIMEOUT, ..load };
         let events = RefCell::new(String::new());
         let (mut live, labels) = (Live::new(), labels());
         let mut look = |tally: &_, moment: &_| {

@@ -4,11 +4,15 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use flux_iso8583::Spec;
-use flux_world::{ConnectOptions, ListenOptions, Target, World};
+use flux_world::{ListenOptions, Target, World};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
 use super::process::{PATIENCE, Process};
+use crate::cmd::iso8583::{
+    frames::LengthBytes,
+    load::driver::{End, Profile, drive},
+};
 
 /// The example, as it lies in the repository.
 const SCENARIO: &str = include_str!("../../../../../examples/payment-switch/scenario.yaml");
@@ -17,8 +21,12 @@ const SPEC: &str = include_str!("../../../../../examples/specs/acquirer.yaml");
 const ADDRESSES: [&str; 3] = ["127.0.0.1:8583", "127.0.0.1:10001", "127.0.0.1:10002"];
 /// Any free port of this machine.
 const ANYWHERE: &str = "127.0.0.1:0";
-/// Time between two attempts to connect to a rack that is starting.
+/// Time between two attempts to get an answer from a rack that is starting.
 const TRY_EVERY: Duration = Duration::from_millis(5);
+/// Time for an answer to such an attempt.
+const TRY_TIMEOUT: Duration = Duration::from_millis(250);
+/// Account numbers of the terminals' customers, by weight.
+pub(super) const MIX: &str = "4:50,51:30,59:5,3:15";
 
 /// See above. The directory holds the scenario and the logs.
 pub(super) struct House {
@@ -32,7 +40,7 @@ pub(super) struct House {
 }
 
 impl House {
-    /// Starts everything and waits until terminals can connect.
+    /// Starts everything and waits until a first request is answered.
     pub(super) async fn open(world: &World) -> anyhow::Result<House> {
         let directory = tempfile::Builder::new().prefix("fluxrig-demo-").tempdir()?;
         match House::furnish(world, directory.path()).await {
@@ -64,7 +72,7 @@ impl House {
         tokio::select! {
             biased;
             why = rack.misfortune() => return Err(why),
-            opened = connected(world, &terminals) => opened?,
+            ready = answering(world, &terminals) => ready?,
         }
         Ok((rack, visa, visa_address, mc, terminals))
     }
@@ -120,8 +128,26 @@ impl House {
     }
 }
 
+/// The load of so many terminals, one request at a time each, nothing of it taken for warm-up.
+pub(super) fn load(target: &Target, connections: u16, end: End) -> anyhow::Result<Profile> {
+    Ok(Profile {
+        target: target.clone(),
+        connections,
+        pipeline: 1,
+        rate: None,
+        end,
+        warmup: Duration::ZERO,
+        timeout: TRY_TIMEOUT,
+        spec: spec()?,
+        mix: MIX.parse().expect("the constant is a mix"),
+        length: LengthBytes::Two,
+        tpdu: Vec::new(),
+        reconnects: false,
+    })
+}
+
 /// The dialect of the terminals.
-pub(super) fn spec() -> anyhow::Result<Arc<Spec>> {
+fn spec() -> anyhow::Result<Arc<Spec>> {
     let none = |name: &str| Err(format!("`{name}` does not come with the demo"));
     Ok(Arc::new(Spec::load("acquirer.yaml", SPEC.as_bytes(), &none)?))
 }
@@ -163,14 +189,18 @@ async fn free_address(world: &World) -> anyhow::Result<String> {
     Ok(listener.local_addr()?.to_string())
 }
 
-/// Waits until the rack takes connections.
-async fn connected(world: &World, target: &Target) -> anyhow::Result<()> {
+/// Waits until the rack answers a request: it listens, and has a connection to a scheme.
+async fn answering(world: &World, target: &Target) -> anyhow::Result<()> {
     let attempts = async {
-        while world.net.connect(target, &ConnectOptions::default()).await.is_err() {
-            world.clock.sleep(TRY_EVERY).await;
+        loop {
+            let request = load(target, 1, End::Requests(1))?;
+            match drive(world, request, &mut |_, _| {}, std::future::pending()).await {
+                Ok(outcome) if outcome.tally.total().answered() > 0 => return Ok(()),
+                Ok(_) | Err(_) => world.clock.sleep(TRY_EVERY).await,
+            }
         }
     };
-    world.clock.timeout(PATIENCE, attempts).await.context("the rack takes no connections")
+    world.clock.timeout(PATIENCE, attempts).await.context("the rack answers nothing")?
 }
 
 #[cfg(test)]
@@ -182,6 +212,6 @@ mod tests {
         for address in ADDRESSES {
             assert!(SCENARIO.contains(&format!("\"{address}\"")), "{address}");
         }
-        spec().unwrap();
+        load(&"127.0.0.1:1".parse().unwrap(), 1, End::Requests(1)).unwrap();
     }
 }

@@ -131,3 +131,44 @@ async fn wait_until(clock: Clock, at: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use flux_iso8583::{Message, Spec};
+    use flux_world::World;
+
+    use super::*;
+
+    fn link(has_tpdu: bool) -> Link {
+        let answerer = Answerer {
+            spec: Arc::new(Spec::builtin("iso87ascii").unwrap()),
+            code: "00".into(),
+            declined: vec!["5".into()],
+            silent: vec!["6".into()],
+            is_sink: false,
+            moves: vec!["48:62".parse().unwrap()],
+            has_tpdu,
+        };
+        Link { answerer: Arc::new(answerer), length: LengthBytes::Two, delay: Duration::ZERO }
+    }
+
+    /// Whatever comes in, what goes out are answers that can be read.
+    #[test]
+    fn a_link_takes_anything() {
+        let (links, clock) = ([link(false), link(true)], World::real().clock);
+        bolero::check!().for_each(|input: &[u8]| {
+            let [choice, stream @ ..] = input else { return };
+            let link = &links[usize::from(choice % 2)];
+            let (mut answers, mut counts) = (Answers::default(), Counts::default());
+            let _ = link.take(&mut BytesMut::from(stream), &mut answers, clock, &mut counts);
+            let mut read = 0;
+            while let Some(frame) = link.length.next(&mut answers.ready).unwrap() {
+                let answer = frame.slice(if link.answerer.has_tpdu { 5 } else { 0 }..);
+                let answer = Message::parse(Arc::clone(&link.answerer.spec), answer).unwrap();
+                assert!(answer.has(39) && matches!(answer.mti().as_bytes()[2], b'1' | b'3' | b'5' | b'7'));
+                read += 1;
+            }
+            assert_eq!(read, counts.approved + counts.declined);
+        });
+    }
+}
