@@ -7,6 +7,7 @@
 
 use std::process::ExitCode;
 
+mod dependencies;
 mod layers;
 mod peers;
 mod reference;

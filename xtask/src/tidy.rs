@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::shell;
+use crate::{dependencies, shell};
 
 /// Lines of code and documentation a file may have.
 const FILE_LINES_MAX: usize = 500;
@@ -11,7 +11,7 @@ const FILE_LINES_MAX: usize = 500;
 const UNFINISHED: [&str; 4] = ["TO-DO", "FIX-ME", "todo!-(", "unimplemented!-("];
 
 pub(crate) fn check() -> Result<()> {
-    let mut problems = Vec::new();
+    let mut problems = dependencies::unused()?;
     for (path, text) in shell::files(".rs")? {
         if !text.starts_with("//!") {
             problems.push(format!("{path}: opens with a `//!` sentence that says its one job"));
