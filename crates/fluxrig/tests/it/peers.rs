@@ -1,14 +1,20 @@
 //! The Rack and programs that nobody here wrote: they read what we write, and we answer what they write.
 
+mod openssl;
 mod pyiso8583;
 mod tshark;
 
-use std::{env, fs::OpenOptions, io::Write as _};
+use std::{
+    env,
+    fs::{self, OpenOptions},
+    io::Write as _,
+    path::Path,
+};
 
 use assert_cmd::Command;
 use serde_json::{Value as Json, json};
 
-use crate::process::PATIENCE;
+use crate::process::{PATIENCE, Running};
 
 /// A value for each field of ISO 8583:1987, by number.
 const EVERY_FIELD: &str = include_str!("peers/every_field.json");
@@ -42,4 +48,15 @@ fn has_peer(name: &str, mut probe: Command) -> bool {
 fn output_of(program: &mut Command, input: &Json) -> String {
     let assert = program.timeout(PATIENCE).write_stdin(input.to_string()).assert().success();
     String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+}
+
+fn wires(pairs: &[(&str, &str)]) -> Vec<Json> {
+    pairs.iter().map(|(from, to)| json!({ "from": from, "to": to })).collect()
+}
+
+/// Runs a scenario, which is YAML as all JSON is; and where its gear `term` listens.
+fn run(dir: &Path, scenario: Json) -> (Running, String) {
+    let file = dir.join("scenario.yaml");
+    fs::write(&file, scenario.to_string()).unwrap();
+    Running::rack(&file, "info")
 }

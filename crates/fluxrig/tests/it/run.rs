@@ -2,10 +2,12 @@
 
 use std::{fs, path::PathBuf};
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::TempDir;
 
-use crate::process::{Running, ended, last_json};
+use crate::{
+    certificate,
+    process::{Running, ended, last_json},
+};
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
 const PAN: &str = "4111111111111111";
@@ -67,12 +69,8 @@ fn a_switch_drains_when_its_supervisor_goes() {
 
 #[test]
 fn terminals_may_come_by_tls() {
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let keys = tempfile::tempdir().unwrap();
-    let path = |name: &str| keys.path().join(name).to_str().unwrap().to_owned();
-    let (certificate, key) = (path("cert.pem"), path("key.pem"));
-    fs::write(&certificate, cert.pem()).unwrap();
-    fs::write(&key, signing_key.serialize_pem()).unwrap();
+    let [certificate, key] = certificate::issue(keys.path()).map(|file| file.to_str().unwrap().to_owned());
     let switch = Switch::start("info", |text| {
         let tls = format!("mode: server, tls: {{cert_file: {certificate}, key_file: {key}}}");
         text.replace("mode: server", &tls)

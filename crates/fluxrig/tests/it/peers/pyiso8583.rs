@@ -1,14 +1,13 @@
 //! A terminal written in Python, with the ISO 8583 of the `pyiso8583` library, at a running Rack.
 
-use std::{env, fs, path::Path};
+use std::{env, path::Path};
 
 use assert_cmd::Command;
-use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use super::{has_peer, output_of, request_without};
-use crate::process::Running;
+use super::{has_peer, output_of, request_without, run, wires};
+use crate::{certificate, process::Running};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/peers/exchange.py");
 
@@ -37,10 +36,6 @@ fn server(spec: &str, extra: Json) -> Json {
     let mut config = json!({ "mode": "server", "bind": "127.0.0.1:0", "encoding": encoding(spec) });
     config.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     json!({ "name": "term", "type": "io_iso8583", "config": config })
-}
-
-fn wires(pairs: &[(&str, &str)]) -> Vec<Json> {
-    pairs.iter().map(|(from, to)| json!({ "from": from, "to": to })).collect()
 }
 
 /// A Rack that decodes what a terminal sends, encodes it again, and sends it back.
@@ -93,13 +88,6 @@ fn switch(dir: &Path, spec: &str, scheme: &str) -> (Running, String) {
     )
 }
 
-/// Runs a scenario, which is YAML as all JSON is; and where terminals connect.
-fn run(dir: &Path, scenario: Json) -> (Running, String) {
-    let file = dir.join("scenario.yaml");
-    fs::write(&file, scenario.to_string()).unwrap();
-    Running::rack(&file, "info")
-}
-
 /// Sends every field to an echo, under `options` of the gear and `extra` of the terminal, and expects all of it back
 /// in the same bytes, behind `tpdu`.
 fn check_echo(dir: &Path, spec: &str, options: Json, extra: Json, tpdu: &str) {
@@ -142,11 +130,9 @@ fn the_answer_has_the_tpdu_turned_round() {
 #[test]
 fn over_tls_of_python() {
     let dir = TempDir::new().unwrap();
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".into()]).unwrap();
-    fs::write(dir.path().join("own.pem"), cert.pem()).unwrap();
-    fs::write(dir.path().join("own.key"), signing_key.serialize_pem()).unwrap();
+    let [certificate, _] = certificate::issue(dir.path());
     let options = json!({ "tls": { "cert_file": "own.pem", "key_file": "own.key" } });
-    let extra = json!({ "ca": dir.path().join("own.pem") });
+    let extra = json!({ "ca": certificate });
     check_echo(dir.path(), "iso87ascii", options, extra, "");
 }
 
