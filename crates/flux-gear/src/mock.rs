@@ -1,8 +1,35 @@
 //! A world in miniature for gear authors: one gear, no rack, everything it emits in hand.
 //!
-//! ```ignore
-//! let mut gear = Mock::new().output("out").build::<Upper>(json!({}))?;
-//! assert_eq!(gear.process("in", "abc")?, [("out".into(), "ABC".into())]);
+//! ```
+//! # use flux_gear::*;
+//! use flux_gear::mock::Mock;
+//! use serde_json::json;
+//!
+//! # #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! # struct Nothing {}
+//! # struct Upper(OutPort);
+//! # impl Gear for Upper {
+//! #     const KIND: &'static str = "upper";
+//! #     type Config = Nothing;
+//! #     fn descriptor() -> Descriptor {
+//! #         Descriptor::new(Category::Logic, "upper case").input("in", "any").output("out", "upper case")
+//! #     }
+//! #     fn init(_: Nothing, ctx: &GearContext) -> Result<Upper, Fault> {
+//! #         Ok(Upper(ctx.output("out")?))
+//! #     }
+//! #     fn process(&mut self, _: InPort, msg: &FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {
+//! #         let mut upper = msg.clone();
+//! #         upper.payload = msg.payload.to_ascii_uppercase().into();
+//! #         out.emit(self.0, upper);
+//! #         Ok(Step::Done)
+//! #     }
+//! # }
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let mut gear = Mock::new().build::<Upper>(json!({}))?;
+//! assert_eq!(gear.process("in", "abc").await?, [("out".into(), "ABC".into())]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};

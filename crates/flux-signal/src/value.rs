@@ -115,24 +115,24 @@ impl Value {
     /// nothing is changed; so is a list index past the end (one past the end appends), and a tree that would nest
     /// deeper than [`NESTING_MAX`].
     pub fn set(&mut self, path: &str, value: Value) -> Result<(), PathError> {
-        self.set_within(NESTING_MAX, path, value)
+        self.set_within(NESTING_MAX, path, value).map_err(|why| PathError::new(path, why.to_string()))
     }
 
     /// [`Value::set`] with `room` for that many levels, this one included.
-    fn set_within(&mut self, room: usize, path: &str, value: Value) -> Result<(), PathError> {
+    fn set_within(&mut self, room: usize, path: &str, value: Value) -> Result<(), InTheWay> {
         if path.is_empty() {
             if !value.nests_within(room) {
-                return Err(too_deep(path));
+                return Err(InTheWay::Depth);
             }
             *self = value;
             return Ok(());
         }
-        let inner = room.checked_sub(1).ok_or_else(|| too_deep(path))?;
+        let inner = room.checked_sub(1).ok_or(InTheWay::Depth)?;
         let (head, rest) = split(path);
         match self {
             Value::Null => {
                 let mut map = Map::new();
-                map.insert(head, nested(inner, rest, value).ok_or_else(|| too_deep(path))?);
+                map.insert(head, nested(inner, rest, value)?);
                 *self = Value::Map(map);
                 Ok(())
             }
@@ -143,7 +143,7 @@ impl Value {
                 match (map.get_mut(head), rest) {
                     (Some(child), Some(rest)) => child.set_within(inner, rest, value),
                     _ => {
-                        map.insert(head, nested(inner, rest, value).ok_or_else(|| too_deep(path))?);
+                        map.insert(head, nested(inner, rest, value)?);
                         Ok(())
                     }
                 }
@@ -151,13 +151,13 @@ impl Value {
             Value::List(list) => match head.parse::<usize>() {
                 Ok(index) if index < list.len() => list[index].set_within(inner, rest.unwrap_or(""), value),
                 Ok(index) if index == list.len() => {
-                    list.push(nested(inner, rest, value).ok_or_else(|| too_deep(path))?);
+                    list.push(nested(inner, rest, value)?);
                     Ok(())
                 }
-                _ => Err(PathError::new(path, "a list takes an index up to its length")),
+                _ => Err(InTheWay::Index { segment: head.into(), len: list.len() }),
             },
             Value::Tag(tagged) => tagged.1.set_within(inner, path, value),
-            _ => Err(PathError::new(path, "a scalar is in the way")),
+            _ => Err(InTheWay::Scalar { segment: head.into() }),
         }
     }
 
@@ -221,21 +221,29 @@ fn split(path: &str) -> (&str, Option<&str>) {
 }
 
 /// `value` wrapped in one map per segment of `rest`, if that nests within `room`.
-fn nested(room: usize, rest: Option<&str>, value: Value) -> Option<Value> {
+fn nested(room: usize, rest: Option<&str>, value: Value) -> Result<Value, InTheWay> {
     let rest = rest.map(|rest| rest.strip_suffix('.').unwrap_or(rest));
     let segments = rest.map_or(0, |rest| rest.split('.').count());
-    if !value.nests_within(room.checked_sub(segments)?) {
-        return None;
+    let room = room.checked_sub(segments).ok_or(InTheWay::Depth)?;
+    if !value.nests_within(room) {
+        return Err(InTheWay::Depth);
     }
-    Some(rest.into_iter().flat_map(|rest| rest.rsplit('.')).fold(value, |inner, key| {
+    Ok(rest.into_iter().flat_map(|rest| rest.rsplit('.')).fold(value, |inner, key| {
         let mut map = Map::new();
         map.insert(key, inner);
         Value::Map(map)
     }))
 }
 
-fn too_deep(path: &str) -> PathError {
-    PathError::new(path, format!("it would nest deeper than {NESTING_MAX} levels"))
+/// Why a path cannot be written.
+#[derive(Debug, thiserror::Error)]
+enum InTheWay {
+    #[error("a scalar is in the way of `{segment}`")]
+    Scalar { segment: Text },
+    #[error("`{segment}` is no index up to the length of the list there, {len}")]
+    Index { segment: Text, len: usize },
+    #[error("it would nest deeper than {NESTING_MAX} levels")]
+    Depth,
 }
 
 impl From<&str> for Value {
@@ -370,12 +378,19 @@ mod tests {
     }
 
     #[test]
-    fn a_scalar_in_the_way_is_refused_and_nothing_changes() {
+    fn what_is_in_the_way_is_refused_with_the_whole_path_and_nothing_changes() {
         let mut value = Value::Null;
-        value.set("a", Value::Int(1)).unwrap();
+        value.set("a.b", Value::Int(1)).unwrap();
+        value.set("list", Value::List(vec![Value::Null])).unwrap();
         let before = value.clone();
-        assert!(value.set("a.b", Value::Int(2)).is_err());
-        assert_eq!(value, before);
+        let mut check = |path: &str, want: &str| {
+            assert_eq!(value.set(path, Value::Int(2)).unwrap_err().to_string(), want);
+            assert_eq!(value, before);
+        };
+        check("a.b.c.d", "cannot set `a.b.c.d`: a scalar is in the way of `c`");
+        check("list.7.x", "cannot set `list.7.x`: `7` is no index up to the length of the list there, 1");
+        let deep = format!("a{}", ".x".repeat(NESTING_MAX));
+        check(&deep, &format!("cannot set `{deep}`: it would nest deeper than {NESTING_MAX} levels"));
     }
 
     #[test]
