@@ -138,9 +138,9 @@ impl Report {
         self.issues.len() >= ISSUES_MAX
     }
 
-    /// For machines: `{"issues":[{"code","severity","file","line","column","message","help"}]}`; lines and columns
+    /// For machines: a `{"code","severity","file","line","column","message","help"}` for each issue; lines and columns
     /// count from 1, `help` is null when there is none.
-    pub fn to_json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> Vec<serde_json::Value> {
         let issues = self.issues.iter().map(|issue| {
             let Position { line, column } = self.position(issue);
             json!({
@@ -153,7 +153,7 @@ impl Report {
                 "help": issue.help,
             })
         });
-        json!({ "issues": issues.collect::<Vec<_>>() })
+        issues.collect()
     }
 
     /// For people: each problem with the lines it is about, and a count at the end; empty when there is nothing.

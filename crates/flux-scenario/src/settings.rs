@@ -48,7 +48,7 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Base {
-    /// Name of the rack. Empty: generated with `rack.name_prefix`.
+    /// Name of the rack. Of several racks in a scenario it is this one, unless `--rack` says otherwise.
     #[schemars(extend("format" = "name-or-empty"))]
     pub name: String,
     /// Directory for state.
@@ -66,7 +66,7 @@ pub struct Base {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Logging {
-    /// Least severe level that is logged.
+    /// Least severe level that is logged. `--log-level` wins.
     pub level: Level,
     /// Log file. The terminal is used meanwhile.
     #[schemars(extend("x-flux-inert" = true))]
@@ -87,6 +87,17 @@ pub struct Logging {
     /// Limit on the log lines shipped to a mixer.
     #[schemars(extend("x-flux-inert" = true))]
     pub throttling: Throttling,
+}
+
+impl Logging {
+    /// The level, its shortcuts considered.
+    pub fn least(&self) -> Level {
+        match self {
+            Logging { trace: true, .. } => Level::Trace,
+            Logging { debug: true, level: Level::Info | Level::Warn | Level::Error, .. } => Level::Debug,
+            Logging { level, .. } => *level,
+        }
+    }
 }
 
 /// How much is logged.
@@ -237,7 +248,7 @@ pub struct RackSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retry {
-    /// Attempts after the first. 0: a transient fault is final at once.
+    /// Attempts at most, the first included. 0 and 1: a transient fault is final at once.
     #[schemars(range(max = 1000))]
     pub attempts: u32,
     /// Wait before the first retry; it doubles each time, with jitter.
@@ -448,3 +459,6 @@ impl Default for Api {
         Api { listen: format!("127.0.0.1:{API_PORT}") }
     }
 }
+
+#[cfg(test)]
+mod tests;

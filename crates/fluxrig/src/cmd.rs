@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use flux_scenario::settings::Logging;
 
-use crate::terminal::LogOptions;
+use crate::terminal::{self, LogOptions};
 
 mod check;
 mod completions;
@@ -50,9 +51,13 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(crate) fn run(self, log: &LogOptions) -> anyhow::Result<ExitCode> {
+        // Only a rack has settings to log by, and it has yet to read them.
+        if !matches!(self, Command::Run(_)) {
+            terminal::init_logging(log, &Logging::default());
+        }
         match self {
-            Command::Run(run) => run.run(),
+            Command::Run(run) => run.run(log),
             Command::Check(check) => check.run(),
             Command::Demo(demo) => demo.run(),
             Command::Gears(gears) => gears.run(),

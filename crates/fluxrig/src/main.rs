@@ -15,8 +15,7 @@ mod terminal;
 
 fn main() -> ExitCode {
     let cli = cmd::Cli::parse();
-    terminal::init_logging(&cli.log);
-    match cli.command.run() {
+    match cli.command.run(&cli.log) {
         Ok(code) => code,
         Err(why) => {
             terminal::complain(&why);

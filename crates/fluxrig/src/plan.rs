@@ -6,25 +6,29 @@ use std::sync::Arc;
 use anyhow::Context;
 use flux_gear::Registry;
 use flux_rack::Rack;
-use flux_scenario::{Circuit, Code, Fuse, Issue, Loaded, Report, Settings, compile, load, load_settings};
+use flux_scenario::{Circuit, Code, Fuse, Issue, Loaded, Report, Settings, load, load_settings};
 use flux_world::World;
+use serde_json::{Value as Json, json};
 
-use crate::disk_files::DiskFiles;
+use crate::{disk_files::DiskFiles, terminal};
 
 /// A scenario that was read and checked.
 pub(crate) struct Plan {
     pub(crate) registry: Arc<Registry>,
     pub(crate) world: World,
     pub(crate) settings: Settings,
-    /// What is wrong with it.
-    pub(crate) report: Report,
-    /// What will run; absent when the report has errors.
+    /// What will run; absent when anything has errors.
     pub(crate) circuit: Option<Circuit>,
+    /// What there is to say of the scenario.
+    report: Report,
+    /// And of a file of settings beside it.
+    settings_report: Option<Report>,
     loaded: Loaded,
 }
 
 impl Plan {
-    /// Reads `file`, with the settings of another file over its own.
+    /// Reads `file`, with the settings of another file in place of its own. `rack`, else the name in the settings, says
+    /// which rack's part it is about.
     pub(crate) fn read(
         file: &Path,
         settings_file: Option<&Path>,
@@ -34,24 +38,50 @@ impl Plan {
         let registry = Arc::new(flux_gears::builtin());
         let catalog = registry.catalog();
         let loaded = load(&file.display().to_string(), &text_of(&world, file)?);
-        let mut settings = loaded.settings.clone();
-        let mut report = loaded.check(&catalog);
-        if let Some(path) = settings_file {
-            let (given, problems) = load_settings(&path.display().to_string(), &text_of(&world, path)?);
-            anyhow::ensure!(!problems.has_errors(), "{}", problems.render(crate::terminal::has_color()));
-            settings = given;
-        }
-        let fuse = if settings.rack.fuse { Fuse::On } else { Fuse::Off };
-        let mut circuit = None;
-        if !report.has_errors() {
-            match compile(&loaded.scenario, rack, &catalog, fuse) {
-                Ok(compiled) => circuit = Some(compiled),
-                Err(problems) => report = problems,
+        let (settings, settings_report) = match settings_file {
+            None => (loaded.settings.clone(), None),
+            Some(path) => {
+                let (given, report) = load_settings(&path.display().to_string(), &text_of(&world, path)?);
+                (given, Some(report))
             }
-        }
-        let mut plan = Plan { registry, world, settings, report, circuit, loaded };
+        };
+        let rack = rack.or(Some(settings.base.name.as_str()).filter(|name| !name.is_empty()));
+        let fuse = if settings.rack.fuse { Fuse::On } else { Fuse::Off };
+        let (circuit, report) = match loaded.compile(rack, &catalog, fuse) {
+            Ok(circuit) => (Some(circuit), loaded.check(&catalog)),
+            Err(report) => (None, report),
+        };
+        let mut plan = Plan { registry, world, settings, circuit, report, settings_report, loaded };
         plan.try_gears();
+        if plan.has_errors() {
+            plan.circuit = None;
+        }
         Ok(plan)
+    }
+
+    /// Whether it cannot run.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.reports().any(Report::has_errors)
+    }
+
+    /// Whether there are no errors, warnings or notes.
+    pub(crate) fn has_nothing_to_say(&self) -> bool {
+        self.reports().all(Report::is_empty)
+    }
+
+    /// Errors, warnings and notes, for people.
+    pub(crate) fn render(&self) -> String {
+        self.reports().map(|report| report.render(terminal::has_color())).collect()
+    }
+
+    /// The same for scripts: `{"issues":[..]}`.
+    pub(crate) fn to_json(&self) -> Json {
+        let issues = self.reports().flat_map(Report::to_json);
+        json!({ "issues": issues.collect::<Vec<_>>() })
+    }
+
+    fn reports(&self) -> impl Iterator<Item = &Report> {
+        std::iter::once(&self.report).chain(&self.settings_report)
     }
 
     /// `init` is pure, so every gear can be tried without running anything.
@@ -62,9 +92,6 @@ impl Plan {
             let span = self.loaded.scenario.gear(&gear).map(|decl| decl.kind.span).unwrap_or_default();
             let issue = Issue::new(Code::InitRefused, span, format!("gear `{gear}`: {why}"));
             self.report.push(issue);
-        }
-        if self.report.has_errors() {
-            self.circuit = None;
         }
     }
 }

@@ -3,14 +3,16 @@
 use std::io::{IsTerminal, stderr};
 
 use clap::{Args, ValueEnum};
+use flux_scenario::settings::{Level, Logging};
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
 /// What is logged, and how.
 #[derive(Args)]
 pub(crate) struct LogOptions {
-    /// Least severe level that is logged: error, warn, info, debug, trace (or a filter such as `flux_pool=debug`)
-    #[arg(long, global = true, default_value = "info", env = "FLUXRIG_LOG", value_name = "LEVEL")]
-    log_level: String,
+    /// Least severe level that is logged: error, warn, info, debug, trace (or a filter such as `flux_pool=debug`);
+    /// `info` or, for `run`, what the settings say
+    #[arg(long, global = true, env = "FLUXRIG_LOG", value_name = "LEVEL", value_parser = filter_text)]
+    log_level: Option<String>,
     /// Form of the log lines on standard error
     #[arg(long, global = true, default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
@@ -24,10 +26,21 @@ enum LogFormat {
     Json,
 }
 
-/// Logs to standard error; results go to standard output. A panic is logged by its place alone: its text may quote
-/// a payload.
-pub(crate) fn init_logging(options: &LogOptions) {
-    let filter = EnvFilter::try_new(&options.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+fn filter_text(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|why| why.to_string())
+}
+
+/// Logs to standard error; results go to standard output. What the command line says wins over the settings. A panic
+/// is logged by its place alone: its text may quote a payload.
+pub(crate) fn init_logging(options: &LogOptions, settings: &Logging) {
+    let level = match settings.least() {
+        Level::Trace => "trace",
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    };
+    let filter = EnvFilter::new(options.log_level.as_deref().unwrap_or(level));
     let lines =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_span_events(FmtSpan::NONE);
     match options.log_format {

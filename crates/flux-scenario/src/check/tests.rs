@@ -45,19 +45,17 @@ fn the_json_report_has_its_held_shape() {
     let text = "meta: {name: t, version: 1.0.0}\ngears:\n  - {name: a, type: sorce}\n";
     let json = crate::load("t.yaml", text).check(&catalog()).to_json();
     expect![[r#"
-        {
-          "issues": [
-            {
-              "code": "FR0211",
-              "severity": "error",
-              "file": "t.yaml",
-              "line": 3,
-              "column": 21,
-              "message": "there is no kind of gear called \"sorce\"",
-              "help": "did you mean `source`?"
-            }
-          ]
-        }"#]]
+        [
+          {
+            "code": "FR0211",
+            "severity": "error",
+            "file": "t.yaml",
+            "line": 3,
+            "column": 21,
+            "message": "there is no kind of gear called \"sorce\"",
+            "help": "did you mean `source`?"
+          }
+        ]"#]]
     .assert_eq(&serde_json::to_string_pretty(&json).unwrap());
 }
 

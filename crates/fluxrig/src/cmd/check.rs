@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use crate::{plan::Plan, terminal};
+use crate::plan::Plan;
 
 /// Report every problem of a scenario, with its place and what to do
 ///
@@ -13,6 +13,9 @@ use crate::{plan::Plan, terminal};
 pub(crate) struct Check {
     /// Scenario: YAML, or a `fluxrig.toml`
     file: PathBuf,
+    /// Settings (`fluxrig.toml`) for a YAML scenario, checked with it
+    #[arg(long, short, value_name = "FILE", env = "FLUXRIG_CONFIG")]
+    config: Option<PathBuf>,
     /// Check what this rack would run, where the scenario has several
     #[arg(long, value_name = "NAME")]
     rack: Option<String>,
@@ -23,14 +26,14 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let plan = Plan::read(&self.file, None, self.rack.as_deref())?;
+        let plan = Plan::read(&self.file, self.config.as_deref(), self.rack.as_deref())?;
         if self.json {
-            println!("{}", plan.report.to_json());
-        } else if plan.report.is_empty() {
+            println!("{}", plan.to_json());
+        } else if plan.has_nothing_to_say() {
             println!("{}: no problems", self.file.display());
         } else {
-            print!("{}", plan.report.render(terminal::has_color()));
+            print!("{}", plan.render());
         }
-        Ok(if plan.report.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        Ok(if plan.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     disk_files::DiskFiles,
     plan::Plan,
     stop::{StopOptions, StopSignal},
-    terminal,
+    terminal::{self, LogOptions},
 };
 
 /// Run a scenario until SIGTERM or Ctrl-C, then drain
@@ -37,11 +37,10 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(crate) fn run(self, log: &LogOptions) -> anyhow::Result<ExitCode> {
         let plan = Plan::read(&self.file, self.config.as_deref(), self.rack.as_deref())?;
-        if !plan.report.is_empty() {
-            terminal::say(&plan.report.render(terminal::has_color()));
-        }
+        terminal::init_logging(log, &plan.settings.logging);
+        terminal::say(&plan.render());
         let Some(circuit) = plan.circuit.clone() else { return Ok(ExitCode::FAILURE) };
         if self.dry_run {
             for gear in &circuit.gears {

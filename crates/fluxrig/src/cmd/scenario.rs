@@ -59,15 +59,15 @@ impl Scenario {
         match self.command {
             ScenarioCommand::Graph { file, format, rack } => {
                 let plan = Plan::read(&file, None, rack.as_deref())?;
-                let Some(circuit) = plan.circuit else {
-                    terminal::say(&plan.report.render(terminal::has_color()));
+                let Some(circuit) = &plan.circuit else {
+                    terminal::say(&plan.render());
                     return Ok(ExitCode::FAILURE);
                 };
                 let title = file.file_stem().unwrap_or_default().to_string_lossy();
                 match format {
-                    Picture::Mermaid => print!("{}", graph::mermaid(&title, &circuit)),
-                    Picture::Svg => print!("{}", graph::svg(&title, &circuit)),
-                    Picture::Json => println!("{}", serde_json::to_string_pretty(&circuit)?),
+                    Picture::Mermaid => print!("{}", graph::mermaid(&title, circuit)),
+                    Picture::Svg => print!("{}", graph::svg(&title, circuit)),
+                    Picture::Json => println!("{}", serde_json::to_string_pretty(circuit)?),
                 }
             }
             ScenarioCommand::Settings => {

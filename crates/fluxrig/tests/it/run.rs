@@ -119,3 +119,67 @@ fn account_numbers_are_in_no_log() {
         assert_eq!(line, None, "{secret}");
     }
 }
+
+/// What a switch logs that runs by these settings until it is told to stop, which is at once.
+fn logged(settings: &str, words: &[&str]) -> String {
+    let (directory, scenario) = example("127.0.0.1:9", "127.0.0.1:9", |text| text);
+    let file = directory.path().join("fluxrig.toml");
+    fs::write(&file, settings).unwrap();
+    let files = ["run", scenario.to_str().unwrap(), "--config", file.to_str().unwrap()];
+    let ended = ended(&[&files[..], &["--until-stdin-ends", "--log-format", "json"], words].concat(), "");
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    ended.stderr
+}
+
+#[test]
+fn a_rack_logs_as_its_settings_say_unless_the_command_line_does() {
+    let loud = |log: &str| ["DEBUG", "INFO"].map(|level| log.contains(&format!("\"level\":\"{level}\"")));
+    assert_eq!(loud(&logged("", &[])), [false, true]);
+    assert_eq!(loud(&logged("[logging]\nlevel = 'error'\n", &[])), [false, false]);
+    assert_eq!(loud(&logged("[logging]\ndebug = true\n", &[])), [true, true]);
+    assert_eq!(loud(&logged("[logging]\ndebug = true\n", &["--log-level", "info"])), [false, true]);
+}
+
+#[test]
+fn settings_without_effect_are_named_once() {
+    let log = logged("[logging]\nfilename = 'rack.log'\n\n[api]\nlisten = '127.0.0.1:8090'\n", &[]);
+    for name in ["filename", "listen"] {
+        assert_eq!(log.matches(&format!("`{name}` is accepted and has no effect yet")).count(), 1, "{log}");
+    }
+}
+
+#[test]
+fn of_several_racks_the_one_named_in_the_settings_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let file = directory.path().join(name);
+        fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let gear = |rack| format!("  - {{name: of_{rack}, type: generate, deploy: {rack}}}\n");
+    let wire = |rack| format!("  - {{from: of_{rack}.out, to: end_{rack}.in}}\n");
+    let end = |rack| format!("  - {{name: end_{rack}, type: 'null', deploy: {rack}}}\n");
+    let scenario = write(
+        "two.yaml",
+        &format!(
+            "meta: {{name: two, version: v1.0.0}}\ngears:\n{}{}{}{}wires:\n{}{}",
+            gear("north"),
+            end("north"),
+            gear("south"),
+            end("south"),
+            wire("north"),
+            wire("south")
+        ),
+    );
+    let dry = |words: &[&str]| ended(&[&["run", "--dry-run", &scenario], words].concat(), "");
+    assert_eq!(dry(&[]).code, Some(1));
+    let settings = write("fluxrig.toml", "[base]\nname = 'south'\n");
+    let south = dry(&["--config", &settings]);
+    assert!(south.stdout.contains("of_south") && !south.stdout.contains("of_north"), "{}", south.stdout);
+    let north = dry(&["--config", &settings, "--rack", "north"]);
+    assert!(north.stdout.contains("of_north") && !north.stdout.contains("of_south"), "{}", north.stdout);
+    let wrong = write("wrong.toml", "[base]\nnam = 'south'\n");
+    let checked = ended(&["check", "--json", &scenario, "--rack", "north", "--config", &wrong], "");
+    assert_eq!(checked.code, Some(1));
+    assert!(last_json(&checked.stdout)["issues"][0]["file"].as_str().unwrap().ends_with("wrong.toml"));
+}
