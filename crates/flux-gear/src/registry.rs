@@ -65,6 +65,11 @@ impl Registry {
         }
     }
 
+    /// The kinds, in order.
+    pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+
     /// The manifests of all kinds.
     pub fn catalog(&self) -> Catalog {
         self.0.values().map(|kind| kind.manifest.clone()).collect()

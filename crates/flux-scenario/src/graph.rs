@@ -1,5 +1,5 @@
-//! A circuit as a picture: Mermaid text for documents, a self-contained SVG for everything else. Same circuit, same
-//! bytes.
+//! A circuit as a picture: plain text, Mermaid for documents, a self-contained SVG for everything else. Same circuit,
+//! same bytes.
 
 mod layout;
 mod svg;
@@ -35,6 +35,43 @@ impl Stroke {
     }
 }
 
+/// Plain text: the gears by task, the wires (`=>` where a hop is a call), and the order of draining.
+pub fn text(circuit: &Circuit) -> String {
+    let mut text = String::new();
+    for (index, segment) in circuit.segments.iter().enumerate() {
+        let gears = segment.iter().map(|&gear| {
+            let gear = &circuit.gears[gear];
+            format!("{} ({}{})", gear.name, gear.kind, times(gear.parallel))
+        });
+        let gears = gears.collect::<Vec<_>>().join(", ");
+        line(&mut text, 0, format_args!("task {}: {gears}", index + 1));
+    }
+    text.push('\n');
+    for wire in &circuit.wires {
+        let (from, to) = (&circuit.gears[wire.from.0], &circuit.gears[wire.to.0]);
+        let arrow = match Stroke::of(wire) {
+            Stroke::Fused => "=>",
+            Stroke::Hot => "->",
+            Stroke::Durable => "-> (durable)",
+            Stroke::Mesh => "-> (mesh)",
+        };
+        let (output, input) = (&from.outputs[wire.from.1], &to.inputs[wire.to.1]);
+        line(&mut text, 0, format_args!("{}.{output} {arrow} {}.{input}", from.name, to.name));
+    }
+    let order: Vec<&str> =
+        circuit.drain_order.iter().map(|&gear| circuit.gears[gear].name.as_str()).collect();
+    line(&mut text, 0, format_args!("\ndrains in this order: {}", order.join(", ")));
+    text
+}
+
+/// How many instances, where that is not one.
+fn times(parallel: u16) -> String {
+    match parallel {
+        1 => String::new(),
+        count => format!(" x {count}"),
+    }
+}
+
 /// A Mermaid flowchart (mermaid.js.org): a box per gear, a group per task that several gears share, thick arrows where
 /// a hop is a call.
 pub fn mermaid(title: &str, circuit: &Circuit) -> String {
@@ -46,10 +83,7 @@ pub fn mermaid(title: &str, circuit: &Circuit) -> String {
         }
         for &gear in segment {
             let (name, kind) = (escaped(&circuit.gears[gear].name), escaped(&circuit.gears[gear].kind));
-            let many = match circuit.gears[gear].parallel {
-                1 => String::new(),
-                count => format!(" x {count}"),
-            };
+            let many = times(circuit.gears[gear].parallel);
             line(&mut text, 1 + usize::from(is_group), format_args!("g{gear}[\"{name}<br/>{kind}{many}\"]"));
         }
         if is_group {

@@ -1,9 +1,10 @@
 //! From a file to a circuit: read, check, try every gear's configuration, compile.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use clap::{Args, ValueHint};
 use flux_gear::Registry;
 use flux_rack::Rack;
 use flux_scenario::{Circuit, Code, Fuse, Issue, Loaded, Report, Settings, load, load_settings};
@@ -11,6 +12,20 @@ use flux_world::World;
 use serde_json::{Value as Json, json};
 
 use crate::{disk_files::DiskFiles, terminal};
+
+/// Which scenario, by which settings, for which rack.
+#[derive(Args)]
+pub(crate) struct PlanOptions {
+    /// Scenario: YAML, or a `fluxrig.toml`
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Settings (`fluxrig.toml`) for a YAML scenario
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, env = "FLUXRIG_CONFIG")]
+    config: Option<PathBuf>,
+    /// The rack it is about, where the scenario has several; else the one that the settings name
+    #[arg(long, value_name = "NAME")]
+    rack: Option<String>,
+}
 
 /// A scenario that was read and checked.
 pub(crate) struct Plan {
@@ -26,14 +41,17 @@ pub(crate) struct Plan {
     loaded: Loaded,
 }
 
+impl PlanOptions {
+    /// Reads and checks what is named here.
+    pub(crate) fn read(&self) -> anyhow::Result<Plan> {
+        Plan::read(&self.file, self.config.as_deref(), self.rack.as_deref())
+    }
+}
+
 impl Plan {
     /// Reads `file`, with the settings of another file in place of its own. `rack`, else the name in the settings, says
     /// which rack's part it is about.
-    pub(crate) fn read(
-        file: &Path,
-        settings_file: Option<&Path>,
-        rack: Option<&str>,
-    ) -> anyhow::Result<Plan> {
+    fn read(file: &Path, settings_file: Option<&Path>, rack: Option<&str>) -> anyhow::Result<Plan> {
         let world = World::real();
         let registry = Arc::new(flux_gears::builtin());
         let catalog = registry.catalog();

@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use super::{mermaid, svg};
+use super::{mermaid, svg, text};
 use crate::circuit::{Circuit, Fuse};
 use crate::testing::catalog;
 
@@ -27,6 +27,23 @@ wires:
   - {from: visa.out, to: sw.in_reply}
   - {from: sw.out_response, to: term.in}
 ";
+
+#[test]
+fn text_says_what_runs_in_which_task() {
+    expect![[r#"
+        task 1: sw (switch), term (tcp), visa (tcp)
+        task 2: dec (codec x 4)
+
+        term.out -> dec.in
+        dec.out -> sw.in
+        sw.out_visa => visa.in
+        visa.out -> sw.in_reply
+        sw.out_response => term.in
+
+        drains in this order: term, dec, sw, visa
+    "#]]
+    .assert_eq(&text(&circuit(SWITCH)));
+}
 
 #[test]
 fn mermaid_groups_what_shares_a_task() {

@@ -1,24 +1,30 @@
 //! `fluxrig check`: every problem of a scenario at once.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::plan::Plan;
+use crate::plan::PlanOptions;
+
+const EXAMPLES: &str = "\
+Examples:
+  fluxrig check examples/payment-switch/scenario.yaml
+  fluxrig check switch.yaml --config fluxrig.toml     the settings too
+  fluxrig check switch.yaml --json | jq '.issues[] | {file, line, message, help}'
+
+Each problem has a code; `docs/errors` has a page for each.";
 
 /// Report every problem of a scenario, with its place and what to do
 ///
+/// Nothing is started: files are read, configurations are held against their schemas, wires are followed, and each gear
+/// is made and thrown away.
+///
 /// Exit status: 0 when clean or only warnings, 1 with errors, 2 when the file cannot be read or the usage is wrong.
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Check {
-    /// Scenario: YAML, or a `fluxrig.toml`
-    file: PathBuf,
-    /// Settings (`fluxrig.toml`) for a YAML scenario, checked with it
-    #[arg(long, short, value_name = "FILE", env = "FLUXRIG_CONFIG")]
-    config: Option<PathBuf>,
-    /// Check what this rack would run, where the scenario has several
-    #[arg(long, value_name = "NAME")]
-    rack: Option<String>,
+    #[command(flatten)]
+    plan: PlanOptions,
     /// Print `{"issues":[{"code","severity","file","line","column","message","help"}]}`
     #[arg(long)]
     json: bool,
@@ -26,11 +32,11 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let plan = Plan::read(&self.file, self.config.as_deref(), self.rack.as_deref())?;
+        let plan = self.plan.read()?;
         if self.json {
             println!("{}", plan.to_json());
         } else if plan.has_nothing_to_say() {
-            println!("{}: no problems", self.file.display());
+            println!("{}: no problems", self.plan.file.display());
         } else {
             print!("{}", plan.render());
         }

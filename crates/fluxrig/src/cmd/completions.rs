@@ -5,10 +5,17 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
+const EXAMPLES: &str = "\
+Examples:
+  fluxrig completions bash > ~/.local/share/bash-completion/completions/fluxrig
+  fluxrig completions zsh > ~/.zfunc/_fluxrig       with ~/.zfunc in fpath
+  fluxrig completions fish > ~/.config/fish/completions/fluxrig.fish";
+
 /// Print completions for a shell
 ///
-/// For bash: `fluxrig completions bash > /etc/bash_completion.d/fluxrig`.
+/// Commands, options, their choices, files and the kinds of gear are completed.
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Completions {
     /// The shell
     shell: Shell,

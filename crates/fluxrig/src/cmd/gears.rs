@@ -1,9 +1,12 @@
 //! `fluxrig gears`: the kinds of gear, from their manifests.
 
-use std::process::ExitCode;
+use std::{ffi::OsStr, process::ExitCode};
 
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use clap::{
+    Arg, Args, Command, Subcommand,
+    builder::{PossibleValue, StringValueParser, TypedValueParser},
+};
 use flux_scenario::{Catalog, Manifest};
 
 use crate::markdown;
@@ -28,18 +31,39 @@ enum GearsCommand {
     /// Print the reference page of a kind, as Markdown
     Doc {
         /// The kind, as in `type` of a scenario
+        #[arg(value_parser = KindParser)]
         kind: String,
     },
     /// Print everything that is known of a kind, as JSON
     Manifest {
         /// The kind; all when absent
+        #[arg(value_parser = KindParser)]
         kind: Option<String>,
     },
     /// Print the JSON Schema of a kind's `config`
     Schema {
         /// The kind
+        #[arg(value_parser = KindParser)]
         kind: String,
     },
+}
+
+/// Takes any text for a kind, so that an unknown one is answered in our words, and knows the kinds there are, so that
+/// they are listed and completed.
+#[derive(Clone)]
+struct KindParser;
+
+impl TypedValueParser for KindParser {
+    type Value = String;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let kinds: Vec<_> = flux_gears::builtin().kinds().map(PossibleValue::new).collect();
+        Some(Box::new(kinds.into_iter()))
+    }
 }
 
 impl Gears {

@@ -12,10 +12,23 @@ mod scheme;
 mod send;
 mod spec_option;
 
+const EXAMPLES: &str = "\
+Examples:
+  What is in a message?
+    fluxrig iso8583 decode 0800822000000000000004000000000000001105143015000042301
+  Write one, and read it back:
+    echo '{\"mti\":\"0800\",\"fields\":{\"11\":\"000042\",\"70\":\"301\"}}' | fluxrig iso8583 encode | fluxrig iso8583 decode
+  A scheme that answers, and in another terminal a request to it:
+    fluxrig iso8583 scheme --listen 127.0.0.1:10001
+    fluxrig iso8583 send --to 127.0.0.1:10001 --field 2=4111111111111111 --field 4=000000001000
+  How much does it take?
+    fluxrig iso8583 load --to 127.0.0.1:10001 --connections 16 --duration 10s";
+
 /// Read, write, send and answer ISO 8583 messages, and make load
 ///
 /// `--spec` takes a spec file, or the name of a base layout: iso87ascii, iso87binary, iso87hex.
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Iso8583 {
     #[command(subcommand)]
     command: Iso8583Command,

@@ -1,17 +1,26 @@
 //! `fluxrig run`: a rack of its own, until it is told to stop.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
 use flux_rack::Rack;
+use flux_scenario::graph;
 
 use crate::{
     disk_files::DiskFiles,
-    plan::Plan,
+    plan::PlanOptions,
     stop::{StopOptions, StopSignal},
     terminal::{self, LogOptions},
 };
+
+const EXAMPLES: &str = "\
+Examples:
+  fluxrig run examples/payment-switch/scenario.yaml
+  fluxrig run switch.yaml --dry-run                    what would run, and in which tasks
+  fluxrig run switch.yaml --config fluxrig.toml        a scenario in one file, settings in another
+  fluxrig run fluxrig.toml                             both in one
+  fluxrig --log-level flux_pool=debug run switch.yaml  connections in detail";
 
 /// Run a scenario until SIGTERM or Ctrl-C, then drain
 ///
@@ -20,16 +29,11 @@ use crate::{
 ///
 /// Exit status: 0 after a clean drain, 1 when something was left or the scenario has errors.
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Run {
-    /// Scenario: YAML, or a `fluxrig.toml`
-    file: PathBuf,
-    /// Settings (`fluxrig.toml`) for a YAML scenario
-    #[arg(long, short, value_name = "FILE", env = "FLUXRIG_CONFIG")]
-    config: Option<PathBuf>,
-    /// The rack to be, where the scenario has several
-    #[arg(long, value_name = "NAME")]
-    rack: Option<String>,
-    /// Check everything, say what would run, and stop there
+    #[command(flatten)]
+    plan: PlanOptions,
+    /// Check everything, print the plan (gears by task, wires, the order of draining), and start nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -38,14 +42,12 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(self, log: &LogOptions) -> anyhow::Result<ExitCode> {
-        let plan = Plan::read(&self.file, self.config.as_deref(), self.rack.as_deref())?;
+        let plan = self.plan.read()?;
         terminal::init_logging(log, &plan.settings.logging);
         terminal::say(&plan.render());
         let Some(circuit) = plan.circuit.clone() else { return Ok(ExitCode::FAILURE) };
         if self.dry_run {
-            for gear in &circuit.gears {
-                println!("{} ({}), task {}", gear.name, gear.kind, gear.segment);
-            }
+            print!("{}", graph::text(&circuit));
             return Ok(ExitCode::SUCCESS);
         }
         terminal::runtime(plan.settings.rack.threads)?.block_on(async {
@@ -54,8 +56,8 @@ impl Run {
             let mut stop = StopSignal::new(self.stop)?;
             let rack = Rack::boot(circuit, plan.registry, &plan.settings.rack, plan.world, files)
                 .await
-                .with_context(|| format!("cannot run `{}`", self.file.display()))?;
-            tracing::info!(scenario = %self.file.display(), gears = rack.stats().gears.len(), "rack is up");
+                .with_context(|| format!("cannot run `{}`", self.plan.file.display()))?;
+            tracing::info!(scenario = %self.plan.file.display(), gears = rack.stats().gears.len(), "rack is up");
             stop.wait().await;
             tracing::info!("draining; signal again to stop at once");
             let report = tokio::select! {

@@ -1,11 +1,11 @@
 //! `fluxrig scenario`: a scenario as a picture, and its schema for an editor.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use flux_scenario::{Catalog, Form, graph, json_schema};
 
-use crate::{markdown, plan::Plan, terminal};
+use crate::{markdown, plan::PlanOptions, terminal};
 
 #[derive(Args)]
 pub(crate) struct Scenario {
@@ -17,14 +17,11 @@ pub(crate) struct Scenario {
 enum ScenarioCommand {
     /// Draw gears, wires and the tasks they are fused into
     Graph {
-        /// Scenario: YAML, or a `fluxrig.toml`
-        file: PathBuf,
+        #[command(flatten)]
+        plan: PlanOptions,
         /// Form of the picture
         #[arg(long, default_value = "mermaid")]
         format: Picture,
-        /// The rack to draw, where the scenario has several
-        #[arg(long, value_name = "NAME")]
-        rack: Option<String>,
     },
     /// Print the JSON Schema by which an editor completes scenarios
     Schema {
@@ -42,6 +39,8 @@ enum Picture {
     Mermaid,
     /// A picture that stands alone
     Svg,
+    /// Gears by task, wires, and the order of draining, for a terminal
+    Text,
     /// The compiled plan
     Json,
 }
@@ -57,16 +56,17 @@ enum FileForm {
 impl Scenario {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            ScenarioCommand::Graph { file, format, rack } => {
-                let plan = Plan::read(&file, None, rack.as_deref())?;
+            ScenarioCommand::Graph { plan: options, format } => {
+                let plan = options.read()?;
                 let Some(circuit) = &plan.circuit else {
                     terminal::say(&plan.render());
                     return Ok(ExitCode::FAILURE);
                 };
-                let title = file.file_stem().unwrap_or_default().to_string_lossy();
+                let title = options.file.file_stem().unwrap_or_default().to_string_lossy();
                 match format {
                     Picture::Mermaid => print!("{}", graph::mermaid(&title, circuit)),
                     Picture::Svg => print!("{}", graph::svg(&title, circuit)),
+                    Picture::Text => print!("{}", graph::text(circuit)),
                     Picture::Json => println!("{}", serde_json::to_string_pretty(circuit)?),
                 }
             }

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Value as Json, json};
 
-use crate::process::ended;
+use crate::process::{PATIENCE, ended};
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/payment-switch/scenario.yaml");
 
@@ -57,7 +57,9 @@ fn run_refuses_a_broken_scenario_and_a_dry_run_starts_nothing() {
     assert!(broken.stderr.contains("broken.yaml:2:"), "{}", broken.stderr);
     let dry = ended(&["run", "--dry-run", EXAMPLE], "");
     assert_eq!(dry.code, Some(0));
-    assert!(dry.stdout.contains("switch (conductor)"), "{}", dry.stdout);
+    for part in ["switch (conductor)", "switch.out_visa => enc_visa.in", "drains in this order: term, "] {
+        assert!(dry.stdout.contains(part), "{part}: {}", dry.stdout);
+    }
 }
 
 #[test]
@@ -112,6 +114,30 @@ fn shells_complete_every_command() {
     }
 }
 
+/// What bash offers for the last of these words.
+fn offered(words: &[&str]) -> Vec<String> {
+    let script = "source <(\"$1\" completions bash); shift; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \
+                  _fluxrig fluxrig \"${@: -1}\" \"${@: -2:1}\"; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let mut bash = assert_cmd::Command::new("bash");
+    bash.args(["-c", script, "bash", env!("CARGO_BIN_EXE_fluxrig"), "fluxrig"]).args(words);
+    let output = bash.timeout(PATIENCE).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_kinds_of_gear_and_files() {
+    assert_eq!(offered(&["gears", "doc", "cond"]), ["conductor"]);
+    assert_eq!(offered(&["scenario", "graph", "--format", "m"]), ["mermaid"]);
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Carg");
+    for option in [&["run", "--config"][..], &["iso8583", "decode", "--spec"]] {
+        let found = offered(&[option, &[manifest]].concat());
+        assert_eq!(found, [concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")], "{option:?}");
+    }
+    // Where nothing is offered, bash completes files (`-o default`).
+    assert_eq!(offered(&["run", manifest]), [""]);
+    assert!(ended(&["completions", "bash"], "").stdout.contains("-o default"));
+}
+
 #[test]
 fn the_version_is_told() {
     let version: Json = serde_json::from_str(&ended(&["version", "--json"], "").stdout).unwrap();
@@ -130,6 +156,7 @@ fn every_command_explains_itself() {
         &["msg"],
         &["completions"],
         &["version"],
+        &["iso8583"],
         &["iso8583", "decode"],
         &["iso8583", "encode"],
         &["iso8583", "send"],
@@ -139,7 +166,8 @@ fn every_command_explains_itself() {
         let help = ended(&[words, &["--help"]].concat(), "");
         assert_eq!(help.code, Some(0));
         assert!(help.stdout.contains("Usage: fluxrig"), "{words:?}");
-        assert!(words[0] != "iso8583" || help.stdout.contains("Example"), "{words:?}");
+        let teaches = ["run", "check", "completions", "iso8583"].contains(&words[0]);
+        assert!(!teaches || help.stdout.contains("Example"), "{words:?}");
     }
     assert!(Path::new(EXAMPLE).exists());
 }

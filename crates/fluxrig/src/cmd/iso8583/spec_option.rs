@@ -3,7 +3,7 @@
 use std::{fmt::Write, path::Path, sync::Arc};
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueHint};
 use flux_iso8583::{Problem, Report, Severity, Spec};
 use flux_world::Disk;
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::terminal;
 #[derive(Args)]
 pub(crate) struct SpecOption {
     /// The dialect: a spec file, or a base layout (iso87ascii, iso87binary, iso87hex)
-    #[arg(long, value_name = "SPEC", default_value = "iso87ascii")]
+    #[arg(long, value_name = "SPEC", default_value = "iso87ascii", value_hint = ValueHint::FilePath)]
     spec: String,
 }
 
