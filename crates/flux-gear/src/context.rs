@@ -74,13 +74,13 @@ impl GearContext {
     /// The output port of that name, for emitting.
     pub fn output(&self, name: &str) -> Result<OutPort, Fault> {
         position(&self.0.outputs, name)
-            .map(OutPort)
+            .map(OutPort::at)
             .ok_or_else(|| self.no_port("output", name, &self.0.outputs))
     }
 
     /// The name of an output port.
     pub fn output_name(&self, port: OutPort) -> String {
-        self.0.outputs.get(usize::from(port.0)).cloned().unwrap_or_default()
+        self.0.outputs.get(port.place()).cloned().unwrap_or_default()
     }
 
     fn no_port(&self, what: &str, name: &str, known: &[String]) -> Fault {

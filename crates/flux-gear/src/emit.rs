@@ -5,7 +5,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use flux_signal::{FluxMsg, Lease, LeaseEnd, LimitError};
 use tokio::sync::oneshot;
 
-use crate::OutPort;
+use crate::{Held, OutPort, Stretch};
 
 /// What one `process` call emits. Thrown away when the call fails, so that a retry emits once.
 #[derive(Debug, Default)]
@@ -45,10 +45,19 @@ impl Outbox {
         }
     }
 
-    /// Takes out the only emission, if it forwards. For hosts.
+    /// Empties the outbox when what the call emitted makes the stretch longer; what was made takes the place of `held`.
     #[inline]
-    pub fn take_only_forwarded(&mut self) -> Option<OutPort> {
-        if self.rest.is_empty() { self.forwarded.take() } else { None }
+    pub(crate) fn leave(&mut self, held: &mut Held, stretch: &mut Stretch) -> bool {
+        match (self.forwarded, &self.rest[..]) {
+            (port, []) if stretch.is_longer_by(port) => self.forwarded = None,
+            (None, [(port, Emission::Made(_))]) if stretch.is_longer_by(Some(*port)) => {
+                if let Some((_, Emission::Made(msg))) = self.rest.pop() {
+                    held.becomes(msg);
+                }
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// What was emitted, oldest first. For hosts.

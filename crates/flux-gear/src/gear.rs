@@ -1,6 +1,6 @@
 //! The gear contract. Types say what prose could only ask for.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, num::NonZeroU32, pin::Pin};
 
 use flux_scenario::catalog::{Category, Direction, Emits, PortSpec, Status, Terminus};
 use flux_signal::{Fault, FluxMsg};
@@ -75,7 +75,22 @@ pub struct InPort(pub u16);
 
 /// An output port of one gear, by its place in the gear's list of outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OutPort(pub u16);
+pub struct OutPort(
+    /// One more than its place, so that "no port" costs no room and no second comparison: every hop asks.
+    NonZeroU32,
+);
+
+impl OutPort {
+    /// The port at a place in the list of outputs.
+    pub fn at(place: u16) -> OutPort {
+        OutPort(NonZeroU32::MIN.saturating_add(place.into()))
+    }
+
+    /// Its place.
+    pub fn place(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// What a kind of gear is, as data. Built in `const` style: `Descriptor::new(..).input(..).output(..)`.
 #[derive(Debug, Clone)]
@@ -170,11 +185,23 @@ impl Held {
         self.0.as_ref().expect("a held message is there until released")
     }
 
-    /// Counts ports passed. The engine calls it.
-    pub fn count_hops(&mut self, ports: u16) {
-        if let Some(msg) = &mut self.0 {
+    /// Counts ports passed and returns their number.
+    pub(crate) fn count_hops(&mut self, ports: u16) -> u16 {
+        self.0.as_mut().map_or(0, |msg| {
             msg.count_hops(ports);
-        }
+            msg.hops()
+        })
+    }
+
+    /// Keeps what was made of the message instead, on the same lease.
+    pub(crate) fn becomes(&mut self, mut msg: FluxMsg) {
+        msg.inherit_lease(self.msg());
+        self.0 = Some(msg);
+    }
+
+    /// Ends the message on purpose: it has come to where it goes.
+    pub fn end(mut self) {
+        self.0 = None;
     }
 
     /// Gives the message back, to be emitted or dropped on purpose.

@@ -45,12 +45,21 @@ pub(crate) enum State {
 pub(crate) struct Tally {
     pub(crate) processed: u64,
     pub(crate) emitted: u64,
-    /// Messages ever processed here; one in [`TIMED_ONE_IN`] is timed.
-    pub(crate) seen: u64,
+    /// Messages to come before the next timed one.
+    untimed: usize,
 }
 
-/// One message in so many is timed: a clock reading costs as much as a hop.
-pub(crate) const TIMED_ONE_IN: u64 = 64;
+/// One message in so many is timed, with those of its batch: a clock reading costs as much as a hop.
+const TIMED_ONE_IN: usize = 64;
+
+impl Tally {
+    /// Whether to time the next so many messages.
+    pub(crate) fn is_timed(&mut self, messages: usize) -> bool {
+        let left = self.untimed.checked_sub(messages);
+        self.untimed = left.unwrap_or(TIMED_ONE_IN);
+        left.is_none()
+    }
+}
 
 /// What a cell is made of.
 pub(crate) struct CellParts {

@@ -83,7 +83,7 @@ impl RackOutlet {
 
     /// A port that no wire leaves: the messages are kept as dead letters.
     async fn bury(&self, port: OutPort, msgs: &mut Vec<FluxMsg>) {
-        let port = self.outputs.get(usize::from(port.0)).cloned().unwrap_or_default();
+        let port = self.outputs.get(port.place()).cloned().unwrap_or_default();
         for msg in msgs.drain(..) {
             self.counters.dead_lettered.add(1);
             let letter = DeadLetter {

@@ -278,7 +278,7 @@ impl Builder {
             let error = gear.outputs.iter().position(|port| port == ERROR_PORT);
             routes.gears.push(GearRoutes {
                 outputs: gear.outputs.iter().map(|_| Vec::new()).collect(),
-                error: error.map(|at| OutPort(port_number(at))),
+                error: error.map(|at| OutPort::at(port_number(at))),
             });
         }
         for wire in &self.circuit.wires {

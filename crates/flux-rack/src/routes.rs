@@ -50,7 +50,7 @@ impl Routes {
     pub(crate) fn targets(&self, gear: usize, port: OutPort) -> &[Target] {
         self.gears
             .get(gear)
-            .and_then(|gear| gear.outputs.get(usize::from(port.0)))
+            .and_then(|gear| gear.outputs.get(port.place()))
             .map(Vec::as_slice)
             .unwrap_or_default()
     }

@@ -1,7 +1,8 @@
-//! Gears that share a task: a message that enters runs to completion in it, hop after hop as plain calls.
+//! Gears that share a task: messages that enter run to completion in it, hop after hop as plain calls.
 //!
-//! The common path, [`Segment::step`], is synchronous. Whatever must wait (a fault, a full wire, a gear that waits)
-//! leaves it as an [`Exception`] and is handled by [`Segment::handle`].
+//! A batch stays together for as long as its messages do the same, so that a gear is entered once per batch. The common
+//! path, [`Segment::advance`], is synchronous. Whatever must wait (a fault, a gear that waits) takes its turn on the
+//! stack as an [`Exception`] and is handled by [`Segment::handle`].
 
 use std::{
     collections::VecDeque,
@@ -9,11 +10,11 @@ use std::{
     sync::Arc,
 };
 
-use flux_gear::{Drain, Emission, Fault, FluxMsg, Held, InPort, OutPort, Outbox, Step, Waiting};
+use flux_gear::{Drain, Emission, Fault, FluxMsg, Held, InPort, OutPort, Outbox, Step, Stretch, Waiting};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
-    cell::{Cell, State, TIMED_ONE_IN},
+    cell::{Cell, State},
     rack::Shared,
     routes::{Routes, Target},
     wire::Wire,
@@ -39,17 +40,34 @@ pub(crate) struct Segment {
 /// Messages a segment runs before it lets the other tasks of its core run.
 const YIELD_AFTER_MESSAGES: usize = 512;
 
+/// Buffers kept for reuse: as many as a fan-out of some breadth and depth has in use.
+const SPARE_BUFFERS_MAX: usize = 32;
+
 /// Where messages go from a gear: on this segment's stack, or to the edge of the segment.
 struct Onward {
-    /// What is still to be processed of the message that runs; the next on top.
-    stack: Vec<Work>,
+    /// What is still to be done for the messages that entered; the next on top.
+    stack: Vec<Todo>,
+    /// Empty buffers of runs that came to an end.
+    spare: Vec<VecDeque<Held>>,
     /// By slot: what waits to cross to another segment, and how many went to a fused gear.
     crossings: Vec<Vec<Held>>,
     fused_tally: Vec<u64>,
     waiting_to_cross: usize,
 }
 
-/// A message about to be processed.
+enum Todo {
+    Run(Run),
+    Exception(Box<Exception>),
+}
+
+/// Messages about to be processed by one gear, in order.
+struct Run {
+    cell: usize,
+    port: InPort,
+    msgs: VecDeque<Held>,
+}
+
+/// A message about to be processed, or in the middle of it.
 pub(crate) struct Work {
     cell: usize,
     port: InPort,
@@ -66,6 +84,13 @@ pub(crate) enum Command {
     Sync { done: oneshot::Sender<()> },
     /// Give the gears back and end.
     Leave,
+}
+
+/// Why a gear did not take a message to the end of `process`.
+enum Stop {
+    NotUp,
+    Fault(Fault),
+    Panic,
 }
 
 /// Why a message could not simply go on.
@@ -95,6 +120,7 @@ impl Segment {
             out: Outbox::new(),
             onward: Onward {
                 stack: Vec::new(),
+                spare: Vec::new(),
                 crossings: std::iter::repeat_with(Vec::new).take(slots).collect(),
                 fused_tally: vec![0; slots],
                 waiting_to_cross: 0,
@@ -105,7 +131,6 @@ impl Segment {
 
     /// Runs until told to leave; then gives its gears back.
     pub(crate) async fn run(mut self) -> Vec<Cell> {
-        let mut batch = VecDeque::new();
         loop {
             let restart_at = self.cells.iter().filter_map(Cell::restart_at).min();
             let clock = self.shared.world.clock;
@@ -118,7 +143,7 @@ impl Segment {
                 () = async { clock.sleep_until(restart_at.expect("guarded")).await }, if restart_at.is_some() => {
                     self.restart_due().await;
                 }
-                () = self.bell.notified() => self.work(&mut batch).await,
+                () = self.bell.notified() => self.work().await,
             }
         }
     }
@@ -158,27 +183,20 @@ impl Segment {
     }
 
     /// Takes a batch from every wire in turn, runs it, and lets the other tasks have the core.
-    async fn work(&mut self, batch: &mut VecDeque<Held>) {
-        let batch_max = self.shared.settings.batch_messages_max;
+    async fn work(&mut self) {
         let mut is_more = false;
         for at in 0..self.intake.len() {
             let wire = &self.intake[at];
-            let taken = wire.take(batch_max, batch);
+            let mut msgs = self.onward.buffer();
+            let taken = wire.take(self.shared.settings.batch_messages_max, &mut msgs);
             if taken == 0 {
+                self.onward.recycle(msgs);
                 continue;
             }
             self.since_yield += taken;
-            let (cell, port) = (wire.to_cell, wire.to_port);
             let routes = self.shared.patchbay.load_full();
-            while let Some(msg) = batch.pop_front() {
-                if let Err(exception) = self.run_to_completion(Work { cell, port, msg }, &routes) {
-                    self.handle(*exception, &routes).await;
-                    self.run_stack(&routes).await;
-                }
-                if self.onward.waiting_to_cross >= batch_max {
-                    self.cross(&routes).await;
-                }
-            }
+            self.onward.run(wire.to_cell, wire.to_port, msgs);
+            self.run_stack(&routes).await;
             self.flush(&routes).await;
             is_more |= self.intake[at].len() > 0;
         }
@@ -191,74 +209,106 @@ impl Segment {
         }
     }
 
-    /// Runs what is on the stack, exceptions included.
+    /// Does what is on the stack, until all is done.
     async fn run_stack(&mut self, routes: &Routes) {
-        while let Some(work) = self.onward.stack.pop() {
-            if let Err(exception) = self.run_to_completion(work, routes) {
-                self.handle(*exception, routes).await;
+        while let Some(todo) = self.onward.stack.pop() {
+            match todo {
+                Todo::Run(run) => self.advance(run, routes),
+                Todo::Exception(exception) => self.handle(*exception, routes).await,
+            }
+            if self.onward.waiting_to_cross >= self.shared.settings.batch_messages_max {
+                self.cross(routes).await;
             }
         }
     }
 
-    /// Runs a message, and what is on the stack, until all is done or something must wait.
-    fn run_to_completion(&mut self, mut work: Work, routes: &Routes) -> Result<(), Box<Exception>> {
-        loop {
-            work = match self.step(work, routes)? {
-                Some(next) => next,
-                None => match self.onward.stack.pop() {
-                    Some(next) => next,
-                    None => return Ok(()),
-                },
-            };
+    /// Takes messages through one gear, up to the first that does not do as those before it.
+    fn advance(&mut self, mut run: Run, routes: &Routes) {
+        let mut stretch = Stretch::new(&self.shared.limits);
+        let step = self.process(&mut run, &mut stretch);
+        let Run { cell, port, mut msgs } = run;
+        if stretch.messages == msgs.len() && matches!(step, Ok(Step::Done)) {
+            return self.pass(cell, stretch.port, msgs, routes);
         }
+        let mut passed = self.onward.buffer();
+        passed.extend(msgs.drain(..stretch.messages));
+        let other = msgs.pop_front().map(|msg| Work { cell, port, msg });
+        // Others use the outbox before a failed attempt has its turn.
+        if !matches!(step, Ok(Step::Done)) {
+            self.out.clear();
+        }
+        // What comes first goes on top.
+        if msgs.is_empty() {
+            self.onward.recycle(msgs);
+        } else {
+            self.onward.stack.push(Todo::Run(Run { cell, port, msgs }));
+        }
+        let bottom = self.onward.stack.len();
+        self.pass(cell, stretch.port, passed, routes);
+        let first = self.onward.stack.len() - bottom;
+        match (other, step) {
+            (Some(work), Ok(Step::Done)) => self.route(work, routes),
+            (Some(work), Ok(Step::Wait(rest))) => self.onward.except(Exception::Waits(work, rest)),
+            (Some(work), Err(Stop::Fault(fault))) => self.onward.except(Exception::Failed(work, fault)),
+            (Some(work), Err(Stop::Panic)) => self.onward.except(Exception::Panicked(work)),
+            (Some(work), Err(Stop::NotUp)) => self.onward.except(Exception::NotUp(work)),
+            (None, _) => {}
+        }
+        self.onward.stack[bottom..].rotate_left(first);
     }
 
-    /// Processes one message and routes what comes out; returns what is next when that is obvious.
-    #[inline]
-    fn step(&mut self, mut work: Work, routes: &Routes) -> Result<Option<Work>, Box<Exception>> {
-        let cell = &mut self.cells[work.cell];
-        let State::Up(gear) = &mut cell.state else { return Err(Box::new(Exception::NotUp(work))) };
-        work.msg.count_hops(2);
-        if work.msg.msg().hops() > self.shared.limits.hops_max {
-            let over = self.shared.limits.check(work.msg.msg()).err().map(|over| over.to_string());
-            return Err(Box::new(Exception::Failed(
-                work,
-                Fault::invalid(over.unwrap_or_default()).reason("hops"),
-            )));
-        }
-        cell.tally.processed += 1;
-        cell.tally.seen += 1;
+    /// Has the gear process messages, and counts them.
+    fn process(&mut self, run: &mut Run, stretch: &mut Stretch) -> Result<Step, Stop> {
+        let cell = &mut self.cells[run.cell];
+        let State::Up(gear) = &mut cell.state else { return Err(Stop::NotUp) };
+        let (msgs, out) = (run.msgs.make_contiguous(), &mut self.out);
         let clock = self.shared.world.clock;
-        let began = cell.tally.seen.is_multiple_of(TIMED_ONE_IN).then(|| clock.now());
-        let step = catch_unwind(AssertUnwindSafe(|| gear.process(work.port, work.msg.msg(), &mut self.out)));
+        let began = cell.tally.is_timed(msgs.len()).then(|| clock.now());
+        let step = catch_unwind(AssertUnwindSafe(|| gear.process_stretch(run.port, msgs, out, stretch)));
+        let tried = msgs.len().min(stretch.messages + 1);
         if let Some(began) = began {
-            cell.counters.latency.record(clock.now().saturating_duration_since(began));
+            let spent = clock.now().saturating_duration_since(began);
+            cell.counters.latency.record(spent / u32::try_from(tried).unwrap_or(u32::MAX));
+        }
+        cell.tally.processed += tried as u64;
+        if stretch.port.is_some() {
+            cell.tally.emitted += stretch.messages as u64;
         }
         match step {
-            Ok(Ok(Step::Done)) => {}
-            Ok(Ok(Step::Wait(rest))) => return Err(Box::new(Exception::Waits(work, rest))),
-            Ok(Err(fault)) => return Err(Box::new(Exception::Failed(work, fault))),
-            Err(_) => return Err(Box::new(Exception::Panicked(work))),
+            Ok(Ok(step)) => Ok(step),
+            Ok(Err(fault)) => Err(Stop::Fault(fault)),
+            Err(_) => Err(Stop::Panic),
         }
-        // Two cases are worth a shortcut: the message ends here, or goes on as it is to the next gear of the segment.
-        if self.out.is_empty() {
-            drop(work.msg.release());
-            return Ok(None);
-        }
-        if let Some(port) = self.out.take_only_forwarded() {
-            if let [Target { fused: Some(next), slot, to_port, .. }] = routes.targets(cell.gear, port) {
-                cell.tally.emitted += 1;
-                self.onward.fused_tally[*slot] += 1;
-                (work.cell, work.port) = (*next, *to_port);
-                return Ok(Some(work));
-            }
-            self.out.forward(port);
-        }
-        self.route(work, routes).map(|()| None)
     }
 
-    /// Sends what a gear emitted on its way; the message it came from is done with, unless it was forwarded.
-    fn route(&mut self, work: Work, routes: &Routes) -> Result<(), Box<Exception>> {
+    /// Sends messages that all left by the same port on their way, or ends them.
+    fn pass(&mut self, cell: usize, port: Option<OutPort>, mut msgs: VecDeque<Held>, routes: &Routes) {
+        let targets = port.map(|port| routes.targets(self.cells[cell].gear, port));
+        match (targets, port) {
+            _ if msgs.is_empty() => self.onward.recycle(msgs),
+            (Some([targets @ .., last]), _) => {
+                let bottom = self.onward.stack.len();
+                for target in targets {
+                    let mut copies = self.onward.buffer();
+                    copies.extend(msgs.iter().map(|held| Held::new(held.msg().clone())));
+                    self.onward.forward(target, copies);
+                }
+                self.onward.forward(last, msgs);
+                self.onward.stack[bottom..].reverse();
+            }
+            (Some([]), Some(port)) => {
+                let strays = msgs.drain(..).map(|held| (port, held.release())).collect();
+                self.onward.except(Exception::NoWire { cell, strays });
+            }
+            _ => {
+                msgs.drain(..).for_each(Held::end);
+                self.onward.recycle(msgs);
+            }
+        }
+    }
+
+    /// Sends what a gear emitted for one message on its way; that message is done with, unless it was forwarded.
+    fn route(&mut self, work: Work, routes: &Routes) {
         let bottom = self.onward.stack.len();
         let cell = &mut self.cells[work.cell];
         let mut strays = Vec::new();
@@ -274,24 +324,20 @@ impl Segment {
                     msg
                 }
             };
-            match routes.targets(cell.gear, port) {
-                [] => strays.push((port, msg)),
-                [targets @ .., last] => {
-                    targets.iter().for_each(|target| self.onward.forward(target, msg.clone()));
-                    self.onward.forward(last, msg);
-                }
+            if let Some(msg) = self.onward.send(routes.targets(cell.gear, port), msg) {
+                strays.push((port, msg));
             }
+        }
+        if !strays.is_empty() {
+            self.onward.except(Exception::NoWire { cell: work.cell, strays });
         }
         // The first emission runs first, and to its end.
         self.onward.stack[bottom..].reverse();
-        if strays.is_empty() { Ok(()) } else { Err(Box::new(Exception::NoWire { cell: work.cell, strays })) }
     }
 
     /// Sends a message out of a gear's port from outside `process`. Whether a wire leaves the port.
     fn emit(&mut self, cell: usize, port: OutPort, msg: FluxMsg, routes: &Routes) -> bool {
-        let targets = routes.targets(self.cells[cell].gear, port);
-        targets.iter().for_each(|target| self.onward.forward(target, msg.clone()));
-        !targets.is_empty()
+        self.onward.send(routes.targets(self.cells[cell].gear, port), msg).is_none()
     }
 
     /// Hands over what waits to cross, waiting for room, so that back-pressure reaches this segment's own wires.
@@ -324,15 +370,53 @@ impl Segment {
 }
 
 impl Onward {
-    fn forward(&mut self, target: &Target, msg: FluxMsg) {
+    /// Puts messages that enter a gear of this segment on the stack.
+    fn run(&mut self, cell: usize, port: InPort, msgs: VecDeque<Held>) {
+        self.stack.push(Todo::Run(Run { cell, port, msgs }));
+    }
+
+    fn buffer(&mut self) -> VecDeque<Held> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    fn recycle(&mut self, empty: VecDeque<Held>) {
+        if self.spare.len() < SPARE_BUFFERS_MAX {
+            self.spare.push(empty);
+        }
+    }
+
+    fn except(&mut self, exception: Exception) {
+        self.stack.push(Todo::Exception(Box::new(exception)));
+    }
+
+    /// Sends one message to all targets; gives it back when there is none.
+    fn send(&mut self, targets: &[Target], msg: FluxMsg) -> Option<FluxMsg> {
+        let Some((last, others)) = targets.split_last() else { return Some(msg) };
+        for target in others {
+            self.send_to(target, msg.clone());
+        }
+        self.send_to(last, msg);
+        None
+    }
+
+    fn send_to(&mut self, target: &Target, msg: FluxMsg) {
+        let mut msgs = self.buffer();
+        msgs.push_back(msg.into());
+        self.forward(target, msgs);
+    }
+
+    fn forward(&mut self, target: &Target, mut msgs: VecDeque<Held>) {
         match target.fused {
             Some(cell) => {
-                self.fused_tally[target.slot] += 1;
-                self.stack.push(Work { cell, port: target.to_port, msg: msg.into() });
+                self.fused_tally[target.slot] += msgs.len() as u64;
+                self.run(cell, target.to_port, msgs);
             }
             None => {
-                self.waiting_to_cross += 1;
-                self.crossings[target.slot + target.shard(&msg)].push(msg.into());
+                self.waiting_to_cross += msgs.len();
+                for held in msgs.drain(..) {
+                    self.crossings[target.slot + target.shard(held.msg())].push(held);
+                }
+                self.recycle(msgs);
             }
         }
     }

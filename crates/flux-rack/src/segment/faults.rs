@@ -29,7 +29,7 @@ impl Segment {
     /// Waits for the rest of a `process` call, at most for the time a gear may take.
     async fn wait(&mut self, work: Work, rest: Waiting, routes: &Routes) {
         match self.bounded(rest).await {
-            Ok(()) => self.done(work, routes).await,
+            Ok(()) => self.route(work, routes),
             Err(fault) => self.failed(work, fault, routes).await,
         }
     }
@@ -46,18 +46,7 @@ impl Segment {
         }
     }
 
-    async fn done(&mut self, work: Work, routes: &Routes) {
-        if let Err(exception) = self.route(work, routes)
-            && let Exception::NoWire { cell, strays } = *exception
-        {
-            for (port, msg) in strays {
-                self.stray(cell, port, msg).await;
-            }
-        }
-    }
-
     async fn failed(&mut self, work: Work, fault: Fault, routes: &Routes) {
-        self.out.clear();
         match fault.class() {
             FaultClass::Invalid => self.give_up(work, &fault, 1, routes).await,
             FaultClass::Transient => self.retry(work, fault, routes).await,
@@ -82,7 +71,7 @@ impl Segment {
             attempts += 1;
             self.cells[work.cell].counters.retried.add(1);
             match self.attempt(&work).await {
-                Ok(()) => return self.done(work, routes).await,
+                Ok(()) => return self.route(work, routes),
                 Err(again) => fault = again,
             }
             self.out.clear();
@@ -132,7 +121,6 @@ impl Segment {
     /// The gear as a whole failed. The message in hand is tried again after the restart, once: if the gear fails on
     /// it a second time, the message is at fault.
     async fn gear_failed(&mut self, work: Work, fault: Fault, routes: &Routes) {
-        self.out.clear();
         let id = work.msg.msg().id;
         let cell = &mut self.cells[work.cell];
         cell.fail(&fault, &self.shared).await;
@@ -169,15 +157,16 @@ impl Segment {
 
     fn requeue_pending(&mut self, cell: usize) {
         if matches!(self.cells[cell].state, State::Up(_)) {
-            let pending = self.cells[cell].pending.drain(..).rev();
-            self.onward.stack.extend(pending.map(|(port, msg)| Work { cell, port, msg }));
+            for (port, msg) in self.cells[cell].pending.drain(..).rev() {
+                self.onward.run(cell, port, [msg].into());
+            }
         }
     }
 
     /// A message that left by a port without a wire.
     async fn stray(&mut self, cell: usize, port: OutPort, msg: FluxMsg) {
         let name = &self.cells[cell].name;
-        let port = self.cells[cell].outputs.get(usize::from(port.0)).cloned().unwrap_or_default();
+        let port = self.cells[cell].outputs.get(port.place()).cloned().unwrap_or_default();
         let why =
             format!("no wire leaves `{name}.{port}`: wire it to a gear, or to a `null` gear to discard");
         self.bury(cell, port, msg, "no_wire", why, 1).await;

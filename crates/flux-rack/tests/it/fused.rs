@@ -23,7 +23,7 @@ enum Kind {
 fn tree() -> impl Strategy<Value = Tree> {
     let kind = prop_oneof![Just(Kind::Pass), Just(Kind::Twice), Just(Kind::Moody)];
     let gears = prop::collection::vec((kind, any::<prop::sample::Index>()), 1..7);
-    let text = prop_oneof![4 => "[a-z]{1,3}", 1 => Just("invalid".into()), 1 => Just("transient:2".into())];
+    let text = prop_oneof![4 => "[a-z]{1,3}", 1 => Just("invalid".into()), 1 => Just("transient:2".into()), 1 => Just("wait:1".into()), 1 => Just("stray".into())];
     (gears, prop::collection::vec(text, 1..20)).prop_map(|(gears, texts)| Tree {
         gears: gears.into_iter().enumerate().map(|(at, (kind, on))| (kind, on.index(at + 1))).collect(),
         texts,
@@ -58,7 +58,7 @@ async fn run(tree: &Tree, fuse: bool) -> (Vec<Vec<String>>, Vec<(String, &'stati
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn fused_and_unfused_agree(tree in tree()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -248,11 +248,11 @@ impl Gear for Moody {
             ("panic", "once") if times(msg) > 1 => Ok(Step::Done),
             ("panic", _) => panic!("4111111111111111"),
             ("stray", _) => {
-                out.emit(OutPort(1), msg.clone());
+                out.emit(OutPort::at(1), msg.clone());
                 Ok(Step::Done)
             }
             ("wait", ms) => {
-                let ms = ms.parse().unwrap();
+                let ms = ms.trim_end_matches('\'').parse().unwrap();
                 let (msg, port, world) = (msg.clone(), self.out, flux_world::World::real());
                 out.clear();
                 Ok(Step::Wait(Box::pin(async move {
