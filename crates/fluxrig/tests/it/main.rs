@@ -5,7 +5,9 @@
 mod certificate;
 mod commands;
 mod demo;
+mod example;
 mod iso8583;
 mod peers;
 mod process;
 mod run;
+mod switch;

@@ -1,0 +1,23 @@
+//! The example scenario of a payment switch, moved to where a test wants it.
+
+use std::{fs, path::PathBuf};
+
+use tempfile::TempDir;
+
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+
+/// The example with other addresses, and a change to its text, in a directory of its own.
+pub(crate) fn example(visa: &str, mc: &str, edit: impl Fn(String) -> String) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(format!("{EXAMPLES}/payment-switch/scenario.yaml")).unwrap();
+    let text = text.replace("127.0.0.1:8583", "127.0.0.1:0");
+    let text = text.replace("127.0.0.1:10001", visa).replace("127.0.0.1:10002", mc);
+    for folder in ["specs", "payment-switch"] {
+        fs::create_dir(directory.path().join(folder)).unwrap();
+    }
+    fs::copy(format!("{EXAMPLES}/specs/acquirer.yaml"), directory.path().join("specs/acquirer.yaml"))
+        .unwrap();
+    let scenario = directory.path().join("payment-switch/scenario.yaml");
+    fs::write(&scenario, edit(text)).unwrap();
+    (directory, scenario)
+}

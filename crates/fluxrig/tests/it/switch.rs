@@ -1,0 +1,221 @@
+//! The example switch between terminals and schemes that the test plays, one message at a time: what becomes of each
+//! request.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    sync::Arc,
+};
+
+use flux_iso8583::{Message, Spec};
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+
+use crate::{
+    example::example,
+    process::{PATIENCE, Running},
+};
+
+/// One end of a connection that carries messages behind a length of two bytes.
+struct Line(TcpStream);
+
+impl Line {
+    fn connect(address: &str) -> Line {
+        Line::over(TcpStream::connect(address).unwrap())
+    }
+
+    fn over(stream: TcpStream) -> Line {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Line(stream)
+    }
+
+    fn say(&mut self, message: &Json) {
+        let message = Message::from_json(spec(), message).unwrap().to_bytes();
+        let length = u16::try_from(message.len()).unwrap().to_be_bytes();
+        self.0.write_all(&[&length[..], &message].concat()).unwrap();
+    }
+
+    /// Expects that this is the next message to come.
+    #[track_caller]
+    fn hears(&mut self, expected: &Json) {
+        let mut length = [0; 2];
+        self.0.read_exact(&mut length).unwrap();
+        let mut message = vec![0; u16::from_be_bytes(length).into()];
+        self.0.read_exact(&mut message).unwrap();
+        let heard = Message::decode(spec(), message.into()).unwrap().to_json();
+        assert_eq!(&heard, expected);
+    }
+}
+
+/// The layout on which the example's dialect builds; they agree on what is sent here.
+fn spec() -> Arc<Spec> {
+    Arc::new(Spec::builtin("iso87ascii").unwrap())
+}
+
+fn request(trace: &str) -> Json {
+    let fields = json!({
+        "2": "4111111111111111", "3": "000000", "4": "000000001000", "7": "1105143015", "11": trace, "41": "TERM0001",
+    });
+    json!({ "mti": "0200", "fields": fields })
+}
+
+fn answer(trace: &str) -> Json {
+    let mut answer = request(trace);
+    answer["mti"] = "0210".into();
+    answer["fields"]["39"] = "00".into();
+    answer
+}
+
+/// The rack, and its connections to the two schemes.
+struct Switch {
+    rack: Running,
+    terminals: String,
+    visa: Line,
+    mc: Line,
+    listeners: [Option<TcpListener>; 2],
+    _directory: TempDir,
+}
+
+impl Switch {
+    /// Runs the example with `conductor` in place of what it says of waiting.
+    fn start(conductor: &str) -> Switch {
+        let listeners = [(), ()].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let addresses = [0, 1].map(|at: usize| listeners[at].local_addr().unwrap().to_string());
+        let (directory, scenario) = example(&addresses[0], &addresses[1], |text| {
+            let waiting = "valet: {default_ttl: 2s}";
+            assert!(text.contains(waiting), "the example has changed");
+            text.replace(waiting, conductor).replace("reconnect_wait: 250ms", "reconnect_wait: 5ms")
+        });
+        let (mut rack, terminals) = Running::rack(&scenario, "info");
+        let [visa, mc] = [0, 1].map(|at: usize| Line::over(listeners[at].accept().unwrap().0));
+        rack.wait_until_connected(&["visa", "mc"]);
+        Switch { rack, terminals, visa, mc, listeners: listeners.map(Some), _directory: directory }
+    }
+
+    fn terminal(&self) -> Line {
+        Line::connect(&self.terminals)
+    }
+
+    /// Waits until the rack says this of a gear.
+    fn wait_for(&mut self, gear: &str, message: &str) -> Json {
+        self.rack.wait_for(|line| {
+            let event: Json = serde_json::from_str(line).ok()?;
+            (event["gear"] == gear && event["message"] == message).then_some(event)
+        })
+    }
+
+    /// Expects that the next message at the conductor's error port is this one, and there for this reason.
+    #[track_caller]
+    fn refuses(&mut self, trace: &str, reason: &str) {
+        let event = self.wait_for("unanswered", "message");
+        let expected = format!(
+            "meta.error.reason={reason} data.iso8583.field.11={trace} data.iso8583.field.41=TERM0001"
+        );
+        assert_eq!(event["fields"], expected);
+    }
+}
+
+#[test]
+fn a_scheme_that_goes_is_replaced_and_gets_its_requests_again_when_it_is_back() {
+    let mut switch = Switch::start("valet: {default_ttl: 60s}");
+    let mut terminal = switch.terminal();
+    terminal.say(&request("000001"));
+    switch.visa.hears(&request("000001"));
+    switch.visa.say(&answer("000001"));
+    terminal.hears(&answer("000001"));
+
+    let visa = switch.listeners[0].take().unwrap().local_addr().unwrap();
+    switch.visa.0.shutdown(std::net::Shutdown::Both).unwrap();
+    switch.wait_for("visa", "disconnected");
+    terminal.say(&request("000002"));
+    switch.mc.hears(&request("000002"));
+    switch.mc.say(&answer("000002"));
+    terminal.hears(&answer("000002"));
+
+    switch.listeners[1] = None;
+    switch.mc.0.shutdown(std::net::Shutdown::Both).unwrap();
+    switch.wait_for("mc", "disconnected");
+    terminal.say(&request("000003"));
+    switch.refuses("000003", "no_destination");
+
+    let listener = TcpListener::bind(visa).unwrap();
+    switch.visa = Line::over(listener.accept().unwrap().0);
+    switch.wait_for("visa", "connected");
+    terminal.say(&request("000004"));
+    switch.visa.hears(&request("000004"));
+    switch.visa.say(&answer("000004"));
+    terminal.hears(&answer("000004"));
+}
+
+#[test]
+fn a_request_without_an_answer_times_out_and_its_late_answer_reaches_nobody() {
+    let mut switch = Switch::start("valet: {default_ttl: 500ms}");
+    let mut terminal = switch.terminal();
+    terminal.say(&request("000001"));
+    switch.visa.hears(&request("000001"));
+    switch.refuses("000001", "timeout");
+    switch.visa.say(&answer("000001"));
+    switch.refuses("000001", "unmatched_reply");
+    // It may be tried again, and this time the answer comes in time.
+    terminal.say(&request("000001"));
+    switch.visa.hears(&request("000001"));
+    switch.visa.say(&answer("000001"));
+    terminal.hears(&answer("000001"));
+}
+
+#[test]
+fn a_duplicate_is_absorbed_while_its_first_is_open() {
+    let mut switch = Switch::start("valet: {default_ttl: 60s}");
+    let mut terminal = switch.terminal();
+    terminal.say(&request("000001"));
+    terminal.say(&request("000001"));
+    terminal.say(&request("000002"));
+    for trace in ["000001", "000002"] {
+        switch.visa.hears(&request(trace));
+    }
+    for trace in ["000002", "000001"] {
+        switch.visa.say(&answer(trace));
+        terminal.hears(&answer(trace));
+    }
+    // One answer serves both: what comes next belongs to the next request.
+    terminal.say(&request("000003"));
+    switch.visa.hears(&request("000003"));
+    switch.visa.say(&answer("000003"));
+    terminal.hears(&answer("000003"));
+}
+
+#[test]
+fn an_outcome_that_is_retained_is_replayed_to_whoever_asks_again() {
+    let mut switch = Switch::start("valet: {default_ttl: 60s, retain_after_close: 60s}");
+    let mut terminal = switch.terminal();
+    terminal.say(&request("000001"));
+    switch.visa.hears(&request("000001"));
+    switch.visa.say(&answer("000001"));
+    terminal.hears(&answer("000001"));
+    // The terminal lost its connection and did not see the answer, say.
+    drop(terminal);
+    let mut terminal = switch.terminal();
+    terminal.say(&request("000001"));
+    terminal.hears(&answer("000001"));
+    // The scheme was not asked again.
+    terminal.say(&request("000002"));
+    switch.visa.hears(&request("000002"));
+}
+
+#[test]
+fn requests_in_flight_are_bounded() {
+    let mut switch = Switch::start("valet: {default_ttl: 60s}\n      in_flight_max: 2");
+    let mut terminal = switch.terminal();
+    for trace in ["000001", "000002", "000003"] {
+        terminal.say(&request(trace));
+    }
+    switch.refuses("000003", "overloaded");
+    for trace in ["000001", "000002"] {
+        switch.visa.hears(&request(trace));
+    }
+    switch.visa.say(&answer("000001"));
+    terminal.hears(&answer("000001"));
+    // There is room again for one.
+    terminal.say(&request("000004"));
+    switch.visa.hears(&request("000004"));
+}
