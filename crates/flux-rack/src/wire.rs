@@ -15,7 +15,7 @@ use std::{
 use flux_gear::{Held, InPort};
 use flux_world::{Clock, Instant};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, TryAcquireError};
 
 use crate::{rack::Tuning, stats::WireCounters};
 
@@ -83,12 +83,14 @@ impl Wire {
             if n == 0 {
                 return if self.room.is_closed() { Err(Closed) } else { Ok(()) };
             }
-            // Another sender may have been faster: then look again.
             let permits = u32::try_from(n).unwrap_or(u32::MAX);
-            if let Ok(permits) = self.room.try_acquire_many(permits) {
-                permits.forget();
-                self.append(msgs.drain(..n));
+            match self.room.try_acquire_many(permits) {
+                Ok(permits) => permits.forget(),
+                Err(TryAcquireError::Closed) => return Err(Closed),
+                // Another sender was faster: look again.
+                Err(TryAcquireError::NoPermits) => continue,
             }
+            self.append(msgs.drain(..n));
         }
         Ok(())
     }
@@ -244,6 +246,15 @@ mod tests {
         }
         assert!(sender.await.unwrap());
         assert_eq!(seen, [0, 1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn a_closed_wire_with_room_refuses_at_once() {
+        let wire = wire(3);
+        wire.close();
+        let mut batch = msgs(0..1);
+        assert!(wire.try_push(&mut batch).is_err());
+        assert_eq!(batch.len(), 1);
     }
 
     #[tokio::test]
