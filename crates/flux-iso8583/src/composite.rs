@@ -144,7 +144,11 @@ impl Composite {
             let rest = &content[at..];
             let tag_len = code.measure(rest).map_err(|e| Fail::new(at, e))?;
             let part = self.part_of_tag(&rest[..tag_len]);
-            let failed = |e, at| Fail::from(e).within(&self.key(code, part, &rest[..tag_len]), at);
+            // A tag that is not listed is not named: it may be content that was taken for one.
+            let failed = |expected, at| match part {
+                Some(part) => Fail::from(expected).within(&part.key, at),
+                None => Fail::new(at, expected),
+            };
             let (said, prefix_len) = prefix.read(&rest[tag_len..], 0).map_err(|e| failed(e, at + tag_len))?;
             let start = at + tag_len + prefix_len;
             let unit = part.map(|part| part.field.encoding.unit()).unwrap_or(Unit::Byte);
@@ -300,10 +304,6 @@ impl Composite {
     fn part_of_bit(&self, bit: u8) -> Option<&Part> {
         let key = |part: &Part| if let PartPlace::Bit(bit) = part.place { bit } else { 0 };
         self.parts.binary_search_by_key(&bit, key).ok().map(|at| &self.parts[at])
-    }
-
-    fn key(&self, code: TagCode, part: Option<&Part>, wire: &[u8]) -> Text {
-        part.map_or_else(|| code.text(wire), |part| part.key.clone())
     }
 }
 
