@@ -9,7 +9,8 @@
 
 use crate::{error::Expected, limits::FIELD_MAX};
 
-/// The set of fields of a message, without the bits that announce bitmaps.
+/// The set of fields of a message, without the bits that announce bitmaps. The first field is the lowest bit, other
+/// than on the wire: what is lowest is found and taken away fastest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Present([u64; 3]);
 
@@ -22,10 +23,12 @@ pub(crate) struct BitmapForm {
     pub(crate) has_tertiary: bool,
 }
 
-const FIRST: u64 = 1 << 63;
+/// The bit that announces the next bitmap.
+const FIRST: u64 = 1;
 
+#[inline]
 fn place(field: u8) -> (usize, u64) {
-    (usize::from((field - 1) / 64), FIRST >> ((field - 1) % 64))
+    (usize::from((field - 1) / 64), FIRST << ((field - 1) % 64))
 }
 
 impl Present {
@@ -59,7 +62,7 @@ impl Present {
             1 => tertiary,
             _ => 0,
         };
-        behind | self.0[word] & (bit | (bit - 1)) == 0
+        behind | self.0[word] & !(bit - 1) == 0
     }
 
     /// How many fields there are before `field`.
@@ -67,44 +70,44 @@ impl Present {
     pub(crate) fn rank(self, field: u8) -> usize {
         let (word, bit) = place(field);
         let below: usize = self.0[..word].iter().map(|word| word.count_ones() as usize).sum();
-        below + (self.0[word] & !(bit | (bit - 1))).count_ones() as usize
+        below + (self.0[word] & (bit - 1)).count_ones() as usize
     }
 
     /// The fields in order.
     pub(crate) fn iter(self) -> impl Iterator<Item = u8> + use<> {
-        self.words().into_iter().flat_map(|(mut bits, mut field)| {
-            std::iter::from_fn(move || {
-                (bits != 0).then(|| {
-                    next_field(&mut bits, &mut field);
-                    field as u8
-                })
-            })
+        self.0.into_iter().zip([1, 65, 129]).flat_map(|(mut bits, first)| {
+            std::iter::from_fn(move || (bits != 0).then(|| first + take_lowest(&mut bits) as u8))
         })
     }
 
-    /// The bits of each bitmap, with the number before its first field: what [`next_field`] takes.
+    /// The bits of each bitmap, for [`take_lowest`], with the number of the field that the lowest one stands for.
     #[inline]
-    pub(crate) fn words(self) -> [(u64, usize); 3] {
-        let [primary, secondary, tertiary] = self.0;
-        [(primary, 0), (secondary, 64), (tertiary, 128)]
+    pub(crate) fn words(&self) -> impl Iterator<Item = (u64, u8)> {
+        self.0.iter().copied().zip([1, 65, 129])
     }
 
     /// Reads the bitmaps at the start of `bytes`; also how many bytes they take. On a failure it says at which byte.
     #[inline]
     pub(crate) fn read(form: BitmapForm, bytes: &[u8]) -> Result<(Present, usize), usize> {
-        let width = form.width();
-        let mut words = [0; 3];
-        let mut at = 0;
-        for (index, word) in words.iter_mut().enumerate() {
-            let bits = bytes.get(at..at + width).and_then(|raw| form.bits(raw)).ok_or(at)?;
-            at += width;
-            let announces = index == 0 || index == 1 && form.has_tertiary;
-            *word = if announces { bits & !FIRST } else { bits };
-            if !announces || bits & FIRST == 0 {
-                break;
-            }
+        let primary = form.bits(bytes).ok_or(0_usize)?;
+        if primary & FIRST == 0 {
+            Ok((Present([primary, 0, 0]), form.width()))
+        } else {
+            Present::read_more(form, primary & !FIRST, bytes)
         }
-        Ok((Present(words), at))
+    }
+
+    /// The same behind a primary bitmap that announces another one.
+    #[inline(never)]
+    fn read_more(form: BitmapForm, primary: u64, bytes: &[u8]) -> Result<(Present, usize), usize> {
+        let second = form.width();
+        let secondary = form.bits(&bytes[second..]).ok_or(second)?;
+        let third = 2 * second;
+        if !form.has_tertiary || secondary & FIRST == 0 {
+            return Ok((Present([primary, secondary, 0]), third));
+        }
+        let tertiary = form.bits(&bytes[third..]).ok_or(third)?;
+        Ok((Present([primary, secondary & !FIRST, tertiary]), third + second))
     }
 
     /// Why the bitmap at the start of `bytes` cannot be read.
@@ -126,17 +129,22 @@ impl Present {
         for (word, is_needed) in [(primary, true), (secondary, secondary != 0), (tertiary, tertiary != 0)] {
             match (is_needed, form.is_hex) {
                 (false, _) => {}
-                (true, false) => out.extend_from_slice(&word.to_be_bytes()),
-                (true, true) => out.extend_from_slice(&write_hex(word)),
+                (true, false) => out.extend_from_slice(&word.reverse_bits().to_be_bytes()),
+                (true, true) => write_hex(word).iter().for_each(|half| out.extend_from_slice(half)),
             }
         }
     }
 }
 
 impl BitmapForm {
+    /// The bitmap at the start of `bytes`.
     #[inline]
-    fn bits(self, raw: &[u8]) -> Option<u64> {
-        if self.is_hex { read_hex(raw) } else { raw.try_into().ok().map(u64::from_be_bytes) }
+    fn bits(self, bytes: &[u8]) -> Option<u64> {
+        if self.is_hex {
+            bytes.first_chunk().and_then(read_hex)
+        } else {
+            bytes.first_chunk().map(|raw| u64::from_be_bytes(*raw).reverse_bits())
+        }
     }
 
     /// Bytes of one bitmap.
@@ -145,18 +153,37 @@ impl BitmapForm {
     }
 }
 
-/// The bits of 16 hexadecimal characters.
+/// The bits of 16 hexadecimal characters, the first one lowest.
 #[inline]
-fn read_hex(raw: &[u8]) -> Option<u64> {
-    let (high, low) = raw.split_first_chunk::<8>()?;
-    Some(u64::from(read_hex_half(*high)?) << 32 | u64::from(read_hex_half(*low.first_chunk()?)?))
+fn read_hex(raw: &[u8; 16]) -> Option<u64> {
+    let (halves, _) = raw.as_chunks::<8>();
+    let low = u64::from(read_hex_half(halves[0])?);
+    Some(turned(low | u64::from(read_hex_half(halves[1])?) << 32))
 }
 
-/// The bits of eight hexadecimal characters, all of them looked at together, each in a byte of one word.
+/// The 16 hexadecimal characters of these bits, in two halves.
+fn write_hex(bits: u64) -> [[u8; 8]; 2] {
+    let digits = turned(bits);
+    [digits as u32, (digits >> 32) as u32].map(write_hex_half)
+}
+
+/// The four bits of each digit the other way round.
+#[inline]
+fn turned(digits: u64) -> u64 {
+    const SINGLES: u64 = 0x5555_5555_5555_5555;
+    const PAIRS: u64 = 0x3333_3333_3333_3333;
+    let swapped = digits >> 1 & SINGLES | (digits & SINGLES) << 1;
+    swapped >> 2 & PAIRS | (swapped & PAIRS) << 2
+}
+
+/// One in each byte.
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// The values of eight hexadecimal characters, the first one lowest. They are looked at together, each in a byte of
+/// one word.
 #[inline]
 fn read_hex_half(digits: [u8; 8]) -> Option<u32> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let characters = u64::from_be_bytes(digits);
+    let characters = u64::from_le_bytes(digits);
     // Bit 6 tells letters from digits; a letter stands nine above the low four bits of its code.
     let letters = characters >> 6 & ONES;
     let values = (characters & (0x0f * ONES)) + letters * 9;
@@ -168,16 +195,22 @@ fn read_hex_half(digits: [u8; 8]) -> Option<u32> {
     (is_known && is_in_range).then_some((fours | fours >> 16) as u32)
 }
 
-fn write_hex(word: u64) -> [u8; 16] {
-    std::array::from_fn(|digit| b"0123456789ABCDEF"[(word >> (60 - 4 * digit) & 15) as usize])
+/// The inverse of [`read_hex_half`], in upper case.
+fn write_hex_half(digits: u32) -> [u8; 8] {
+    let digits = u64::from(digits);
+    let fours = (digits | digits << 16) & 0x0000_ffff_0000_ffff;
+    let pairs = (fours | fours << 8) & 0x00ff_00ff_00ff_00ff;
+    let values = (pairs | pairs << 4) & (0x0f * ONES);
+    let letters = (values + 6 * ONES) >> 4 & ONES;
+    (values + 0x30 * ONES + letters * 7).to_le_bytes()
 }
 
-/// Takes the next field out of the bits of a bitmap; `field` is the one before it.
+/// Takes the lowest bit away; says which it was, from 0.
 #[inline(always)]
-pub(crate) fn next_field(bits: &mut u64, field: &mut usize) {
-    let lead = bits.leading_zeros() as usize;
-    *bits = *bits << lead << 1;
-    *field += lead + 1;
+pub(crate) fn take_lowest(bits: &mut u64) -> usize {
+    let lowest = bits.trailing_zeros() as usize;
+    *bits &= *bits - 1;
+    lowest
 }
 
 #[cfg(test)]
@@ -230,7 +263,8 @@ mod tests {
                 let mut raw = *b"0123456789abcDEF";
                 raw[place] = byte;
                 let text = raw.iter().copied().map(char::from).collect::<String>();
-                let known = byte.is_ascii_hexdigit().then(|| u64::from_str_radix(&text, 16).unwrap());
+                let value = || u64::from_str_radix(&text, 16).unwrap().reverse_bits();
+                let known = byte.is_ascii_hexdigit().then(value);
                 assert_eq!(read_hex(&raw), known, "{byte:#x} at {place}");
             }
         }

@@ -3,11 +3,12 @@
 use crate::{
     encoding::{Encoding, Unit, all_digits},
     field::{Field, Inside, Kind},
+    limits::{FIELD_LENGTH_MAX, MESSAGE_BYTES_MAX},
     prefix::{Prefix, PrefixCode},
 };
 
-/// One gauge per field number, and as many more as spare the look-up a check.
-pub(crate) type Gauges = [Gauge; 256];
+/// The gauges of the 64 fields of each bitmap.
+pub(crate) type Gauges = [[Gauge; 64]; 3];
 
 /// What the hot path needs to know of a field.
 #[derive(Debug, Clone, Copy)]
@@ -17,16 +18,23 @@ pub(crate) struct Gauge {
     inside: Inside,
     /// Whether its value is text of one byte per character, without parts.
     is_plain: bool,
-    /// Bytes on the wire when the field is fixed, else the most units it may have.
-    length: u32,
+    /// Bytes on the wire when the field is fixed, else the most units it may have, and [`VARIABLE`].
+    reach: u32,
 }
+
+/// More than any message has bytes: a field that is not fixed seems to end behind its message.
+const VARIABLE: u32 = 1 << 24;
+
+const _: () = assert!(FIELD_LENGTH_MAX * 2 < VARIABLE && MESSAGE_BYTES_MAX < VARIABLE as usize);
 
 /// How the end of a field is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Fixed,
+    /// ASCII digits that count bytes.
     AsciiLl,
     AsciiLll,
+    /// BCD digits that count whatever the content is made of.
     BcdLl,
     BcdLll,
     /// Any other prefix, or no field at all: [`Field::measure`] knows.
@@ -42,28 +50,30 @@ impl Gauge {
         unit: Unit::Byte,
         inside: Inside::Anything,
         is_plain: false,
-        length: 0,
+        reach: VARIABLE,
     };
 
     pub(crate) fn new(field: &Field) -> Gauge {
         let unit = field.encoding.unit();
         let mode = match field.prefix {
             Prefix::Fixed => Mode::Fixed,
-            Prefix::Number { code: PrefixCode::Ascii, digits: 2 } => Mode::AsciiLl,
-            Prefix::Number { code: PrefixCode::Ascii, digits: 3 } => Mode::AsciiLll,
+            Prefix::Number { code: PrefixCode::Ascii, digits: 2 } if unit == Unit::Byte => Mode::AsciiLl,
+            Prefix::Number { code: PrefixCode::Ascii, digits: 3 } if unit == Unit::Byte => Mode::AsciiLll,
             Prefix::Number { code: PrefixCode::Bcd, digits: 2 } => Mode::BcdLl,
             Prefix::Number { code: PrefixCode::Bcd, digits: 3 } => Mode::BcdLll,
             Prefix::Number { .. } | Prefix::Ber => Mode::Measured,
         };
-        let length = match mode {
+        let reach = match mode {
             Mode::Fixed => unit.bytes(field.length as usize) as u32,
-            Mode::AsciiLl | Mode::AsciiLll | Mode::BcdLl | Mode::BcdLll | Mode::Measured => field.length,
+            Mode::AsciiLl | Mode::AsciiLll | Mode::BcdLl | Mode::BcdLll | Mode::Measured => {
+                VARIABLE | field.length
+            }
         };
         let is_text = matches!(field.kind, Kind::String | Kind::Numeric);
         let is_plain = is_text
             && field.encoding == Encoding::Ascii
             && matches!(mode, Mode::Fixed | Mode::AsciiLl | Mode::AsciiLll);
-        Gauge { mode, unit, inside: field.inside(), is_plain, length }
+        Gauge { mode, unit, inside: field.inside(), is_plain, reach }
     }
 
     #[inline]
@@ -87,37 +97,47 @@ impl Gauge {
     /// not simple.
     #[inline(always)]
     pub(crate) fn end(self, frame: &[u8], at: usize) -> usize {
-        // Branches that are foreseen are cheaper than a jump that is looked up.
-        if self.mode == Mode::Fixed {
-            at + self.length as usize
-        } else if self.mode == Mode::AsciiLl {
-            self.after(at + 2, ascii::<2>(frame, at))
+        let end = at + self.reach as usize;
+        if end <= frame.len() { end } else { self.variable_end(frame, at) }
+    }
+
+    #[inline(always)]
+    fn variable_end(self, frame: &[u8], at: usize) -> usize {
+        // A branch that is foreseen is cheaper than a jump that is looked up.
+        if self.mode == Mode::AsciiLl {
+            self.after(at + 2, ascii::<2>(frame, at), Unit::Byte)
         } else {
-            self.end_of_others(frame, at)
+            self.other_end(frame, at)
         }
     }
 
-    fn end_of_others(self, frame: &[u8], at: usize) -> usize {
+    #[inline(never)]
+    fn other_end(self, frame: &[u8], at: usize) -> usize {
         match self.mode {
-            Mode::AsciiLll => self.after(at + 3, ascii::<3>(frame, at)),
-            Mode::BcdLl => self.after(at + 1, bcd::<1>(frame, at)),
-            Mode::BcdLll => self.after(at + 2, bcd::<2>(frame, at)),
+            Mode::AsciiLll => self.after(at + 3, ascii::<3>(frame, at), Unit::Byte),
+            Mode::BcdLl => self.after(at + 1, bcd::<1>(frame, at), self.unit),
+            Mode::BcdLll => self.after(at + 2, bcd::<2>(frame, at), self.unit),
             Mode::Fixed | Mode::AsciiLl | Mode::Measured => NOWHERE,
         }
     }
 
     #[inline(always)]
-    fn after(self, start: usize, units: usize) -> usize {
-        if units > self.length as usize { NOWHERE } else { start + self.unit.bytes(units) }
+    fn after(self, start: usize, units: usize, unit: Unit) -> usize {
+        if units > self.units_max() { NOWHERE } else { start + unit.bytes(units) }
+    }
+
+    #[inline(always)]
+    fn units_max(self) -> usize {
+        (self.reach & (VARIABLE - 1)) as usize
     }
 
     /// Appends a field with this text, if that is simple: plain text that needs no padding and breaks no rule.
     #[inline]
     pub(crate) fn write(self, text: &[u8], out: &mut Vec<u8>) -> bool {
         let is_fitting = match self.mode {
-            Mode::Fixed => text.len() == self.length as usize,
-            Mode::AsciiLl => text.len() <= (self.length as usize).min(99),
-            Mode::AsciiLll => text.len() <= (self.length as usize).min(999),
+            Mode::Fixed => text.len() == self.reach as usize,
+            Mode::AsciiLl => text.len() <= self.units_max().min(99),
+            Mode::AsciiLll => text.len() <= self.units_max().min(999),
             Mode::BcdLl | Mode::BcdLll | Mode::Measured => false,
         };
         if !self.is_plain || !is_fitting || (self.inside == Inside::Digits && !all_digits(text)) {

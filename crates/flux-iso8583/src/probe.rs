@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    bitmap::{Present, next_field},
+    bitmap::{Present, take_lowest},
     encoding::{Encoding, all_digits},
     error::{Expected, Place, WireError},
     field::Inside,
@@ -66,12 +66,12 @@ impl FieldIndex {
     #[inline]
     fn locate(&mut self, spec: &Spec, frame: &[u8], start: usize) -> Result<usize, WireError> {
         let (mut at, mut count) = (start, 0);
-        for (mut bits, mut field) in self.present.words() {
+        for ((mut bits, first), gauges) in self.present.words().zip(spec.gauges()) {
             while bits != 0 {
-                next_field(&mut bits, &mut field);
-                let mut end = spec.gauges()[field & 0xff].end(frame, at);
+                let place = take_lowest(&mut bits);
+                let mut end = gauges[place].end(frame, at);
                 if end > frame.len() {
-                    end = match measured(spec, field as u8, frame, at) {
+                    end = match measured(spec, first + place as u8, frame, at) {
                         Ok(end) => end,
                         Err(error) => {
                             self.spans.set_len(count);
@@ -175,18 +175,18 @@ pub(crate) fn check<'a>(
     bytes_of: impl Fn(Span) -> &'a [u8],
 ) -> Result<(), WireError> {
     let mut spans = index.spans.iter();
-    for (mut bits, mut field) in index.present.words() {
+    for ((mut bits, first), gauges) in index.present.words().zip(spec.gauges()) {
         while bits != 0 {
-            next_field(&mut bits, &mut field);
+            let place = take_lowest(&mut bits);
             let Some(span) = spans.next() else { break };
-            let gauge = spec.gauges()[field & 0xff];
+            let (field, gauge) = (first + place as u8, gauges[place]);
             let is_fine = match gauge.inside() {
                 Inside::Anything => true,
                 Inside::Digits if gauge.ascii_content(bytes_of(*span)).is_some_and(all_digits) => true,
-                Inside::Digits | Inside::Field => is_readable(spec, field as u8, bytes_of(*span)),
+                Inside::Digits | Inside::Field => is_readable(spec, field, bytes_of(*span)),
             };
             if !is_fine {
-                return Err(explain(spec, field as u8, bytes_of(*span), span.head as usize));
+                return Err(explain(spec, field, bytes_of(*span), span.head as usize));
             }
         }
     }

@@ -102,7 +102,8 @@ impl Spec {
 
     #[inline]
     pub(crate) fn gauge(&self, number: u8) -> Gauge {
-        self.gauges[usize::from(number)]
+        let place = usize::from(number).wrapping_sub(1);
+        self.gauges.as_flattened().get(place).copied().unwrap_or(Gauge::UNDEFINED)
     }
 
     #[inline]
@@ -129,14 +130,17 @@ impl Spec {
     /// The content inside the bytes of a field, and its length as the spec counts it.
     #[inline]
     pub(crate) fn content<'a>(&self, number: u8, bytes: &'a [u8]) -> Option<(&'a [u8], usize)> {
+        if let Some(content) = self.gauge(number).ascii_content(bytes) {
+            return Some((content, content.len()));
+        }
         let extent = self.field(number)?.measure(bytes).ok()?;
         Some((&bytes[extent.body..extent.end], extent.units))
     }
 
     /// Compiles fields that were read. Field 65 as a bitmap, or not defined, leaves room for a tertiary bitmap.
     fn compile(fields: Vec<Option<Field>>, aliases: FxHashMap<Text, Target>, is_hex: bool) -> Spec {
-        let mut gauges = Box::new([Gauge::UNDEFINED; 256]);
-        for (gauge, field) in gauges.iter_mut().zip(&fields).skip(2) {
+        let mut gauges = Box::new([[Gauge::UNDEFINED; 64]; 3]);
+        for (gauge, field) in gauges.as_flattened_mut().iter_mut().zip(fields.iter().skip(1)).skip(1) {
             *gauge = field.as_ref().map_or(Gauge::UNDEFINED, Gauge::new);
         }
         let mut aliased: Vec<(Text, Target)> = aliases.clone().into_iter().collect();
