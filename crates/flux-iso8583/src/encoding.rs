@@ -17,6 +17,8 @@ pub enum Encoding {
     Bcd,
     /// Two digits per byte; an odd count has its filler in the last nibble.
     Lbcd,
+    /// One ASCII character, a sign, and then digits as in [`Encoding::Bcd`]: the `x+n` amounts of ISO 8583.
+    SignedBcd,
     /// EBCDIC code page 037.
     Ebcdic,
     /// Bytes as they are.
@@ -34,6 +36,8 @@ pub enum Encoding {
 pub(crate) enum Unit {
     Byte,
     Nibble,
+    /// The first one a byte, the others nibbles.
+    NibbleBehindByte,
     TwoBytes,
 }
 
@@ -44,6 +48,7 @@ impl Unit {
         match self {
             Unit::Byte => units,
             Unit::Nibble => units.div_ceil(2),
+            Unit::NibbleBehindByte => units.min(1) + units / 2,
             Unit::TwoBytes => units * 2,
         }
     }
@@ -53,6 +58,7 @@ impl Unit {
         match self {
             Unit::Byte => bytes,
             Unit::Nibble => bytes * 2,
+            Unit::NibbleBehindByte => (bytes * 2).saturating_sub(1),
             Unit::TwoBytes => bytes / 2,
         }
     }
@@ -60,10 +66,11 @@ impl Unit {
 
 impl Encoding {
     /// The names as a spec writes them.
-    pub(crate) const NAMES: [(&'static str, Encoding); 8] = [
+    pub(crate) const NAMES: [(&'static str, Encoding); 9] = [
         ("ASCII", Encoding::Ascii),
         ("BCD", Encoding::Bcd),
         ("LBCD", Encoding::Lbcd),
+        ("SignedBCD", Encoding::SignedBcd),
         ("EBCDIC", Encoding::Ebcdic),
         ("Binary", Encoding::Binary),
         ("HexToASCII", Encoding::HexToAscii),
@@ -79,6 +86,7 @@ impl Encoding {
     pub(crate) fn unit(self) -> Unit {
         match self {
             Encoding::Bcd | Encoding::Lbcd => Unit::Nibble,
+            Encoding::SignedBcd => Unit::NibbleBehindByte,
             Encoding::HexToAscii => Unit::TwoBytes,
             Encoding::Ascii
             | Encoding::Ebcdic
@@ -112,6 +120,12 @@ impl Encoding {
             Encoding::Ebcdic => Ok(Cow::Owned(content.iter().map(|&b| ebcdic::to_latin1(b)).collect())),
             Encoding::Bcd => unpack(content, units % 2, units, nibble_max).map(Cow::Owned),
             Encoding::Lbcd => unpack(content, 0, units, nibble_max).map(Cow::Owned),
+            Encoding::SignedBcd => {
+                let Some((sign, digits)) = content.split_first() else { return Ok(Cow::Borrowed(content)) };
+                let mut characters = unpack(digits, (units - 1) % 2, units - 1, nibble_max)?;
+                characters.insert(0, *sign);
+                Ok(Cow::Owned(characters))
+            }
             Encoding::HexToAscii => hex_decode(content).map(Cow::Owned),
             Encoding::AsciiToHex => Ok(Cow::Owned(hex_encode(content))),
         }
@@ -124,6 +138,11 @@ impl Encoding {
             Encoding::Ebcdic => out.extend(characters.iter().map(|&c| ebcdic::from_latin1(c))),
             Encoding::Bcd => pack(characters, characters.len() % 2, track, out)?,
             Encoding::Lbcd => pack(characters, 0, track, out)?,
+            Encoding::SignedBcd => {
+                let (sign, digits) = characters.split_at(characters.len().min(1));
+                out.extend_from_slice(sign);
+                pack(digits, digits.len() % 2, track, out)?;
+            }
             Encoding::HexToAscii => out.extend(hex_encode(characters)),
             Encoding::AsciiToHex => out.extend(hex_decode(characters)?),
         }
@@ -236,6 +255,10 @@ mod tests {
         check(Encoding::Bcd, false, "1234", "1234");
         check(Encoding::Bcd, false, "123", "0123");
         check(Encoding::Lbcd, false, "123", "1230");
+        check(Encoding::SignedBcd, false, "D00000125", "4400000125");
+        check(Encoding::SignedBcd, false, "C123", "430123");
+        check(Encoding::SignedBcd, false, "C", "43");
+        check(Encoding::SignedBcd, false, "", "");
         check(Encoding::Bcd, true, "4111=2512", "04111D2512");
         check(Encoding::HexToAscii, false, "12", "33313332");
         check(Encoding::AsciiToHex, false, "5F2A", "5F2A");

@@ -173,10 +173,17 @@ pub(crate) fn show(
         (true, Encoding::HexToAscii) => (hex_encode(characters), 2),
         (true, _) => (hex_encode(characters), 1),
         (false, Encoding::HexToAscii) => (characters.to_vec(), 4),
-        (false, Encoding::Bcd | Encoding::Lbcd | Encoding::AsciiToHex) => (characters.to_vec(), 1),
+        (false, Encoding::Bcd | Encoding::Lbcd | Encoding::SignedBcd | Encoding::AsciiToHex) => {
+            (characters.to_vec(), 1)
+        }
         (false, _) => (characters.to_vec(), 2),
     };
-    let filler = usize::from(encoding == Encoding::Bcd && units % 2 == 1);
+    // Nibbles in front of the first digit; of a sign, the second one stands for it.
+    let filler = match encoding {
+        Encoding::Bcd => units % 2,
+        Encoding::SignedBcd => 2 - units % 2,
+        _ => 0,
+    };
     let mut text_hidden = hidden(sensitivity, &text);
     let mut hex_hidden = vec![false; content.len() * 2];
     if sensitivity.is_none() && (is_bytes || !content.iter().all(|byte| (0x20..0x7f).contains(byte))) {

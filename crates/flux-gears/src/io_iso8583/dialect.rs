@@ -55,7 +55,7 @@ impl Dialect for Iso8583 {
         let looks = if *must_look_right || answers_by.is_some() { sniff(&message, *encoding) } else { None };
         match (looks, answers_by) {
             (None, _) if *must_look_right => {
-                return Received::Malformed("the frame does not look like a message");
+                return Received::Malformed(unlike(&message));
             }
             (Some(mti), Some(spec)) if network_management::is_request(&mti) => {
                 if self.answer(conn, spec, &head, message.clone()) {
@@ -65,6 +65,18 @@ impl Dialect for Iso8583 {
             (None | Some(_), _) => {}
         }
         Received::Message(self.ctx.arrival(message, self.metadata(conn, &head), unix_ns))
+    }
+}
+
+/// Why a frame is refused that is no message in the encoding of this link.
+#[cold]
+pub(super) fn unlike(message: &[u8]) -> &'static str {
+    let is_in = |(_, encoding): &(&str, FrameEncoding)| sniff(message, *encoding).is_some();
+    match FrameEncoding::NAMES.into_iter().find(is_in) {
+        Some((_, FrameEncoding::Ascii)) => "the frame looks like a message of another `encoding`: ascii",
+        Some((_, FrameEncoding::Ebcdic)) => "the frame looks like a message of another `encoding`: ebcdic",
+        Some((_, FrameEncoding::Bcd)) => "the frame looks like a message of another `encoding`: bcd",
+        None => "the frame does not look like a message",
     }
 }
 

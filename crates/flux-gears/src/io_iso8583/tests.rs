@@ -4,7 +4,7 @@ use flux_gear::{Bytes, FluxId, FluxMsg, Metadata, conformance, mock::Mock};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-use super::{IoIso8583, header::Header};
+use super::{IoIso8583, dialect::unlike, header::Header};
 
 #[test]
 fn it_is_a_gear() {
@@ -31,6 +31,17 @@ fn a_configuration_that_cannot_be_is_refused() {
     check(json!({ "answer_network_management": true }), "set either `spec_path`");
     check(json!({ "answer_network_management": true, "spec_path": "none.yaml" }), "none.yaml");
     check(json!({ "tls": {} }), "needs `cert_file` and `key_file`");
+}
+
+#[test]
+fn a_frame_of_another_encoding_is_refused_by_the_name_of_the_option() {
+    let text = b"08000020000000000000123456";
+    let ebcdic = b"\xf0\xf8\xf0\xf0\0\x20\0\0\0\0\0\0\xf1\xf2\xf3";
+    let bcd = b"\x08\0\0\x20\0\0\0\0\0\0\x12\x34\x56";
+    assert_eq!(unlike(text), "the frame looks like a message of another `encoding`: ascii");
+    assert_eq!(unlike(ebcdic), "the frame looks like a message of another `encoding`: ebcdic");
+    assert_eq!(unlike(bcd), "the frame looks like a message of another `encoding`: bcd");
+    assert_eq!(unlike(b"GET / HTTP/1.1\r\n\r\n"), "the frame does not look like a message");
 }
 
 /// Every kind of header.

@@ -81,7 +81,7 @@ impl Reader<'_> {
         let unknown_tags =
             subfields.get("unknown_tags").and_then(|n| self.word(n, "unknown_tags", &UNKNOWN_TAGS));
         let blank = match field.encoding {
-            Encoding::Bcd | Encoding::Lbcd => b'0',
+            Encoding::Bcd | Encoding::Lbcd | Encoding::SignedBcd => b'0',
             Encoding::Binary | Encoding::BerTlvTag => 0,
             Encoding::Ascii | Encoding::Ebcdic | Encoding::HexToAscii | Encoding::AsciiToHex => b' ',
         };
@@ -108,7 +108,10 @@ impl Reader<'_> {
     }
 
     fn layout(&mut self, word: LayoutWord, node: &Node, field: &Field) -> Option<Layout> {
-        let whole_bytes = !matches!(field.encoding, Encoding::Bcd | Encoding::Lbcd | Encoding::AsciiToHex);
+        let whole_bytes = !matches!(
+            field.encoding,
+            Encoding::Bcd | Encoding::Lbcd | Encoding::SignedBcd | Encoding::AsciiToHex
+        );
         if !whole_bytes && !matches!(word, LayoutWord::Positional) {
             let help = "set `enc: Binary` on the field and the encoding on its parts";
             self.push(Code::Inconsistent, node.at, "tags and bitmaps need whole bytes", help);
@@ -167,7 +170,11 @@ impl Reader<'_> {
         let is_whole = match encoding {
             Encoding::Ascii | Encoding::Ebcdic | Encoding::Binary => true,
             Encoding::Bcd => length % 2 == 0,
-            Encoding::Lbcd | Encoding::HexToAscii | Encoding::AsciiToHex | Encoding::BerTlvTag => false,
+            Encoding::Lbcd
+            | Encoding::SignedBcd
+            | Encoding::HexToAscii
+            | Encoding::AsciiToHex
+            | Encoding::BerTlvTag => false,
         };
         if !is_whole {
             let help = "write tags as BerTLVTag, ASCII, EBCDIC, Binary, or as BCD of an even length";

@@ -193,14 +193,15 @@ impl Reader<'_> {
 
     /// Refuses combinations that no message could be written with.
     pub(crate) fn check_field(&mut self, at: At, field: &Field, what: &str) {
-        use Encoding::{AsciiToHex, Bcd, BerTlvTag, Ebcdic, Lbcd};
+        use Encoding::{AsciiToHex, Bcd, BerTlvTag, Ebcdic, Lbcd, SignedBcd};
         let (kind, encoding) = (field.kind, field.encoding);
         let is_bad = match kind {
             Kind::Binary | Kind::Bitmap | Kind::Hex => {
-                matches!(encoding, Bcd | Lbcd | Ebcdic | AsciiToHex | BerTlvTag)
+                matches!(encoding, Bcd | Lbcd | SignedBcd | Ebcdic | AsciiToHex | BerTlvTag)
             }
-            Kind::Track1 => matches!(encoding, Bcd | Lbcd | BerTlvTag),
-            Kind::String | Kind::Numeric | Kind::Track2 | Kind::Track3 => encoding == BerTlvTag,
+            Kind::Track1 => matches!(encoding, Bcd | Lbcd | SignedBcd | BerTlvTag),
+            Kind::Numeric | Kind::Track2 | Kind::Track3 => matches!(encoding, SignedBcd | BerTlvTag),
+            Kind::String => encoding == BerTlvTag,
             Kind::Composite => false,
         };
         if is_bad {

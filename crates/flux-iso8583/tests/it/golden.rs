@@ -129,6 +129,17 @@ fn ebcdic_letters_and_lengths() {
 }
 
 #[test]
+fn the_binary_layout_packs_amounts_behind_their_sign_and_indicators() {
+    // Bits 28, 31, 93 and 97 behind a secondary bitmap.
+    let wire = unhex(
+        "0420  8000001200000000  0000000880000000
+         44 00000125  43 12345678  001203  43 0000000000001000",
+    );
+    let fields = [("28", "D00000125"), ("31", "C12345678"), ("93", "01203"), ("97", "C0000000000001000")];
+    check(&builtin("iso87binary"), &wire, "0420", &fields);
+}
+
+#[test]
 fn composites_of_every_layout() {
     // Bits 3, 48, 55, 62.
     let wire = unhex(

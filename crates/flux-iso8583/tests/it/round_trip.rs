@@ -14,6 +14,7 @@ use crate::fixture::{ascii, builtin, example, hex, inline};
 enum Content {
     Digits,
     Text,
+    Signed,
     Hex,
     Bytes,
     Track2,
@@ -38,6 +39,7 @@ static EVERYTHING: LazyLock<(Arc<Spec>, Vec<Kept>)> = LazyLock::new(|| {
         ("String", "ASCII", Content::Text),
         ("Numeric", "BCD", Content::Digits),
         ("Numeric", "LBCD", Content::Digits),
+        ("String", "SignedBCD", Content::Signed),
         ("String", "EBCDIC", Content::Text),
         ("Binary", "Binary", Content::Bytes),
         ("Hex", "HexToASCII", Content::Hex),
@@ -78,6 +80,10 @@ static EVERYTHING: LazyLock<(Arc<Spec>, Vec<Kept>)> = LazyLock::new(|| {
         let exact = if matches!(content, Content::Hex) { 14 } else { 7 };
         add(format!("type: {kind}, length: 7, enc: {enc}"), content, Some(exact), false);
         for (place, prefix) in prefixes.iter().enumerate() {
+            // A length in bytes does not tell whether there is a filler behind the sign.
+            if *prefix == "BerTLV" && matches!(content, Content::Signed) {
+                continue;
+            }
             // Every encoding meets every prefix or its neighbour; all of them together would not fit 190 fields.
             if (place + turn) % 2 == 0 || *prefix == "BerTLV" {
                 let is_even = *prefix == "BerTLV" || matches!(content, Content::Hex);
@@ -102,6 +108,7 @@ fn value(kept: Kept) -> impl Strategy<Value = Value> {
     let characters = match kept.content {
         Content::Digits => "0123456789",
         Content::Text => "AZaz09 .-/'",
+        Content::Signed => "0123456789",
         Content::Hex => "0123456789ABCDEF",
         Content::Bytes => "\0\x01aZ~\x7f",
         Content::Track2 => "0123456789=;",
@@ -115,6 +122,7 @@ fn value(kept: Kept) -> impl Strategy<Value = Value> {
         let text: String = text.into_iter().collect();
         match kept.content {
             Content::Bytes => Value::Bytes(text.into_bytes().into()),
+            Content::Signed if !text.is_empty() => Value::Text(format!("D{}", &text[1..]).as_str().into()),
             _ => Value::Text(text.as_str().into()),
         }
     })

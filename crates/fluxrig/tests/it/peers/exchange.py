@@ -10,9 +10,10 @@ import iso8583
 from iso8583.specs import default_ascii
 
 SECONDS = 30
-NUMERIC = {*range(2, 28), 32, 33, 53, *range(66, 91), 99, 100} - {65}
+NUMERIC = {*range(2, 28), 32, 33, 53, *range(66, 91), 93, 99, 100} - {65}
 TRACKS = {35, 36}
 BINARY = {52, 55, 64, 96, 128}
+SIGNED = {28, 29, 30, 31, 97}
 
 
 def ascii_spec():
@@ -23,7 +24,7 @@ def ascii_spec():
 
 
 def binary_spec():
-    """Numbers and tracks packed and right aligned, lengths in BCD, the rest as it is."""
+    """Numbers and tracks packed and right aligned, signs in front of them, lengths in BCD, the rest as it is."""
     spec = {key: dict(field) for key, field in default_ascii.items()}
     for field in spec.values():
         field["len_enc"] = "bcd"
@@ -33,9 +34,25 @@ def binary_spec():
         spec[key] |= {"data_enc": "b", "max_len": 8}
     for number in NUMERIC | TRACKS:
         spec[str(number)] |= {"data_enc": "b", "len_count": "nibbles", "left_pad": "0"}
+    for number in SIGNED:
+        spec[str(number)] |= {"data_enc": "b", "max_len": 9 if number == 97 else 5}
     for number in BINARY:
         spec[str(number)] |= {"data_enc": "b", "max_len": 255 if number == 55 else 8}
     return spec
+
+
+def with_signs(fields, spec_name, turn):
+    """The fields with each signed amount turned; in binary the library takes them as bytes in hexadecimal."""
+    is_signed = {str(number) for number in SIGNED} if spec_name == "iso87binary" else set()
+    return {key: turn(value) if key in is_signed else value for key, value in fields.items()}
+
+
+def sign_to_hex(amount):
+    return amount[0].encode().hex() + amount[1:]
+
+
+def sign_from_hex(amount):
+    return chr(int(amount[:2], 16)) + amount[2:]
 
 
 def read_exactly(link, size):
@@ -60,7 +77,7 @@ def connect(job):
 def main():
     job = json.load(sys.stdin)
     spec = {"iso87ascii": ascii_spec, "iso87binary": binary_spec}[job["spec"]]()
-    message = {"t": job["request"]["mti"], **job["request"]["fields"]}
+    message = {"t": job["request"]["mti"], **with_signs(job["request"]["fields"], job["spec"], sign_to_hex)}
     encoded, _ = iso8583.encode(message, spec)
     tpdu = bytes.fromhex(job.get("tpdu", ""))
     with connect(job) as link:
@@ -72,7 +89,7 @@ def main():
     print(json.dumps({
         "tpdu": frame[:len(tpdu)].hex(),
         "mti": answer["t"],
-        "fields": fields,
+        "fields": with_signs(fields, job["spec"], sign_from_hex),
         "same_bytes": frame[len(tpdu):] == encoded,
     }))
 

@@ -156,7 +156,7 @@ impl Slot {
             Encoding::Bcd if is_odd => (Form::Packed(1), digits / 2 + 1),
             Encoding::Bcd | Encoding::Lbcd => (Form::Packed(0), digits / 2),
             Encoding::HexToAscii => (Form::Hex, digits * 2),
-            Encoding::Binary | Encoding::AsciiToHex | Encoding::BerTlvTag => {
+            Encoding::SignedBcd | Encoding::Binary | Encoding::AsciiToHex | Encoding::BerTlvTag => {
                 anyhow::bail!("field {field} is not written as digits, which the load driver needs")
             }
         };
