@@ -103,5 +103,14 @@ fn others(c: &mut Criterion) {
     c.bench_function("other/iso8583-core/build", |b| b.iter(|| black_box(&message).to_bytes()));
 }
 
-criterion_group!(benches, parse, build, view, others);
+/// A chain of a hundred multiplications, nothing else: what the machine does to a figure at the time.
+fn calibration(c: &mut Criterion) {
+    c.bench_function("calibration/100_multiplications", |b| {
+        b.iter(|| {
+            (0..100_u64).fold(black_box(1), |n: u64, _| black_box(n.wrapping_mul(6_364_136_223_846_793_005)))
+        });
+    });
+}
+
+criterion_group!(benches, calibration, parse, build, view, others);
 criterion_main!(benches);

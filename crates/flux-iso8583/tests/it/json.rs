@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use expect_test::expect;
-use flux_iso8583::Message;
+use flux_iso8583::{Encoding, Field, Kind, Message, Prefix, Spec};
+use flux_signal::Value;
+use proptest::{prelude::*, sample::select};
 use serde_json::json;
 
-use crate::fixture::{ascii, builtin, example};
+use crate::fixture::{ascii, builtin, example, hex};
 
 #[test]
 fn a_message_is_shown_by_number_in_the_order_of_the_wire() {
@@ -99,4 +101,56 @@ fn text_that_is_not_utf8_is_hexadecimal() {
     let json = message.to_json();
     assert_eq!(json["fields"]["44"], json!({"hex": "C1FF"}));
     assert_eq!(Message::from_json(spec, &json).unwrap().to_bytes(), message.to_bytes());
+}
+
+/// The characters of anything that a field of a built-in layout can hold.
+fn content(field: &Field) -> impl Strategy<Value = Vec<u8>> + use<> {
+    let longest = field.length as usize;
+    let length = if field.prefix == Prefix::Fixed { longest..=longest } else { 0..=longest.min(40) };
+    let characters: Vec<u8> = match (field.kind, field.encoding) {
+        (Kind::Numeric, _) | (_, Encoding::SignedBcd) => (b'0'..=b'9').collect(),
+        (Kind::Track1, _) => (0x20..=0x5f).collect(),
+        (Kind::Track2 | Kind::Track3, _) => (b'0'..=b'?').collect(),
+        _ => (0..=255).collect(),
+    };
+    let is_signed = field.encoding == Encoding::SignedBcd;
+    (prop::collection::vec(select(characters), length), select(vec![b'C', b'D'])).prop_map(
+        move |(mut content, sign)| {
+            content.first_mut().filter(|_| is_signed).into_iter().for_each(|first| *first = sign);
+            content
+        },
+    )
+}
+
+/// A built-in layout, with content for some of its fields.
+fn message() -> impl Strategy<Value = (Arc<Spec>, Vec<(u8, Vec<u8>)>)> {
+    select(vec!["iso87ascii", "iso87binary", "iso87hex"]).prop_flat_map(|layout| {
+        let spec = builtin(layout);
+        let numbers: Vec<u8> = spec.fields().map(|(number, _)| number).collect();
+        prop::sample::subsequence(numbers, 0..=40).prop_flat_map(move |numbers| {
+            let content = |number: u8| (Just(number), content(spec.field(number).unwrap()));
+            (Just(Arc::clone(&spec)), numbers.into_iter().map(content).collect::<Vec<_>>())
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_shown_as_json_is_the_same_message_again((spec, fields) in message()) {
+        let mut message = Message::new(Arc::clone(&spec), "0200").unwrap();
+        for (number, content) in &fields {
+            message.set(&number.to_string(), &Value::Bytes(content.clone().into())).unwrap();
+        }
+        let wire = message.to_bytes();
+        let decoded = Message::decode(Arc::clone(&spec), wire.clone()).unwrap();
+        let text = decoded.to_json().to_string();
+        let again = Message::from_json(spec, &serde_json::from_str(&text).unwrap()).unwrap();
+        prop_assert_eq!(hex(&again.to_bytes()), hex(&wire), "{}", text);
+        for (number, content) in &fields {
+            let characters = again.characters(*number).unwrap_or_default();
+            prop_assert_eq!(&characters[..], &content[..], "field {}", number);
+        }
+    }
 }
