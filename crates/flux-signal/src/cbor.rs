@@ -11,7 +11,7 @@
 //!
 //! [`encode`] writes it and [`decode`] reads it back; [`Envelope`] reads without copying, and [`peek`] reads only the
 //! identity. [`diagnose`], [`parse_diagnostic`] and [`canonicalize`] serve people, for any CBOR; [`to_json`] shows a
-//! message.
+//! message and [`from_json`] reads it back.
 //!
 //! Bytes from outside are never trusted: no length is allocated before that many bytes are there, and nesting is
 //! bounded by [`NESTING_MAX`].
@@ -39,7 +39,7 @@ pub use diagnose::diagnose;
 pub use encode::{TooDeep, encode, encode_value};
 pub use envelope::Envelope;
 pub use error::{DecodeError, Problem};
-pub use json::to_json;
+pub use json::{JsonError, from_json, to_json};
 pub use notation::{NotationError, parse_diagnostic};
 pub use peek::{Header, peek};
 pub use value::decode_value;

@@ -1,7 +1,9 @@
 //! The envelope: its golden bytes, what a foreign writer may do, and the exact complaint about the rest.
 
 use expect_test::{Expect, expect};
-use flux_signal::cbor::{Envelope, Strictness, decode, diagnose, encode, parse_diagnostic, peek, to_json};
+use flux_signal::cbor::{
+    Envelope, Strictness, decode, diagnose, encode, from_json, parse_diagnostic, peek, to_json,
+};
 use flux_signal::{Bytes, Data, FluxId, FluxMsg, Hop, Limits, TraceId, Value};
 
 use crate::{hex, unhex};
@@ -63,6 +65,27 @@ fn golden_bytes() {
           "src_id": "01980000-0000-7000-8000-000000000003"
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&to_json(&full_message())).unwrap());
+}
+
+#[test]
+fn json_that_is_no_message_is_refused_with_its_place() {
+    let check = |json: &str, want: &str| {
+        let json = serde_json::from_str(json).unwrap();
+        assert_eq!(from_json(&json).unwrap_err().to_string(), want);
+    };
+    let with = |rest: &str| format!(r#"{{"id": "01980000-0000-7000-8000-000000000003", "ts": 1{rest}}}"#);
+    check("[]", "`the whole` of the message: expected an object");
+    check(r#"{"ts": 1}"#, "`id` of the message: it is missing");
+    check(&with(r#", "payload": 1"#), "`payload` of the message: a message has no such key");
+    check(&with(r#", "raw": "00""#), "`raw` of the message: expected bytes, as \"hex:00ff\"");
+    check(&with(r#", "meta": {"a": 1}"#), "`meta.a` of the message: expected text");
+    check(&with(r#", "hops": 70000"#), "`hops` of the message: expected an integer in its range");
+    check(
+        &with(r#", "data": {"a": {"b": "hex:0"}}"#),
+        "`data.a.b` of the message: what follows the colon is no even number of hexadecimal digits",
+    );
+    let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
+    check(&with(&format!(r#", "data": {deep}"#)), "`data` of the message: deeper than 64 levels");
 }
 
 #[test]

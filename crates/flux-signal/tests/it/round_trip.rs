@@ -1,7 +1,7 @@
 //! What is written is read back, whoever wrote it.
 
 use flux_signal::cbor::{
-    Envelope, Strictness, canonicalize, decode, decode_value, diagnose, encode, encode_value,
+    Envelope, Strictness, canonicalize, decode, decode_value, diagnose, encode, encode_value, from_json,
     parse_diagnostic, peek, to_json,
 };
 use flux_signal::{Bytes, FluxMsg, Limits, Value};
@@ -103,6 +103,13 @@ proptest! {
         let bytes = parse_diagnostic(&json.to_string()).unwrap();
         let read: serde_json::Value = ciborium::from_reader(&bytes[..]).unwrap();
         prop_assert_eq!(read, json);
+    }
+
+    #[test]
+    fn json_comes_back(msg in strategies::msg()) {
+        let text = to_json(&msg).to_string();
+        let read = from_json(&serde_json::from_str(&text).unwrap()).unwrap();
+        prop_assert_eq!(encoded(&read), encoded(&msg));
     }
 
     #[test]

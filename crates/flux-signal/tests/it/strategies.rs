@@ -10,7 +10,7 @@ pub(crate) fn config() -> ProptestConfig {
 
 /// Short keys that collide often; some contain the dot of a path, some are numbers.
 pub(crate) fn key() -> impl Strategy<Value = String> {
-    prop_oneof!["[abc]{0,2}", "[ab]\\.[ab]", "[0-2]", ".{0,30}"]
+    prop_oneof!["[abc]{0,2}", "[ab]\\.[ab]", "[0-2]", "(tag|text):[0-9]{0,2}", ".{0,30}"]
 }
 
 fn scalar() -> impl Strategy<Value = Value> {
@@ -27,7 +27,8 @@ fn scalar() -> impl Strategy<Value = Value> {
         (-64i8..64).prop_map(|n| Value::Float(f64::from(n) / 8.0)),
         prop_oneof![Just(f64::INFINITY), Just(f64::NEG_INFINITY), Just(f64::NAN), Just(-0.0)]
             .prop_map(Value::Float),
-        ".{0,40}".prop_map(|text| Value::Text(text.into())),
+        prop_oneof![".{0,40}", "(hex|int|float|simple|text):.{0,3}"]
+            .prop_map(|text| Value::Text(text.into())),
         vec(any::<u8>(), 0..40).prop_map(|bytes| Value::Bytes(bytes.into())),
         any::<u8>().prop_filter_map("no such simple value", |n| Simple::new(n).map(Value::Simple)),
         // A bignum that no i128 holds stays a tag.

@@ -29,9 +29,14 @@ enum MsgCommand {
         strict: bool,
     },
     /// Write CBOR, as hexadecimal digits, from diagnostic notation or JSON
+    ///
+    /// Reads back what `decode` prints: notation as it is, and a message as JSON with `--json`.
     Encode {
         /// Diagnostic notation, JSON, or hexadecimal CBOR with `--canonical`; standard input when absent
         text: Option<String>,
+        /// Read a fluxrig message, as `decode --json` prints it
+        #[arg(long, conflicts_with = "canonical")]
+        json: bool,
         /// Encode deterministically (RFC 8949 section 4.2.1)
         #[arg(long)]
         canonical: bool,
@@ -58,20 +63,30 @@ impl Msg {
                     println!("{}", cbor::diagnose(&bytes)?);
                 }
             }
-            MsgCommand::Encode { text, canonical } => {
+            MsgCommand::Encode { text, json, canonical } => {
                 let text = match text {
                     Some(text) => text,
                     None => std::io::read_to_string(std::io::stdin())?,
                 };
-                let bytes = match from_hex(text.trim()) {
-                    Some(bytes) if canonical && !bytes.is_empty() => bytes,
-                    _ => cbor::parse_diagnostic(&text)?,
-                };
-                println!("{}", to_hex(&if canonical { cbor::canonicalize(&bytes)? } else { bytes }));
+                println!("{}", to_hex(&encoded(&text, json, canonical)?));
             }
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn encoded(text: &str, is_message: bool, is_canonical: bool) -> anyhow::Result<Vec<u8>> {
+    if is_message {
+        let json = serde_json::from_str(text).context("the message is not JSON")?;
+        let mut bytes = Vec::new();
+        cbor::encode(&cbor::from_json(&json)?, &mut bytes)?;
+        return Ok(bytes);
+    }
+    let bytes = match from_hex(text.trim()) {
+        Some(bytes) if is_canonical && !bytes.is_empty() => bytes,
+        _ => cbor::parse_diagnostic(text)?,
+    };
+    Ok(if is_canonical { cbor::canonicalize(&bytes)? } else { bytes })
 }
 
 fn stdin_bytes() -> anyhow::Result<Vec<u8>> {

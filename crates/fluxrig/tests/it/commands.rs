@@ -104,6 +104,22 @@ fn cbor_is_read_and_written() {
 }
 
 #[test]
+fn a_message_is_read_back_in_both_forms() {
+    let notation = "{\"id\": h'0198f2c47d107cc398c4dc0c0c07398f', \"ts\": 1756400000000000000, \"raw\": h'0200', \
+                    \"data\": {\"amount\": 1.0, \"chip\": h'9f26', \"note\": \"hex:no\", \"when\": 1(0)}}";
+    let written = ended(&["msg", "encode", "--canonical", notation], "").stdout;
+    for form in [&[][..], &["--json"]] {
+        let shown = ended(&[&["msg", "decode"], form, &[written.trim()]].concat(), "");
+        assert_eq!((shown.code, shown.stderr.as_str()), (Some(0), ""));
+        let again = ended(&[&["msg", "encode"], form].concat(), &shown.stdout);
+        assert_eq!((again.code, again.stdout.as_str()), (Some(0), written.as_str()), "{}", shown.stdout);
+    }
+    let refused = ended(&["msg", "encode", "--json"], r#"{"ts": 1}"#);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("`id` of the message: it is missing"), "{}", refused.stderr);
+}
+
+#[test]
 fn shells_complete_every_command() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = ended(&["completions", shell], "");
