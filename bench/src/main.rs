@@ -1,18 +1,35 @@
-//! Measures what needs the engine in process: `flux-bench [--rounds N]`. `bench/run` drives it; see `bench/README.md`.
-#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a driver prints and times")]
+//! What is measured beside the engine: `flux-bench COMMAND`. `bench/run` drives it; see `bench/README.md`.
+#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a driver prints, times and connects")]
 
-use anyhow::Context;
+use clap::Parser;
+use tokio::runtime::Builder;
 
 mod chain;
 mod gears;
+mod relay;
+mod traffic;
+
+/// Drivers and baselines of the comparisons in `bench/run`
+#[derive(Parser)]
+enum Command {
+    /// Measure a chain of three gears
+    Chain {
+        /// Rounds of all sides in turn
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
+    /// Load a proxy with frames, and echo them at its far end
+    Traffic(traffic::Traffic),
+    /// Be the tokio proxy that others are compared with
+    Relay(relay::Relay),
+}
 
 fn main() -> anyhow::Result<()> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let rounds = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => 5,
-        ["--rounds", n] => n.parse().context("--rounds takes a number")?,
-        _ => anyhow::bail!("usage: flux-bench [--rounds N]"),
-    };
-    println!("{}", chain::run(rounds)?);
+    let one_thread = || Builder::new_current_thread().enable_all().build();
+    match Command::parse() {
+        Command::Chain { rounds } => println!("{}", chain::run(rounds)?),
+        Command::Traffic(traffic) => println!("{}", one_thread()?.block_on(traffic.run())?),
+        Command::Relay(relay) => one_thread()?.block_on(relay.run())?,
+    }
     Ok(())
 }

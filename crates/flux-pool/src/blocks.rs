@@ -6,12 +6,14 @@
 //! | [`acceptor`] | makes peers of the connections of a listener |
 //! | [`reader`] | frames from the link to the inbox |
 //! | [`writer`] | frames from the queue to the link |
+//! | [`halt`] | the order to stop reading |
 //! | [`heartbeat`] | remembers when the peer was last heard |
 //! | [`keepalive`] | tells when it has been silent for too long |
 //! | [`stop_monitor`] | waits for whatever ends a session first |
 
 pub mod acceptor;
 pub mod dialer;
+pub mod halt;
 pub mod heartbeat;
 pub mod keepalive;
 pub mod reader;

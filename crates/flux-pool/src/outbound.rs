@@ -7,12 +7,13 @@ mod writing;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
 use flux_world::{Clock, Instant};
-use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::oneshot;
 
 use crate::budget::{Budget, Share};
 use crate::config::{OutboundConfig, WhenDown, WhenFull};
@@ -33,14 +34,14 @@ pub struct Outbound {
     config: OutboundConfig,
     frame_bytes_max: usize,
     state: Mutex<State>,
-    /// Told when there is something to write.
-    work: Notify,
     room: Room,
 }
 
 #[derive(Debug)]
 struct State {
     phase: Phase,
+    /// The writer, while it has nothing to do.
+    idle_writer: Option<Waker>,
     queue: VecDeque<Entry>,
     /// A question to the peer, which overtakes the queue.
     probe: Option<Option<Bytes>>,
@@ -86,6 +87,7 @@ impl Outbound {
     ) -> Self {
         let state = State {
             phase: Phase::Down,
+            idle_writer: None,
             queue: VecDeque::new(),
             probe: None,
             frames: 0,
@@ -100,7 +102,7 @@ impl Outbound {
             latency: Latency::default(),
         };
         let room = Room::new(clock, budget);
-        Self { clock, config, frame_bytes_max, state: Mutex::new(state), work: Notify::new(), room }
+        Self { clock, config, frame_bytes_max, state: Mutex::new(state), room }
     }
 
     /// A session opened: what was held and is not too old will be written.
@@ -116,8 +118,7 @@ impl Outbound {
                 |entry: &Entry| entry.queued_at.is_none_or(|at| now.saturating_duration_since(at) <= age);
             state.retain(is_fresh);
         }
-        drop(state);
-        self.work.notify_one();
+        wake_writer(state);
     }
 
     /// The session will end: nothing new, and the writer ends when everything is written.
@@ -126,8 +127,7 @@ impl Outbound {
         if state.phase == Phase::Up {
             state.phase = Phase::Draining;
         }
-        drop(state);
-        self.work.notify_one();
+        wake_writer(state);
         self.room.made();
     }
 
@@ -150,15 +150,15 @@ impl Outbound {
         let mut state = self.state.lock();
         state.phase = Phase::Closed;
         state.retain(|_| false);
-        drop(state);
-        self.work.notify_one();
+        wake_writer(state);
         self.room.made();
     }
 
     /// Asks the peer something, ahead of the queue; an unwritten question before it is replaced.
     pub(crate) fn probe(&self, frame: Option<Bytes>) {
-        self.state.lock().probe = Some(frame);
-        self.work.notify_one();
+        let mut state = self.state.lock();
+        state.probe = Some(frame);
+        wake_writer(state);
     }
 
     /// Frames and bytes queued or being written.
@@ -195,6 +195,15 @@ impl Outbound {
             WhenFull::Block { at_most } => at_most,
             WhenFull::DropOldest | WhenFull::DropNewest | WhenFull::Disconnect => None,
         }
+    }
+}
+
+/// The writer has something to do.
+fn wake_writer(mut state: MutexGuard<'_, State>) {
+    let idle_writer = state.idle_writer.take();
+    drop(state);
+    if let Some(writer) = idle_writer {
+        writer.wake();
     }
 }
 

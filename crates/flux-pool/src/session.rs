@@ -4,12 +4,13 @@
 //! A consumer that holds up the reader holds up neither the writer nor the liveness of any other peer.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use flux_world::Instant;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::blocks::halt::Halt;
 use crate::blocks::stop_monitor::Cause;
 use crate::blocks::{reader, stop_monitor, writer};
 use crate::event::EventKind;
@@ -100,15 +101,15 @@ struct Tasks {
     reader: Option<AbortOnDropHandle<(Box<dyn FrameRead>, CloseReason)>>,
     writer: Option<AbortOnDropHandle<CloseReason>>,
     read: Option<Box<dyn FrameRead>>,
-    stopping: CancellationToken,
+    halt: Arc<Halt>,
 }
 
 impl Tasks {
     fn spawn(link: Link, plugin: &PoolPlugin) -> Self {
-        let stopping = CancellationToken::new();
-        let reader = AbortOnDropHandle::new(tokio::spawn(read(link.read, plugin.clone(), stopping.clone())));
+        let halt = Arc::new(Halt::default());
+        let reader = AbortOnDropHandle::new(tokio::spawn(read(link.read, plugin.clone(), halt.clone())));
         let writer = AbortOnDropHandle::new(tokio::spawn(write(link.write, plugin.clone())));
-        Self { reader: Some(reader), writer: Some(writer), read: None, stopping }
+        Self { reader: Some(reader), writer: Some(writer), read: None, halt }
     }
 
     /// Waits for whichever task ends first. Cancel-safe.
@@ -160,7 +161,7 @@ impl Tasks {
     async fn take_leave(&mut self, plugin: &PoolPlugin, until: Instant) {
         let (peer, clock) = (plugin.peer(), plugin.world.clock);
         plugin.show(PeerState::Draining);
-        self.stopping.cancel();
+        self.halt.order();
         peer.outbound().drain();
         let in_order = async {
             if self.writer.is_some() {
@@ -182,7 +183,7 @@ impl Tasks {
     /// The link is of no more use. The consumer may finish the batch it is at, until an order to stop ends that too.
     async fn break_off(&mut self, plugin: &PoolPlugin) {
         plugin.show(PeerState::Draining);
-        self.stopping.cancel();
+        self.halt.order();
         if let Some(writer) = &self.writer {
             writer.abort();
             self.writer_ended().await;
@@ -224,12 +225,12 @@ impl Tasks {
 async fn read(
     mut read: Box<dyn FrameRead>,
     plugin: PoolPlugin,
-    stopping: CancellationToken,
+    halt: Arc<Halt>,
 ) -> (Box<dyn FrameRead>, CloseReason) {
     let (peer, clock) = (plugin.peer(), plugin.world.clock);
     let frame_timeout = peer.config().read_timeout;
     let heartbeat = peer.core().heartbeat();
-    let reason = reader::run(&mut *read, &plugin.inbox, heartbeat, clock, frame_timeout, stopping).await;
+    let reason = reader::run(&mut *read, &plugin.inbox, heartbeat, clock, frame_timeout, &halt).await;
     (read, reason)
 }
 

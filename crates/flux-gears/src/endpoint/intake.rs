@@ -163,8 +163,10 @@ impl<D: Dialect> Handover<'_, D> {
             }
         }
         drop(frames);
-        intake.link.refuse_frames(left.len() as u64);
-        batch.frames.append(&mut left);
+        if !left.is_empty() {
+            intake.link.refuse_frames(left.len() as u64);
+            batch.frames.append(&mut left);
+        }
     }
 
     /// Emits, waiting for room: the back-pressure on this peer.

@@ -2,19 +2,20 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use flux_world::{Clock, Instant};
-use tokio_util::sync::CancellationToken;
 
+use super::halt::Halt;
 use super::heartbeat::Heartbeat;
 use crate::inbox::{Batch, InboxSender};
 use crate::reason::CloseReason;
 use crate::transport::FrameRead;
 
-/// Reads and delivers until the link ends, something is wrong, or `stopping` is cancelled, and tells which.
+/// Reads and delivers until the link ends, something is wrong, or a halt is ordered, and tells which.
 ///
-/// What was read is delivered first, also when the read ended with an error; cancelling takes effect between batches.
+/// What was read is delivered first, also when the read ended with an error; a halt takes effect between batches.
 /// With a `frame_timeout`, a frame that has begun must end within it.
 pub async fn run(
     read: &mut dyn FrameRead,
@@ -22,26 +23,19 @@ pub async fn run(
     heartbeat: &Heartbeat,
     clock: Clock,
     frame_timeout: Option<Duration>,
-    stopping: CancellationToken,
+    halt: &Halt,
 ) -> CloseReason {
-    let mut stopped = pin!(stopping.cancelled());
     let mut batch = Batch { received_at: clock.now(), seq: 0, frames: Vec::new() };
     let mut frame_deadline: Option<Instant> = None;
     loop {
-        let next = poll_fn(|cx| read.poll_read(cx, &mut batch.frames));
-        let next = async {
-            match frame_deadline {
-                None => next.await,
-                Some(deadline) => {
-                    clock.timeout_at(deadline, next).await.unwrap_or(Err(CloseReason::ReadTimeout))
-                }
+        let next = halt.unless(|cx| read.poll_read(cx, &mut batch.frames));
+        let next = match frame_deadline {
+            None => next.await,
+            Some(deadline) => {
+                clock.timeout_at(deadline, next).await.unwrap_or(Some(Err(CloseReason::ReadTimeout)))
             }
         };
-        let outcome = tokio::select! {
-            biased;
-            () = &mut stopped => return CloseReason::Local,
-            outcome = next => outcome,
-        };
+        let Some(outcome) = next else { return CloseReason::Local };
         let now = clock.now();
         if outcome.is_ok() {
             heartbeat.beat(now);
@@ -53,11 +47,7 @@ pub async fn run(
         }
         if !batch.frames.is_empty() {
             batch.received_at = now;
-            heartbeat.set_deaf(true);
-            let delivered = inbox.deliver(&mut batch).await;
-            heartbeat.set_deaf(false);
-            heartbeat.restart(clock.now());
-            if let Err(reason) = delivered {
+            if let Err(reason) = deliver(inbox, &mut batch, heartbeat, clock).await {
                 return reason;
             }
         }
@@ -65,4 +55,22 @@ pub async fn run(
             return reason;
         }
     }
+}
+
+/// Delivers a batch. While the consumer makes us wait we hear nothing, and silence is not the peer's.
+async fn deliver(
+    inbox: &InboxSender,
+    batch: &mut Batch,
+    heartbeat: &Heartbeat,
+    clock: Clock,
+) -> Result<(), CloseReason> {
+    let mut delivery = pin!(inbox.deliver(batch));
+    if let Poll::Ready(delivered) = poll_fn(|cx| Poll::Ready(delivery.as_mut().poll(cx))).await {
+        return delivered;
+    }
+    heartbeat.set_deaf(true);
+    let delivered = delivery.await;
+    heartbeat.set_deaf(false);
+    heartbeat.restart(clock.now());
+    delivered
 }

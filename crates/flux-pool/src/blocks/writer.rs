@@ -1,6 +1,7 @@
 //! Frames from the queue to the link: everything queued goes out in one batch.
 
 use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use flux_world::Clock;
@@ -81,7 +82,12 @@ fn known_fates(fates: &[bool], written: usize) -> usize {
 }
 
 async fn flush(write: &mut dyn FrameWrite, clock: Clock, timeout: Duration) -> Result<(), CloseReason> {
-    match clock.timeout(timeout, poll_fn(|cx| write.poll_write(cx))).await {
+    // Most batches find room in the socket at once: no timer is made for those.
+    let written = match poll_fn(|cx| Poll::Ready(write.poll_write(cx))).await {
+        Poll::Ready(written) => Ok(written),
+        Poll::Pending => clock.timeout(timeout, poll_fn(|cx| write.poll_write(cx))).await,
+    };
+    match written {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(CloseReason::from_io(&error)),
         Err(_) => Err(CloseReason::WriteTimeout),

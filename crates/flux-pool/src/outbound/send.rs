@@ -4,7 +4,7 @@ use bytes::Bytes;
 use flux_world::Instant;
 use tokio::sync::oneshot;
 
-use super::{Entry, Outbound, Phase, SAMPLED_ONE_IN, State};
+use super::{Entry, Outbound, Phase, SAMPLED_ONE_IN, State, wake_writer};
 use crate::config::{WhenDown, WhenFull};
 
 /// Why a frame was not queued. The frame comes back, except where the policy dropped it.
@@ -92,7 +92,6 @@ impl Outbound {
     pub(crate) fn offer(&self, frames: impl Iterator<Item = Outgoing>) -> (Offered, bool) {
         let mut state = self.state.lock();
         let was_overflowing = state.is_overflowing;
-        let was_writer_idle = state.queue.is_empty() && state.phase == Phase::Up;
         let mut offered = Offered::Queued;
         for outgoing in frames {
             offered = self.offer_one(&mut state, outgoing);
@@ -101,10 +100,8 @@ impl Outbound {
             }
         }
         let has_begun_to_overflow = state.is_overflowing && !was_overflowing;
-        let has_work = !state.queue.is_empty();
-        drop(state);
-        if was_writer_idle && has_work {
-            self.work.notify_one();
+        if state.phase == Phase::Up && !state.queue.is_empty() {
+            wake_writer(state);
         }
         (offered, has_begun_to_overflow)
     }

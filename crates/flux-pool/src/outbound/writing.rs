@@ -1,10 +1,13 @@
 //! The writer's side of the outbound queue.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use parking_lot::MutexGuard;
 
-use super::{Entry, Outbound, Phase};
+use super::{Entry, Outbound, Phase, State};
 
 /// What there is for the writer to do.
 #[derive(Debug)]
@@ -19,40 +22,34 @@ pub enum Work<'a> {
 
 /// Frames taken from the queue to be written. They still count against its limits.
 ///
-/// Whatever has not been reported written when this is dropped goes back to the front of the queue, except a frame
-/// which the peer got a part of.
+/// What has not been settled when this is dropped goes back to the front of the queue.
 #[derive(Debug)]
 pub struct InFlight<'a> {
     outbound: &'a Outbound,
     entries: VecDeque<Entry>,
-    /// Frames at the front of which the fate is known.
-    settled: usize,
-    is_first_partial: bool,
+    is_settled: bool,
 }
 
 impl Outbound {
     /// Waits for something to do. Cancel-safe.
     pub async fn work(&self) -> Work<'_> {
-        loop {
-            if let Some(work) = self.try_work() {
-                return work;
-            }
-            self.work.notified().await;
-        }
+        poll_fn(|cx| self.poll_work(cx)).await
     }
 
-    fn try_work(&self) -> Option<Work<'_>> {
+    fn poll_work(&self, cx: &mut Context<'_>) -> Poll<Work<'_>> {
         let mut state = self.state.lock();
         if let Some(probe) = state.probe.take() {
-            return Some(Work::Probe(probe));
+            return Poll::Ready(Work::Probe(probe));
         }
         match state.phase {
-            Phase::Down | Phase::Closed => None,
-            Phase::Draining if state.queue.is_empty() => Some(Work::Drained),
-            Phase::Up if state.queue.is_empty() => None,
-            Phase::Up | Phase::Draining => {
+            Phase::Draining if state.queue.is_empty() => Poll::Ready(Work::Drained),
+            Phase::Up | Phase::Draining if !state.queue.is_empty() => {
                 let entries = std::mem::take(&mut state.queue);
-                Some(Work::Frames(InFlight { outbound: self, entries, settled: 0, is_first_partial: false }))
+                Poll::Ready(Work::Frames(InFlight { outbound: self, entries, is_settled: false }))
+            }
+            Phase::Up | Phase::Draining | Phase::Down | Phase::Closed => {
+                state.idle_writer = Some(cx.waker().clone());
+                Poll::Pending
             }
         }
     }
@@ -65,49 +62,44 @@ impl InFlight<'_> {
     }
 
     /// The fates of the first frames: `true` was written whole, `false` cannot be encoded and is dropped.
-    /// `is_next_partial` says that the peer got a part of the one after them.
+    ///
+    /// The others go back to the front of the queue; without the first of them if `is_next_partial`, which says that
+    /// the peer got a part of it.
     pub fn settle(&mut self, fates: &[bool], is_next_partial: bool) {
-        let now = self.outbound.clock.now();
-        let mut state = self.outbound.state.lock();
-        for (entry, is_written) in self.entries.iter_mut().zip(fates).skip(self.settled) {
-            state.forget(entry);
+        let outbound = self.outbound;
+        let mut state = outbound.state.lock();
+        let settled = fates.len().min(self.entries.len());
+        for (mut entry, is_written) in self.entries.drain(..settled).zip(fates) {
+            state.forget(&entry);
             if !is_written {
                 state.dropped += 1;
-                entry.confirm = None;
                 continue;
             }
             state.written += 1;
             state.written_bytes += entry.frame.len() as u64;
             if let Some(queued_at) = entry.queued_at {
-                state.latency.record(now.saturating_duration_since(queued_at));
+                state.latency.record(outbound.clock.now().saturating_duration_since(queued_at));
             }
             if let Some(confirm) = entry.confirm.take() {
                 // Nobody waiting for the confirmation any more is fine.
                 let _ = confirm.send(());
             }
         }
-        self.settled = self.settled.max(fates.len().min(self.entries.len()));
-        self.is_first_partial = is_next_partial;
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        let outbound = self.outbound;
-        let mut state = outbound.state.lock();
-        self.entries.drain(..self.settled);
-        if self.is_first_partial
-            && let Some(partial) = self.entries.pop_front()
-        {
+        if is_next_partial && let Some(partial) = self.entries.pop_front() {
             state.forget(&partial);
             state.dropped += 1;
         }
+        self.put_back(state);
+    }
+
+    fn put_back(&mut self, mut state: MutexGuard<'_, State>) {
+        self.is_settled = true;
         while let Some(entry) = self.entries.pop_back() {
             state.queue.push_front(entry);
         }
         match state.phase {
             Phase::Up | Phase::Draining => {}
-            Phase::Down => state.apply(outbound.config.when_down, outbound.clock.now()),
+            Phase::Down => state.apply(self.outbound.config.when_down, self.outbound.clock.now()),
             Phase::Closed => state.retain(|_| false),
         }
         if state.queue.is_empty() {
@@ -120,6 +112,14 @@ impl Drop for InFlight<'_> {
         let bytes = state.bytes;
         state.share.shrink_to(bytes);
         drop(state);
-        outbound.room.made();
+        self.outbound.room.made();
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.put_back(self.outbound.state.lock());
+        }
     }
 }
