@@ -5,7 +5,8 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use flux_gear::{FluxMsg, Metadata};
+use flux_gear::{ERROR_PORT, FluxMsg, Metadata, keys};
+use flux_signal::Text;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -19,13 +20,30 @@ pub struct DeadLetter {
     /// The port it came in by, or was to leave by.
     pub port: String,
     /// One stable word: `invalid`, `no_wire`, `timeout`, `panic`, or the gear's own.
-    pub reason: &'static str,
+    pub reason: Text,
     /// What went wrong, without payload.
     pub message: String,
     /// How often it was tried.
     pub attempts: u32,
     /// When it was given up, in nanoseconds since the Unix epoch.
     pub unix_ns: i64,
+}
+
+impl DeadLetter {
+    /// A message that left `gear` by a port without a wire. Where that is an error port, the gear has said on the message
+    /// itself why it is there.
+    pub(crate) fn stray(msg: FluxMsg, gear: &str, port: &str, unix_ns: i64) -> DeadLetter {
+        let own = |key| msg.metadata.get(key).filter(|_| msg.metadata.get(keys::ERROR_GEAR) == Some(gear));
+        let (reason, message) = match (port, own(keys::ERROR_REASON)) {
+            (ERROR_PORT, Some(reason)) => (reason, own(keys::ERROR_MESSAGE).unwrap_or_default().to_owned()),
+            _ => (
+                "no_wire",
+                format!("no wire leaves `{gear}.{port}`: wire it to a gear, or to a `null` gear to discard"),
+            ),
+        };
+        let reason = Text::from(reason);
+        DeadLetter { msg, gear: gear.into(), port: port.into(), reason, message, attempts: 1, unix_ns }
+    }
 }
 
 /// The dead letters of one rack, oldest first, in memory.
@@ -54,7 +72,7 @@ impl DeadLetters {
         if self.room.available_permits() == 0 && !self.is_full_reported.swap(true, Ordering::AcqRel) {
             tracing::error!(
                 gear = letter.gear,
-                reason = letter.reason,
+                reason = %letter.reason,
                 "dead letter store is full: the gear waits until letters are taken out"
             );
         }
@@ -89,10 +107,10 @@ impl DeadLetters {
     }
 
     /// How many there are by gear and reason.
-    pub fn summary(&self) -> BTreeMap<(String, &'static str), usize> {
+    pub fn summary(&self) -> BTreeMap<(String, Text), usize> {
         let mut summary = BTreeMap::new();
         for letter in &*self.letters.lock() {
-            *summary.entry((letter.gear.clone(), letter.reason)).or_default() += 1;
+            *summary.entry((letter.gear.clone(), letter.reason.clone())).or_default() += 1;
         }
         summary
     }
@@ -100,8 +118,34 @@ impl DeadLetters {
 
 /// Stamps what went wrong on a message that goes to an error port.
 pub(crate) fn stamp(metadata: &mut Metadata, gear: &str, reason: &'static str, message: &str) {
-    use flux_gear::keys;
     metadata.set(keys::ERROR_GEAR, gear);
     metadata.set(keys::ERROR_REASON, reason);
     metadata.set(keys::ERROR_MESSAGE, message);
+}
+
+#[cfg(test)]
+mod tests {
+    use flux_gear::FluxId;
+
+    use super::*;
+
+    #[test]
+    fn why_a_stray_message_is_there_is_what_its_gear_said_of_it() {
+        let check = |stamp_of: Option<&str>, port: &str, want: (&str, &str)| {
+            let mut msg = FluxMsg::new(FluxId::v7(1, 1), 0, "");
+            if let Some(gear) = stamp_of {
+                stamp(&mut msg.metadata, gear, "timeout", "no reply came in time");
+            }
+            let letter = DeadLetter::stray(msg, "switch", port, 7);
+            assert_eq!((letter.reason.as_str(), letter.message.as_str()), want, "{stamp_of:?} {port}");
+            assert_eq!((letter.gear.as_str(), letter.port.as_str(), letter.unix_ns), ("switch", port, 7));
+        };
+        let no_wire = |port| {
+            format!("no wire leaves `switch.{port}`: wire it to a gear, or to a `null` gear to discard")
+        };
+        check(Some("switch"), "error", ("timeout", "no reply came in time"));
+        check(None, "error", ("no_wire", &no_wire("error")));
+        check(Some("other"), "error", ("no_wire", &no_wire("error")));
+        check(Some("switch"), "out", ("no_wire", &no_wire("out")));
+    }
 }

@@ -86,18 +86,7 @@ impl RackOutlet {
         let port = self.outputs.get(port.place()).cloned().unwrap_or_default();
         for msg in msgs.drain(..) {
             self.counters.dead_lettered.add(1);
-            let letter = DeadLetter {
-                msg,
-                gear: self.name.clone(),
-                message: format!(
-                    "no wire leaves `{}.{port}`: wire it to a gear, or to a `null` gear to discard",
-                    self.name
-                ),
-                port: port.clone(),
-                reason: "no_wire",
-                attempts: 1,
-                unix_ns: self.shared.world.clock.unix_ns(),
-            };
+            let letter = DeadLetter::stray(msg, &self.name, &port, self.shared.world.clock.unix_ns());
             self.shared.dead_letters.keep(letter).await;
         }
     }

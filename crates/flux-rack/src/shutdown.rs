@@ -142,7 +142,7 @@ impl DrainReport {
             tracing::warn!(left = %left, "not finished in time");
         }
         for ((gear, reason), letters) in rack.shared.dead_letters.summary() {
-            tracing::warn!(gear, reason, letters, "dead letters were held in memory");
+            tracing::warn!(gear, %reason, letters, "dead letters were held in memory");
         }
         let (clean, took) = (self.is_clean(), self.took);
         tracing::info!(clean, ?took, "rack drained");

@@ -165,11 +165,11 @@ impl Segment {
 
     /// A message that left by a port without a wire.
     async fn stray(&mut self, cell: usize, port: OutPort, msg: FluxMsg) {
-        let name = &self.cells[cell].name;
-        let port = self.cells[cell].outputs.get(port.place()).cloned().unwrap_or_default();
-        let why =
-            format!("no wire leaves `{name}.{port}`: wire it to a gear, or to a `null` gear to discard");
-        self.bury(cell, port, msg, "no_wire", why, 1).await;
+        let cell = &self.cells[cell];
+        let port = cell.outputs.get(port.place()).map_or("", String::as_str);
+        cell.counters.dead_lettered.add(1);
+        let letter = DeadLetter::stray(msg, &cell.name, port, self.shared.world.clock.unix_ns());
+        self.shared.dead_letters.keep(letter).await;
     }
 
     async fn bury(
@@ -187,7 +187,7 @@ impl Segment {
         let gear = cell.name.clone();
         self.shared
             .dead_letters
-            .keep(DeadLetter { msg, gear, port, reason, message, attempts, unix_ns })
+            .keep(DeadLetter { msg, gear, port, reason: reason.into(), message, attempts, unix_ns })
             .await;
     }
 }

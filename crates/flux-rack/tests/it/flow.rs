@@ -132,7 +132,7 @@ async fn a_loop_is_broken_by_the_hop_limit() {
         .wire("b.out", "a.in");
     plan.settings.max_hops = 9.try_into().unwrap();
     let letters = plan.boot().await.dead_letters(1).await;
-    assert_eq!((letters[0].reason, letters[0].msg.hops()), ("hops", 10));
+    assert_eq!((letters[0].reason.as_str(), letters[0].msg.hops()), ("hops", 10));
     assert!(letters[0].message.contains("at most 9"), "{}", letters[0].message);
 }
 
@@ -149,7 +149,7 @@ async fn what_no_wire_takes_is_kept() {
         let kept: Vec<_> = letters.iter().map(|letter| text(&letter.msg.payload)).collect();
         assert_eq!(kept, ["a", "a'", "b", "b'"]);
         assert_eq!(
-            (letters[0].gear.as_str(), letters[0].port.as_str(), letters[0].reason),
+            (letters[0].gear.as_str(), letters[0].port.as_str(), letters[0].reason.as_str()),
             ("x", "out", "no_wire")
         );
         assert_eq!(running.rack.stats().gears[1].dead_lettered, 4);

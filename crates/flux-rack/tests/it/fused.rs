@@ -31,7 +31,7 @@ fn tree() -> impl Strategy<Value = Tree> {
 }
 
 /// What arrives at the sink of each gear, and the reasons of the dead letters.
-async fn run(tree: &Tree, fuse: bool) -> (Vec<Vec<String>>, Vec<(String, &'static str)>) {
+async fn run(tree: &Tree, fuse: bool) -> (Vec<Vec<String>>, Vec<(String, flux_signal::Text)>) {
     let mut plan = Plan::new(fuse).gear("g0", "source", json!({"texts": tree.texts, "batch": 5}));
     for (at, (kind, on)) in tree.gears.iter().enumerate() {
         let (name, sink) = (format!("g{}", at + 1), format!("s{}", at + 1));
