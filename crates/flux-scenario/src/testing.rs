@@ -1,13 +1,30 @@
-//! A small catalog for tests: one kind for each thing a schema or a graph can do.
+//! What tests share: a small catalog, with one kind for each thing a schema or a graph can do, and how parsers are shown.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, Category, Emits, Manifest, PortSpec, Status, Terminus};
+use crate::node::Node;
+use crate::report::Report;
+use crate::source::Source;
 use crate::units::{ByteSize, Duration};
+
+/// The value that `parse` finds in a text, as JSON, and a line for each problem.
+pub(crate) fn parsed(file: &str, text: &str, parse: fn(&Source, &mut Report) -> Option<Node>) -> String {
+    let source = Arc::new(Source::new(file, text));
+    let mut report = Report::new(source.clone());
+    let node = parse(&source, &mut report);
+    let mut shown = node.map(|node| node.to_json().to_string()).unwrap_or_default();
+    for issue in report.issues() {
+        let at = report.position(issue);
+        shown.push_str(&format!("\n{}:{} {} {}", at.line, at.column, issue.code, issue.message));
+    }
+    shown.trim_start().to_owned()
+}
 
 fn manifest<C: JsonSchema>(kind: &str, category: Category, terminus: Terminus) -> Manifest {
     Manifest {

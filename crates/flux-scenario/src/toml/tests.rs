@@ -6,18 +6,11 @@ use expect_test::{Expect, expect};
 
 use crate::report::Report;
 use crate::source::Source;
+use crate::testing::parsed;
 
 /// The value as JSON, or the problem.
 fn check(text: &str, expected: Expect) {
-    let source = Arc::new(Source::new("fluxrig.toml", text));
-    let mut report = Report::new(source.clone());
-    let node = super::parse(&source, &mut report);
-    let mut shown = node.map(|node| node.to_json().to_string()).unwrap_or_default();
-    for issue in report.issues() {
-        let at = report.position(issue);
-        shown.push_str(&format!("\n{}:{} {} {}", at.line, at.column, issue.code, issue.message));
-    }
-    expected.assert_eq(shown.trim_start());
+    expected.assert_eq(&parsed("fluxrig.toml", text, super::parse));
 }
 
 #[test]
