@@ -21,6 +21,17 @@ fn check_tells_clean_from_broken_from_wrong_usage() {
 }
 
 #[test]
+fn the_scenario_of_the_readme_is_sound() {
+    let readme = include_str!("../../../../README.md");
+    let example = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("echo.yaml");
+    fs::write(&file, example).unwrap();
+    let checked = ended(&["check", "--json", file.to_str().unwrap()], "");
+    assert_eq!((checked.code, checked.stdout.as_str()), (Some(0), "{\"issues\":[]}\n"));
+}
+
+#[test]
 fn check_reports_every_problem_with_its_place() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("broken.yaml");

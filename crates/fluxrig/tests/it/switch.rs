@@ -79,12 +79,17 @@ struct Switch {
 impl Switch {
     /// Runs the example with `conductor` in place of what it says of waiting.
     fn start(conductor: &str) -> Switch {
+        Switch::start_with(conductor, |text| text)
+    }
+
+    /// The same, with another change to the text.
+    fn start_with(conductor: &str, edit: impl Fn(String) -> String) -> Switch {
         let listeners = [(), ()].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let addresses = [0, 1].map(|at: usize| listeners[at].local_addr().unwrap().to_string());
         let (directory, scenario) = example(&addresses[0], &addresses[1], |text| {
             let waiting = "valet: {default_ttl: 2s}";
             assert!(text.contains(waiting), "the example has changed");
-            text.replace(waiting, conductor).replace("reconnect_wait: 250ms", "reconnect_wait: 5ms")
+            edit(text.replace(waiting, conductor).replace("reconnect_wait: 250ms", "reconnect_wait: 5ms"))
         });
         let (mut rack, terminals) = Running::rack(&scenario, "info");
         let [visa, mc] = [0, 1].map(|at: usize| Line::over(listeners[at].accept().unwrap().0));
@@ -218,4 +223,25 @@ fn requests_in_flight_are_bounded() {
     // There is room again for one.
     terminal.say(&request("000004"));
     switch.visa.hears(&request("000004"));
+}
+
+#[test]
+fn without_a_wire_at_the_error_port_the_dead_letters_say_why_they_are_there() {
+    let mut switch = Switch::start_with("valet: {default_ttl: 300ms}", |text| {
+        let wire = "- {from: switch.error, to: unanswered.in}";
+        assert!(text.contains(wire), "the example has changed");
+        text.replace(wire, "")
+    });
+    let mut terminal = switch.terminal();
+    terminal.say(&request("000001"));
+    switch.visa.hears(&request("000001"));
+    // Draining waits for the end of the request, which is a timeout.
+    switch.rack.signal("TERM");
+    let event = switch.rack.wait_for(|line| {
+        let event: Json = serde_json::from_str(line).ok()?;
+        (event["message"] == "dead letters were held in memory").then_some(event)
+    });
+    assert_eq!((&event["gear"], &event["reason"]), (&json!("switch"), &json!("timeout")));
+    assert_eq!(event["letters"], 1);
+    assert!(switch.rack.wait().success());
 }
