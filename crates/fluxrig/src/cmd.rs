@@ -13,6 +13,7 @@ mod demo;
 mod gears;
 mod iso8583;
 mod msg;
+mod plan;
 mod run;
 mod scenario;
 mod version;
@@ -34,6 +35,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Run(run::Run),
     Check(check::Check),
+    Plan(plan::PlanBetween),
     Demo(demo::Demo),
     /// List and explain the kinds of gear
     Gears(gears::Gears),
@@ -59,6 +61,7 @@ impl Command {
         match self {
             Command::Run(run) => run.run(log),
             Command::Check(check) => check.run(),
+            Command::Plan(plan) => plan.run(),
             Command::Demo(demo) => demo.run(),
             Command::Gears(gears) => gears.run(),
             Command::Scenario(scenario) => scenario.run(),

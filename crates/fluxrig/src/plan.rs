@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use crate::{disk_files::DiskFiles, terminal};
 
 /// Which scenario, by which settings, for which rack.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct PlanOptions {
     /// Scenario: YAML, or a `fluxrig.toml`
     #[arg(value_hint = ValueHint::FilePath)]
@@ -42,6 +42,11 @@ pub(crate) struct Plan {
 }
 
 impl PlanOptions {
+    /// The same question about another file.
+    pub(crate) fn about(&self, file: PathBuf) -> PlanOptions {
+        PlanOptions { file, ..self.clone() }
+    }
+
     /// Reads and checks what is named here.
     pub(crate) fn read(&self) -> anyhow::Result<Plan> {
         Plan::read(&self.file, self.config.as_deref(), self.rack.as_deref())

@@ -59,6 +59,31 @@ fn check_reports_every_problem_with_its_place() {
 }
 
 #[test]
+fn plan_shows_what_changes_and_no_value() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(EXAMPLE).unwrap();
+    let next = directory.path().join("next.yaml");
+    let specs = Path::new(EXAMPLE).parent().unwrap().join("../specs");
+    let text =
+        text.replace("../specs", specs.to_str().unwrap()).replace("127.0.0.1:10002", "192.0.2.7:10002");
+    fs::write(&next, text).unwrap();
+    let next = next.to_str().unwrap();
+    let shown = ended(&["plan", EXAMPLE, next], "");
+    assert_eq!(shown.code, Some(0), "{}", shown.stderr);
+    assert!(shown.stdout.contains("~ gear mc (io_iso8583): config.connect\n"), "{}", shown.stdout);
+    assert!(shown.stdout.contains("= gear switch (conductor)\n"), "{}", shown.stdout);
+    assert!(!shown.stdout.contains("192.0.2.7"), "{}", shown.stdout);
+    let listed = ended(&["plan", EXAMPLE, next, "--json"], "");
+    let steps: Json = serde_json::from_str(&listed.stdout).unwrap();
+    let replaced = steps["gears"].as_array().unwrap().iter().find(|gear| gear["step"] == "replace").unwrap();
+    assert_eq!(
+        replaced,
+        &json!({"gear": "mc", "kind": "io_iso8583", "step": "replace", "because": ["config.connect"]})
+    );
+    assert_eq!(ended(&["plan", EXAMPLE, "/nowhere.yaml"], "").code, Some(2));
+}
+
+#[test]
 fn run_refuses_a_broken_scenario_and_a_dry_run_starts_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("broken.yaml");
