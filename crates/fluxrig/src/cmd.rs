@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use flux_scenario::settings::Logging;
 
-use crate::terminal::{self, LogOptions};
+use crate::{
+    stdout,
+    terminal::{self, LogOptions},
+};
 
 mod check;
 mod completions;
@@ -55,9 +58,10 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn run(self, log: &LogOptions) -> anyhow::Result<ExitCode> {
         // Only a rack has settings to log by, and it has yet to read them.
-        if !matches!(self, Command::Run(_)) {
-            terminal::init_logging(log, &Logging::default());
-        }
+        let _log = match &self {
+            Command::Run(_) => None,
+            _ => Some(terminal::init_logging(log, &Logging::default())?),
+        };
         match self {
             Command::Run(run) => run.run(log),
             Command::Check(check) => check.run(),
@@ -69,7 +73,7 @@ impl Command {
             Command::Iso8583(iso8583) => iso8583.run(),
             Command::Completions(completions) => completions.run(),
             Command::HelpMarkdown => {
-                print!("{}", crate::markdown::command_line(&Cli::command()));
+                stdout::print(crate::markdown::command_line(&Cli::command()))?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::Version(version) => version.run(),

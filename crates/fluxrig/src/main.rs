@@ -1,5 +1,4 @@
 //! The Rack on the command line: parse, run, leave.
-#![allow(clippy::print_stdout, reason = "a command prints its result")]
 
 use std::process::ExitCode;
 
@@ -8,8 +7,10 @@ use clap::Parser;
 mod cmd;
 mod disk_files;
 mod live;
+mod log_thread;
 mod markdown;
 mod plan;
+mod stdout;
 mod stop;
 mod terminal;
 

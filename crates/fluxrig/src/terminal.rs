@@ -1,10 +1,20 @@
 //! How the program speaks: logs, colour, and the last word when it fails.
 
-use std::io::{IsTerminal, stderr};
+use std::{
+    fs::File,
+    io::{IsTerminal, Write, stderr},
+    os::fd::AsFd,
+};
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use flux_scenario::settings::{Level, Logging};
+use flux_world::World;
+use jiff::Timestamp;
+use serde_json::json;
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
+
+use crate::log_thread::LogThread;
 
 /// What is logged, and how.
 #[derive(Args)]
@@ -30,9 +40,9 @@ fn filter_text(text: &str) -> Result<String, String> {
     EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|why| why.to_string())
 }
 
-/// Logs to standard error; results go to standard output. What the command line says wins over the settings. A panic
-/// is logged by its place alone: its text may quote a payload.
-pub(crate) fn init_logging(options: &LogOptions, settings: &Logging) {
+/// Logs to standard error until what is returned is dropped; results go to standard output. What the command line says
+/// wins over the settings. A panic is logged by its place alone: its text may quote a payload.
+pub(crate) fn init_logging(options: &LogOptions, settings: &Logging) -> anyhow::Result<LogThread> {
     let level = match settings.least() {
         Level::Trace => "trace",
         Level::Debug => "debug",
@@ -41,8 +51,16 @@ pub(crate) fn init_logging(options: &LogOptions, settings: &Logging) {
         Level::Error => "error",
     };
     let filter = EnvFilter::new(options.log_level.as_deref().unwrap_or(level));
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_span_events(FmtSpan::NONE);
+    // A descriptor of its own: the lock of standard error is not held while a line waits for its reader.
+    let sink = stderr().as_fd().try_clone_to_owned().context("cannot log to standard error")?;
+    let format = options.log_format;
+    let thread = LogThread::start(File::from(sink), move |lines| dropped_notice(format, lines))?;
+    let writer = thread.lines();
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(move || writer.clone())
+        .with_span_events(FmtSpan::NONE)
+        .log_internal_errors(false);
     match options.log_format {
         LogFormat::Text => lines.with_ansi(has_color()).with_target(false).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
@@ -51,6 +69,19 @@ pub(crate) fn init_logging(options: &LogOptions, settings: &Logging) {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic");
     }));
+    Ok(thread)
+}
+
+/// A line that says how many lines before it are missing, in the form of the others.
+fn dropped_notice(format: LogFormat, lines: u64) -> String {
+    let now = Timestamp::from_nanosecond(World::real().clock.unix_ns().into()).unwrap_or_default();
+    let message = format!("{lines} log lines were dropped");
+    match format {
+        LogFormat::Text => format!("{now:.6}  WARN {message}\n"),
+        LogFormat::Json => {
+            format!("{}\n", json!({ "timestamp": format!("{now:.6}"), "level": "WARN", "message": message }))
+        }
+    }
 }
 
 /// Whether standard error is a terminal that wants colour (`NO_COLOR` is respected: no-color.org).
@@ -60,16 +91,14 @@ pub(crate) fn has_color() -> bool {
 }
 
 /// Says why a command failed, with its causes.
-#[allow(clippy::print_stderr, reason = "the last word of the program")]
 pub(crate) fn complain(why: &anyhow::Error) {
     let (bold, plain) = if has_color() { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-    eprintln!("{bold}error{plain}: {why:#}");
+    say(&format!("{bold}error{plain}: {why:#}\n"));
 }
 
-/// Says something to the person, beside the result.
-#[allow(clippy::print_stderr, reason = "standard output is for results")]
+/// Says something to the person, beside the result. Where standard error cannot be written, nobody can be told so.
 pub(crate) fn say(text: &str) {
-    eprint!("{text}");
+    let _ = stderr().write_all(text.as_bytes());
 }
 
 /// The runtime for `threads` data threads; 0 chooses one (`docs/adr` says why).

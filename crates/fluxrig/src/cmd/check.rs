@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::plan::PlanOptions;
+use crate::{plan::PlanOptions, stdout};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,11 +34,11 @@ impl Check {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let plan = self.plan.read()?;
         if self.json {
-            println!("{}", plan.to_json());
+            stdout::line(plan.to_json())?;
         } else if plan.has_nothing_to_say() {
-            println!("{}: no problems", self.plan.file.display());
+            stdout::line(format_args!("{}: no problems", self.plan.file.display()))?;
         } else {
-            print!("{}", plan.render());
+            stdout::print(plan.render())?;
         }
         Ok(if plan.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }

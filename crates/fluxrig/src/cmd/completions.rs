@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
+use crate::stdout;
+
 const EXAMPLES: &str = "\
 Examples:
   fluxrig completions bash > ~/.local/share/bash-completion/completions/fluxrig
@@ -23,7 +25,9 @@ pub(crate) struct Completions {
 
 impl Completions {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        clap_complete::generate(self.shell, &mut super::Cli::command(), "fluxrig", &mut std::io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut super::Cli::command(), "fluxrig", &mut script);
+        stdout::print(String::from_utf8_lossy(&script))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -18,6 +18,7 @@ use super::iso8583::load::{
 };
 use crate::{
     live::Live,
+    stdout,
     stop::{StopOptions, StopSignal},
     terminal,
 };
@@ -81,9 +82,9 @@ impl Demo {
                 "timed_out": timed_out,
                 "cross_wired": report.cross_wired,
             });
-            println!("{line}");
+            stdout::line(line)?;
         } else {
-            println!("{}\n{report}", table(&outcome.tally, &labels()));
+            stdout::line(format_args!("{}\n{report}", table(&outcome.tally, &labels())))?;
         }
         let is_good = report.answered > 0
             && report.cross_wired + report.malformed == 0

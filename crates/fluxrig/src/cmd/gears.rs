@@ -9,7 +9,7 @@ use clap::{
 };
 use flux_scenario::{Catalog, Manifest};
 
-use crate::markdown;
+use crate::{markdown, stdout};
 
 #[derive(Args)]
 pub(crate) struct Gears {
@@ -71,23 +71,23 @@ impl Gears {
         let catalog = flux_gears::builtin().catalog();
         match self.command {
             GearsCommand::List { json: true, .. } => {
-                println!("{}", serde_json::to_string(&manifests(&catalog))?)
+                stdout::line(serde_json::to_string(&manifests(&catalog))?)?
             }
-            GearsCommand::List { names: true, .. } => catalog.kinds().for_each(|kind| println!("{kind}")),
+            GearsCommand::List { names: true, .. } => catalog.kinds().try_for_each(stdout::line)?,
             GearsCommand::List { .. } => {
                 for manifest in catalog.iter() {
-                    println!("{:<16} {}", manifest.kind, manifest.summary);
+                    stdout::line(format_args!("{:<16} {}", manifest.kind, manifest.summary))?;
                 }
             }
-            GearsCommand::Doc { kind } => print!("{}", markdown::gear(find(&catalog, &kind)?)),
+            GearsCommand::Doc { kind } => stdout::print(markdown::gear(find(&catalog, &kind)?))?,
             GearsCommand::Manifest { kind: Some(kind) } => {
-                println!("{}", serde_json::to_string_pretty(find(&catalog, &kind)?)?);
+                stdout::line(serde_json::to_string_pretty(find(&catalog, &kind)?)?)?;
             }
             GearsCommand::Manifest { kind: None } => {
-                println!("{}", serde_json::to_string_pretty(&manifests(&catalog))?)
+                stdout::line(serde_json::to_string_pretty(&manifests(&catalog))?)?
             }
             GearsCommand::Schema { kind } => {
-                println!("{}", serde_json::to_string_pretty(&find(&catalog, &kind)?.config_schema)?);
+                stdout::line(serde_json::to_string_pretty(&find(&catalog, &kind)?.config_schema)?)?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use clap::{Args, Subcommand};
 use flux_signal::{Limits, cbor};
 
+use crate::stdout;
+
 #[derive(Args)]
 pub(crate) struct Msg {
     #[command(subcommand)]
@@ -54,13 +56,13 @@ impl Msg {
                 let strictness = if strict { cbor::Strictness::Canonical } else { cbor::Strictness::Lenient };
                 if json {
                     let msg = cbor::decode(&Bytes::from(bytes), strictness, &Limits::DEFAULT)?;
-                    println!("{}", cbor::to_json(&msg));
+                    stdout::line(cbor::to_json(&msg))?;
                 } else {
                     if strict {
                         let canonical = cbor::canonicalize(&bytes)?;
                         anyhow::ensure!(canonical == bytes, "well-formed, but not in canonical form");
                     }
-                    println!("{}", cbor::diagnose(&bytes)?);
+                    stdout::line(cbor::diagnose(&bytes)?)?;
                 }
             }
             MsgCommand::Encode { text, json, canonical } => {
@@ -68,7 +70,7 @@ impl Msg {
                     Some(text) => text,
                     None => std::io::read_to_string(std::io::stdin())?,
                 };
-                println!("{}", to_hex(&encoded(&text, json, canonical)?));
+                stdout::line(to_hex(&encoded(&text, json, canonical)?))?;
             }
         }
         Ok(ExitCode::SUCCESS)

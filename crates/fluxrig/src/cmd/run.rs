@@ -10,6 +10,7 @@ use flux_scenario::graph;
 use crate::{
     disk_files::DiskFiles,
     plan::PlanOptions,
+    stdout,
     stop::{StopOptions, StopSignal},
     terminal::{self, LogOptions},
 };
@@ -43,11 +44,11 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn run(self, log: &LogOptions) -> anyhow::Result<ExitCode> {
         let plan = self.plan.read()?;
-        terminal::init_logging(log, &plan.settings.logging);
+        let _log = terminal::init_logging(log, &plan.settings.logging)?;
         terminal::say(&plan.render());
         let Some(circuit) = plan.circuit.clone() else { return Ok(ExitCode::FAILURE) };
         if self.dry_run {
-            print!("{}", graph::text(&circuit));
+            stdout::print(graph::text(&circuit))?;
             return Ok(ExitCode::SUCCESS);
         }
         terminal::runtime(plan.settings.rack.threads)?.block_on(async {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use flux_scenario::{Catalog, Form, graph, json_schema};
 
-use crate::{markdown, plan::PlanOptions, terminal};
+use crate::{markdown, plan::PlanOptions, stdout, terminal};
 
 #[derive(Args)]
 pub(crate) struct Scenario {
@@ -64,14 +64,14 @@ impl Scenario {
                 };
                 let title = options.file.file_stem().unwrap_or_default().to_string_lossy();
                 match format {
-                    Picture::Mermaid => print!("{}", graph::mermaid(&title, circuit)),
-                    Picture::Svg => print!("{}", graph::svg(&title, circuit)),
-                    Picture::Text => print!("{}", graph::text(circuit)),
-                    Picture::Json => println!("{}", serde_json::to_string_pretty(circuit)?),
+                    Picture::Mermaid => stdout::print(graph::mermaid(&title, circuit))?,
+                    Picture::Svg => stdout::print(graph::svg(&title, circuit))?,
+                    Picture::Text => stdout::print(graph::text(circuit))?,
+                    Picture::Json => stdout::line(serde_json::to_string_pretty(circuit)?)?,
                 }
             }
             ScenarioCommand::Settings => {
-                print!("{}", markdown::settings(&json_schema(Form::Toml, &Catalog::default())))
+                stdout::print(markdown::settings(&json_schema(Form::Toml, &Catalog::default())))?
             }
             ScenarioCommand::Schema { form } => {
                 let form = match form {
@@ -79,7 +79,7 @@ impl Scenario {
                     FileForm::Toml => Form::Toml,
                 };
                 let schema = json_schema(form, &flux_gears::builtin().catalog());
-                println!("{}", serde_json::to_string_pretty(&schema)?);
+                stdout::line(serde_json::to_string_pretty(&schema)?)?;
             }
         }
         Ok(ExitCode::SUCCESS)

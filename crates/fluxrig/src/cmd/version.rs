@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
+use crate::stdout;
+
 #[derive(Args)]
 pub(crate) struct Version {
     /// Print one JSON object
@@ -18,9 +20,9 @@ impl Version {
         let kinds: Vec<_> = catalog.kinds().collect();
         let version = env!("CARGO_PKG_VERSION");
         if self.json {
-            println!("{}", json!({ "version": version, "gears": kinds }));
+            stdout::line(json!({ "version": version, "gears": kinds }))?;
         } else {
-            println!("fluxrig {version}\ngears: {}", kinds.join(", "));
+            stdout::line(format_args!("fluxrig {version}\ngears: {}", kinds.join(", ")))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -10,4 +10,5 @@ mod iso8583;
 mod peers;
 mod process;
 mod run;
+mod streams;
 mod switch;

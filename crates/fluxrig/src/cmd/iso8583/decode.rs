@@ -9,7 +9,7 @@ use flux_world::World;
 use serde_json::{Value as Json, json};
 
 use super::spec_option::SpecOption;
-use crate::{cmd::msg, terminal};
+use crate::{cmd::msg, stdout, terminal};
 
 /// Show what is in a message, card data masked
 ///
@@ -44,15 +44,15 @@ impl Decode {
         };
         let frame = match bytes_of(&text) {
             Ok(frame) => frame,
-            Err(flaw) => return Ok(flaw.tell(self.json)),
+            Err(flaw) => return flaw.tell(self.json),
         };
         if !self.json {
-            print!("{}", render(&explain(&spec, &frame)));
+            stdout::print(render(&explain(&spec, &frame)))?;
         }
         match Message::decode(Arc::clone(&spec), frame) {
-            Ok(message) if self.json => println!("{}", message.to_json()),
+            Ok(message) if self.json => stdout::line(message.to_json())?,
             Ok(_) => {}
-            Err(why) => return Ok(Flaw::from(&why).tell(self.json)),
+            Err(why) => return Flaw::from(&why).tell(self.json),
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -87,15 +87,15 @@ impl Flaw {
     }
 
     /// Tells the person or the script, and gives the exit status.
-    pub(super) fn tell(self, as_json: bool) -> ExitCode {
+    pub(super) fn tell(self, as_json: bool) -> anyhow::Result<ExitCode> {
         let Flaw { field, offset, message } = self;
         if as_json {
             let error: Json = json!({ "field": field, "offset": offset, "message": message });
-            println!("{}", json!({ "error": error }));
+            stdout::line(json!({ "error": error }))?;
         } else {
             terminal::complain(&anyhow::Error::msg(message));
         }
-        ExitCode::FAILURE
+        Ok(ExitCode::FAILURE)
     }
 }
 

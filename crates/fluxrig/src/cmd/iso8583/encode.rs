@@ -8,7 +8,7 @@ use flux_iso8583::Message;
 use flux_world::World;
 
 use super::{decode::Flaw, spec_option::SpecOption};
-use crate::cmd::msg;
+use crate::{cmd::msg, stdout};
 
 /// Write a message from the JSON that `decode --json` prints
 ///
@@ -45,8 +45,8 @@ impl Encode {
             Err(why) => Err(Flaw::other(format!("expected JSON: {why}"))),
         };
         match message {
-            Ok(message) => println!("{}", msg::to_hex(&message.to_bytes())),
-            Err(flaw) => return Ok(flaw.tell(self.json)),
+            Ok(message) => stdout::line(msg::to_hex(&message.to_bytes()))?,
+            Err(flaw) => return flaw.tell(self.json),
         }
         Ok(ExitCode::SUCCESS)
     }

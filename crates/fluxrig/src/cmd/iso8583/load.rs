@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     live::Live,
+    stdout,
     stop::{StopOptions, StopSignal},
     terminal,
 };
@@ -133,8 +134,8 @@ impl Load {
             written.with_context(|| format!("cannot write `{}`", path.display()))?;
         }
         match self.json {
-            true => println!("{}", serde_json::to_string(&report)?),
-            false => print!("{report}"),
+            true => stdout::line(serde_json::to_string(&report)?)?,
+            false => stdout::print(&report)?,
         }
         Ok(if report.is_good(self.accept_declines) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

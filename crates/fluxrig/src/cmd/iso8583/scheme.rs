@@ -18,6 +18,7 @@ use self::{
 };
 use super::{frames::LengthBytes, spec_option::SpecOption};
 use crate::{
+    stdout,
     stop::{StopOptions, StopSignal},
     terminal,
 };
@@ -92,13 +93,13 @@ impl Scheme {
             let listener = listening.with_context(|| format!("cannot listen on `{}`", self.listen))?;
             let address = listener.local_addr()?;
             match self.json {
-                true => println!("{}", json!({ "listening": address.to_string() })),
-                false => println!("listening on {address}"),
+                true => stdout::line(json!({ "listening": address.to_string() }))?,
+                false => stdout::line(format_args!("listening on {address}"))?,
             }
             let counts = serve(&world, listener, &link, &mut stop).await;
             match self.json {
-                true => println!("{}", serde_json::to_string(&counts)?),
-                false => println!("{counts}"),
+                true => stdout::line(serde_json::to_string(&counts)?)?,
+                false => stdout::line(counts)?,
             }
             Ok(ExitCode::SUCCESS)
         })

@@ -20,7 +20,7 @@ use super::{
     frames::{LengthBytes, Tpdu, parse_tpdu},
     spec_option::SpecOption,
 };
-use crate::terminal;
+use crate::{stdout, terminal};
 
 /// Be a terminal: send one request and show the answer
 ///
@@ -83,7 +83,7 @@ impl Send {
         };
         let request = match request {
             Ok(request) => request,
-            Err(why) => return Ok(Flaw::from(&why).tell(self.print_json)),
+            Err(why) => return Flaw::from(&why).tell(self.print_json),
         };
         let answer = terminal::runtime(1)?.block_on(async {
             let line = Line::open(&world, &self.to, self.length_bytes, &self.tls, self.timeout.0).await?;
@@ -91,12 +91,12 @@ impl Send {
         })?;
         let (answer, took) = match answer {
             Ok(answer) => answer,
-            Err(why) => return Ok(Flaw::from(why).tell(self.print_json)),
+            Err(why) => return Flaw::from(why).tell(self.print_json),
         };
         match self.print_json {
-            true => println!("{}", answer.to_json()),
+            true => stdout::line(answer.to_json())?,
             false => {
-                print!("{}", render(&explain(&spec, &answer.to_bytes())));
+                stdout::print(render(&explain(&spec, &answer.to_bytes())))?;
                 terminal::say(&format!("answered in {:.2} ms\n", took.as_secs_f64() * 1e3));
             }
         }

@@ -8,7 +8,7 @@ use flux_iso8583::{Problem, Report, Severity, Spec};
 use flux_world::Disk;
 use serde_json::json;
 
-use crate::terminal;
+use crate::{stdout, terminal};
 
 #[derive(Args)]
 pub(crate) struct SpecOption {
@@ -29,7 +29,7 @@ impl SpecOption {
             Err(report) => (None, report),
         };
         if as_json && spec.is_none() {
-            println!("{}", json!({ "issues": report.problems }));
+            stdout::line(json!({ "issues": report.problems }))?;
         } else {
             terminal::say(&render(&report, terminal::has_color()));
         }
