@@ -63,6 +63,8 @@ codes! {
     UnsupportedYaml = 105 Error,
     /// The file name says neither YAML nor TOML.
     UnknownFormat = 106 Error,
+    /// The file is not UTF-8 text.
+    NotText = 107 Error,
 
     /// A key that a scenario does not have.
     UnknownKey = 201 Error,

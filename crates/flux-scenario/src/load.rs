@@ -67,18 +67,19 @@ impl Loaded {
 }
 
 /// Reads a scenario. The name decides the form: `.yaml`, `.yml` and `.flux` are YAML, `.toml` is `fluxrig.toml`.
-pub fn load(file_name: &str, text: &str) -> Loaded {
-    let source = Arc::new(Source::new(file_name, text));
-    let mut report = Report::new(source.clone());
+/// Bytes that are too many or no text are reported as other problems are.
+pub fn load(file_name: &str, text: impl AsRef<[u8]>) -> Loaded {
+    let mut report = open(file_name, text.as_ref());
+    let source = report.source().clone();
     let (scenario, settings) = read(&source, &mut report, Content::Scenario)
         .unwrap_or_else(|| (Scenario { source: source.clone(), ..Scenario::default() }, Settings::default()));
     Loaded { scenario, settings, report, source }
 }
 
 /// Reads only the settings of a `fluxrig.toml`, which need not have gears then.
-pub fn load_settings(file_name: &str, text: &str) -> (Settings, Report) {
-    let source = Arc::new(Source::new(file_name, text));
-    let mut report = Report::new(source.clone());
+pub fn load_settings(file_name: &str, text: impl AsRef<[u8]>) -> (Settings, Report) {
+    let mut report = open(file_name, text.as_ref());
+    let source = report.source().clone();
     let read = read(&source, &mut report, Content::Settings);
     (read.map(|(_, settings)| settings).unwrap_or_default(), report)
 }
@@ -90,10 +91,28 @@ enum Content {
     Settings,
 }
 
-fn read(source: &Source, report: &mut Report, content: Content) -> Option<(Scenario, Settings)> {
-    if source.text().len() > FILE_BYTES_MAX {
+/// A report on the text of a file, which says so where there is none.
+fn open(file_name: &str, bytes: &[u8]) -> Report {
+    if bytes.len() > FILE_BYTES_MAX {
+        // Nothing of it is kept, and no line of it is shown.
+        let mut report = Report::new(Arc::new(Source::new(file_name, "")));
         let message = format!("the file is longer than {FILE_BYTES_MAX} bytes");
         report.push(Issue::new(Code::TooLarge, Span::default(), message).help("split it"));
+        return report;
+    }
+    let mut report = Report::new(Arc::new(Source::new(file_name, String::from_utf8_lossy(bytes))));
+    if let Err(why) = str::from_utf8(bytes) {
+        // The text before it is as it was; in its own place is a replacement character now.
+        let at = why.valid_up_to();
+        let place = Span::new(at..at + char::REPLACEMENT_CHARACTER.len_utf8());
+        let message = format!("the byte 0x{:02x} is not UTF-8", bytes[at]);
+        report.push(Issue::new(Code::NotText, place, message).help("save the file as UTF-8"));
+    }
+    report
+}
+
+fn read(source: &Source, report: &mut Report, content: Content) -> Option<(Scenario, Settings)> {
+    if report.has_errors() {
         return None;
     }
     match form(source.name()) {

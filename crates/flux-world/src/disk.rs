@@ -1,7 +1,7 @@
 //! Files: small ones, read whole and replaced whole.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -22,14 +22,14 @@ impl Disk {
         Self { _private: () }
     }
 
-    /// The whole file.
-    pub fn read(&self, path: &Path) -> io::Result<Bytes> {
-        fs::read(path).map(Bytes::from)
+    /// The whole file; `FileTooLarge` when it is longer than `bytes_max`, of which no more is read.
+    pub fn read(&self, path: &Path, bytes_max: usize) -> io::Result<Bytes> {
+        read_bounded(File::open(path)?, bytes_max)
     }
 
-    /// The whole file as UTF-8; `InvalidData` when it is not.
-    pub fn read_to_string(&self, path: &Path) -> io::Result<String> {
-        fs::read_to_string(path)
+    /// The first bytes of a file, `bytes_max` at most.
+    pub fn read_start(&self, path: &Path, bytes_max: usize) -> io::Result<Bytes> {
+        start_of(File::open(path)?, bytes_max)
     }
 
     /// Whether something is there; false also when it may not be asked.
@@ -50,6 +50,21 @@ impl Disk {
         written?;
         sync_directory(path)
     }
+}
+
+/// Reads input to its end; `FileTooLarge` when that does not come within `bytes_max`.
+pub fn read_bounded(input: impl Read, bytes_max: usize) -> io::Result<Bytes> {
+    let bytes = start_of(input, bytes_max.saturating_add(1))?;
+    if bytes.len() > bytes_max {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {bytes_max} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn start_of(input: impl Read, bytes_max: usize) -> io::Result<Bytes> {
+    let mut bytes = Vec::new();
+    input.take(bytes_max as u64).read_to_end(&mut bytes)?;
+    Ok(bytes.into())
 }
 
 fn beside(path: &Path) -> io::Result<PathBuf> {
@@ -86,9 +101,20 @@ mod tests {
         assert!(!disk.exists(&path));
         disk.write_atomic(&path, b"one").unwrap();
         disk.write_atomic(&path, b"two").unwrap();
-        assert_eq!(disk.read(&path).unwrap(), "two");
-        assert_eq!(disk.read_to_string(&path).unwrap(), "two");
+        assert_eq!(disk.read(&path, 3).unwrap(), "two");
+        let why = disk.read(&path, 2).unwrap_err();
+        assert_eq!(
+            (why.kind(), why.to_string()),
+            (io::ErrorKind::FileTooLarge, "longer than 2 bytes".into())
+        );
+        assert_eq!(disk.read_start(&path, 2).unwrap(), "tw");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn of_endless_input_no_more_is_read_than_allowed() {
+        let why = read_bounded(io::repeat(0), 1 << 16).unwrap_err();
+        assert_eq!(why.kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flux_gear::Files;
+use flux_scenario::limits::FILE_BYTES_MAX;
 use flux_world::{Disk, World};
 
 /// The disk, as gears see it.
@@ -17,6 +18,6 @@ impl DiskFiles {
 
 impl Files for DiskFiles {
     fn read(&self, path: &str) -> Result<Bytes, String> {
-        self.0.read(path.as_ref()).map_err(|why| format!("cannot read `{path}`: {why}"))
+        self.0.read(path.as_ref(), FILE_BYTES_MAX).map_err(|why| format!("cannot read `{path}`: {why}"))
     }
 }

@@ -6,6 +6,7 @@ use clap::Parser;
 
 mod cmd;
 mod disk_files;
+mod input;
 mod live;
 mod log_thread;
 mod markdown;

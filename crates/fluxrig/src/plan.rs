@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use bytes::Bytes;
 use clap::{Args, ValueHint};
 use flux_gear::Registry;
 use flux_rack::Rack;
-use flux_scenario::{Circuit, Code, Fuse, Issue, Loaded, Report, Settings, load, load_settings};
+use flux_scenario::{
+    Circuit, Code, Fuse, Issue, Loaded, Report, Settings, limits::FILE_BYTES_MAX, load, load_settings,
+};
 use flux_world::World;
 use serde_json::{Value as Json, json};
 
@@ -60,11 +63,11 @@ impl Plan {
         let world = World::real();
         let registry = Arc::new(flux_gears::builtin());
         let catalog = registry.catalog();
-        let loaded = load(&file.display().to_string(), &text_of(&world, file)?);
+        let loaded = load(&file.display().to_string(), &bytes_of(&world, file)?);
         let (settings, settings_report) = match settings_file {
             None => (loaded.settings.clone(), None),
             Some(path) => {
-                let (given, report) = load_settings(&path.display().to_string(), &text_of(&world, path)?);
+                let (given, report) = load_settings(&path.display().to_string(), &bytes_of(&world, path)?);
                 (given, Some(report))
             }
         };
@@ -119,7 +122,8 @@ impl Plan {
     }
 }
 
-fn text_of(world: &World, path: &Path) -> anyhow::Result<String> {
-    let bytes = world.disk.read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    String::from_utf8(bytes.into()).with_context(|| format!("`{}` is not UTF-8 text", path.display()))
+/// A file, or so much of it that it is seen to be too large.
+fn bytes_of(world: &World, path: &Path) -> anyhow::Result<Bytes> {
+    let start = world.disk.read_start(path, FILE_BYTES_MAX + 1);
+    start.with_context(|| format!("cannot read `{}`", path.display()))
 }

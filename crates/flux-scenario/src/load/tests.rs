@@ -2,6 +2,7 @@
 
 use expect_test::{Expect, expect};
 
+use crate::Code;
 use crate::testing::catalog;
 use crate::units::ByteSize;
 
@@ -337,4 +338,23 @@ fn defaults_of_the_settings_are_what_an_empty_file_means() {
     assert_eq!(json["api"]["listen"], "127.0.0.1:8090");
     let again: crate::Settings = serde_json::from_value(json).unwrap();
     assert_eq!(again, settings);
+}
+
+#[test]
+fn bytes_that_are_no_text_are_a_problem_with_a_place() {
+    for (bytes, line, column) in [(&b"meta: {name: caf\xe9}\n"[..], 1, 17), (b"# one\n\xff\xfe", 2, 1)] {
+        let loaded = crate::load("t.yaml", bytes);
+        let shown = loaded.report.to_json();
+        assert_eq!(shown.len(), 1, "{shown:?}");
+        assert_eq!((&shown[0]["code"], &shown[0]["severity"]), (&"FR0107".into(), &"error".into()));
+        assert_eq!((&shown[0]["line"], &shown[0]["column"]), (&line.into(), &column.into()));
+        assert_eq!(crate::load_settings("fluxrig.toml", bytes).1.issues()[0].code, Code::NotText);
+    }
+}
+
+#[test]
+fn of_a_file_that_is_too_long_nothing_is_shown() {
+    let loaded = crate::load("t.yaml", vec![0; crate::limits::FILE_BYTES_MAX + 1]);
+    let shown = loaded.report.render(false);
+    assert!(shown.contains("FR0104") && shown.len() < 500, "{} bytes", shown.len());
 }

@@ -15,7 +15,7 @@ mod spec_option;
 const EXAMPLES: &str = "\
 Examples:
   What is in a message?
-    fluxrig iso8583 decode 0800822000000000000004000000000000001105143015000042301
+    fluxrig iso8583 decode --spec iso87binary 08008220000000000000040000000000000011051430150000420301
   Write one, and read it back:
     echo '{\"mti\":\"0800\",\"fields\":{\"11\":\"000042\",\"70\":\"301\"}}' | fluxrig iso8583 encode | fluxrig iso8583 decode
   A scheme that answers, and in another terminal a request to it:

@@ -1,13 +1,17 @@
 //! `fluxrig msg`: CBOR to readable, and back.
 
-use std::{io::Read, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Context;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use flux_signal::{Limits, cbor};
+use flux_world::World;
 
-use crate::stdout;
+use crate::{
+    input::{self, MESSAGE_TEXT_BYTES_MAX},
+    stdout,
+};
 
 #[derive(Args)]
 pub(crate) struct Msg {
@@ -68,7 +72,7 @@ impl Msg {
             MsgCommand::Encode { text, json, canonical } => {
                 let text = match text {
                     Some(text) => text,
-                    None => std::io::read_to_string(std::io::stdin())?,
+                    None => input::message_text(&World::real().disk, None)?,
                 };
                 stdout::line(to_hex(&encoded(&text, json, canonical)?))?;
             }
@@ -92,9 +96,9 @@ fn encoded(text: &str, is_message: bool, is_canonical: bool) -> anyhow::Result<V
 }
 
 fn stdin_bytes() -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::io::stdin().read_to_end(&mut bytes)?;
-    Ok(std::str::from_utf8(&bytes).ok().and_then(|text| from_hex(text.trim())).unwrap_or(bytes))
+    let bytes = input::stdin(MESSAGE_TEXT_BYTES_MAX)?;
+    let digits = str::from_utf8(&bytes).ok().and_then(|text| from_hex(text.trim()));
+    Ok(digits.unwrap_or_else(|| bytes.into()))
 }
 
 /// Hexadecimal digits, white space allowed between bytes.

@@ -6,6 +6,7 @@ mod certificate;
 mod commands;
 mod demo;
 mod example;
+mod input;
 mod iso8583;
 mod peers;
 mod process;

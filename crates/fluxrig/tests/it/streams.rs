@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::process::{PATIENCE, ended};
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/payment-switch/scenario.yaml");
-const NETWORK_MANAGEMENT: &str = "0800822000000000000004000000000000001105143015000042301";
+const NETWORK_MANAGEMENT: &str = "08008220000000000000040000000000000011051430150000420301";
 
 fn fluxrig(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fluxrig"));
@@ -54,8 +54,8 @@ fn a_result_nobody_reads_ends_a_command_as_usual_and_a_full_disk_is_an_error() {
         (&["scenario", "graph", EXAMPLE], 0),
         (&["msg", "encode", "[1]"], 0),
         (&["msg", "decode", "8101"], 0),
-        (&["iso8583", "decode", NETWORK_MANAGEMENT], 0),
-        (&["iso8583", "decode", "--json", NETWORK_MANAGEMENT], 0),
+        (&["iso8583", "decode", "--spec", "iso87binary", NETWORK_MANAGEMENT], 0),
+        (&["iso8583", "decode", "--spec", "iso87binary", "--json", NETWORK_MANAGEMENT], 0),
         (&["iso8583", "decode", "--json", "08"], 1),
         (&["completions", "bash"], 0),
         (&["version", "--json"], 0),

@@ -9,7 +9,7 @@ use flux_world::World;
 use serde_json::{Value as Json, json};
 
 use super::spec_option::SpecOption;
-use crate::{cmd::msg, stdout, terminal};
+use crate::{cmd::msg, input, stdout, terminal};
 
 /// Show what is in a message, card data masked
 ///
@@ -18,7 +18,7 @@ use crate::{cmd::msg, stdout, terminal};
 /// With `--json` it prints `{"mti":"0200","fields":{"2":"4111...",...}}`, which `encode` reads back. That form is
 /// complete and NOT masked: keep it away from logs.
 ///
-/// Example: fluxrig iso8583 decode --spec iso87ascii 0800822000000000000004000000000000001105143015000042301
+/// Example: fluxrig iso8583 decode --spec iso87binary 08008220000000000000040000000000000011051430150000420301
 ///
 /// Exit status: 0 when the whole message was understood; 1 when it was not, with the field and the byte, or when the
 /// spec has errors; 2 when the spec cannot be read or the usage is wrong.
@@ -35,12 +35,11 @@ pub(crate) struct Decode {
 
 impl Decode {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let Some(spec) = self.spec.load(&World::real().disk, self.json)? else {
-            return Ok(ExitCode::FAILURE);
-        };
+        let disk = World::real().disk;
+        let Some(spec) = self.spec.load(&disk, self.json)? else { return Ok(ExitCode::FAILURE) };
         let text = match self.hex {
             Some(text) => text,
-            None => std::io::read_to_string(std::io::stdin())?,
+            None => input::message_text(&disk, None)?,
         };
         let frame = match bytes_of(&text) {
             Ok(frame) => frame,

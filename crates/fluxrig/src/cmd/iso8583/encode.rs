@@ -2,13 +2,12 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
 use clap::Args;
 use flux_iso8583::Message;
 use flux_world::World;
 
 use super::{decode::Flaw, spec_option::SpecOption};
-use crate::{cmd::msg, stdout};
+use crate::{cmd::msg, input, stdout};
 
 /// Write a message from the JSON that `decode --json` prints
 ///
@@ -34,12 +33,7 @@ impl Encode {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let disk = World::real().disk;
         let Some(spec) = self.spec.load(&disk, self.json)? else { return Ok(ExitCode::FAILURE) };
-        let text = match &self.file {
-            Some(path) => {
-                disk.read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?
-            }
-            None => std::io::read_to_string(std::io::stdin())?,
-        };
+        let text = input::message_text(&disk, self.file.as_deref())?;
         let message = match serde_json::from_str(&text) {
             Ok(json) => Message::from_json(spec, &json).map_err(|why| Flaw::from(&why)),
             Err(why) => Err(Flaw::other(format!("expected JSON: {why}"))),

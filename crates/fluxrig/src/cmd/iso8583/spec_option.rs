@@ -4,7 +4,7 @@ use std::{fmt::Write, path::Path, sync::Arc};
 
 use anyhow::Context;
 use clap::{Args, ValueHint};
-use flux_iso8583::{Problem, Report, Severity, Spec};
+use flux_iso8583::{Problem, Report, SPEC_BYTES_MAX, Severity, Spec};
 use flux_world::Disk;
 use serde_json::json;
 
@@ -43,12 +43,12 @@ fn read(disk: &Disk, name: &str) -> anyhow::Result<Result<Spec, Report>> {
         return Ok(Ok(spec));
     }
     let path = Path::new(name);
-    let bytes = disk.read(path).with_context(|| {
+    let bytes = disk.read(path, SPEC_BYTES_MAX).with_context(|| {
         let known = Spec::builtin_names().join(", ");
         format!("cannot read the spec `{name}`; it is neither a file nor one of {known}")
     })?;
     let directory = path.parent().unwrap_or(Path::new(""));
-    let beside = |base: &str| match disk.read(&directory.join(base)) {
+    let beside = |base: &str| match disk.read(&directory.join(base), SPEC_BYTES_MAX) {
         Ok(bytes) => Ok(bytes.to_vec()),
         Err(why) => Err(why.to_string()),
     };

@@ -12,9 +12,10 @@ use flux_pool::{
     tls::{Identity, TlsClient},
     transport::{Link, Plain, Transport},
 };
+use flux_scenario::limits::FILE_BYTES_MAX;
 use flux_world::{ConnectOptions, Target, World};
 
-use crate::cmd::iso8583::frames::LengthBytes;
+use crate::{cmd::iso8583::frames::LengthBytes, input};
 
 /// TLS towards the server.
 #[derive(Args)]
@@ -38,9 +39,7 @@ pub(super) struct TlsOptions {
 
 impl TlsOptions {
     fn transport(&self, world: &World) -> anyhow::Result<Arc<dyn Transport>> {
-        let read = |path: &PathBuf| {
-            world.disk.read(path).with_context(|| format!("cannot read `{}`", path.display()))
-        };
+        let read = |path: &PathBuf| input::file(&world.disk, path, FILE_BYTES_MAX);
         let Some(ca) = self.ca.as_ref().filter(|_| self.tls) else { return Ok(Arc::new(Plain)) };
         let own = match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => Some((read(cert)?, read(key)?)),

@@ -8,6 +8,8 @@ use flux_signal::Value;
 use flux_world::{Disk, World};
 use jiff::{Timestamp, tz::TimeZone};
 
+use crate::input;
+
 /// The terminal that sends when nothing else is said (field 41).
 const TERMINAL: &str = "TERM0001";
 
@@ -33,10 +35,7 @@ pub(super) fn from_json(
     path: &Path,
     spec: Arc<Spec>,
 ) -> anyhow::Result<Result<Message, WireError>> {
-    let text = match path.to_str() {
-        Some("-") => std::io::read_to_string(std::io::stdin())?,
-        _ => disk.read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?,
-    };
+    let text = input::message_text(disk, Some(path).filter(|path| path.as_os_str() != "-"))?;
     let json = serde_json::from_str(&text).with_context(|| format!("`{}` is not JSON", path.display()))?;
     Ok(Message::from_json(spec, &json))
 }
