@@ -10,7 +10,7 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use crate::{Control, IdSource, InPort, OutPort};
+use crate::{Control, Discards, IdSource, InPort, OutPort};
 
 /// Reads the files a configuration names (specs, certificates), relative to the scenario.
 pub trait Files: Send + Sync {
@@ -42,6 +42,8 @@ pub struct GearParts {
     pub control: Control,
     /// Files named in configurations.
     pub files: Arc<dyn Files>,
+    /// What gears gave up while they stopped.
+    pub discards: Discards,
     /// Bounds on messages.
     pub limits: Limits,
     /// Owns the gear's tasks.
@@ -105,6 +107,12 @@ impl GearContext {
     /// Links and connection commands of this rack.
     pub fn control(&self) -> &Control {
         &self.0.control
+    }
+
+    /// Says that this gear gave up messages while it stopped, and why in one stable word: they are named in the report
+    /// of the drain.
+    pub fn discarded(&self, reason: &'static str, messages: u64) {
+        self.0.discards.add(&self.0.name, reason, messages);
     }
 
     /// Bounds on messages.

@@ -6,6 +6,7 @@
 pub mod conformance;
 mod context;
 mod control;
+mod discards;
 mod emit;
 mod gear;
 mod hosted;
@@ -22,6 +23,7 @@ pub use flux_signal::{Bytes, Data, Fault, FaultClass, FluxId, FluxMsg, Lease, Me
 
 pub use context::{Files, GearContext, GearParts};
 pub use control::{Control, ControlEvent, Link};
+pub use discards::Discards;
 pub use emit::{Emission, EmitError, Emitter, Outbox, Outlet, Receipt};
 pub use gear::{Descriptor, Drain, Gear, Held, InPort, OutPort, Step, Waiting};
 pub use hosted::{HostedGear, Stretch};

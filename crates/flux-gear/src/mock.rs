@@ -43,8 +43,8 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Control, Emission, EmitError, Emitter, Files, Gear, GearContext, GearParts, IdSource, InPort, InitError,
-    OutPort, Outbox, Outlet, Step, registry::manifest,
+    Control, Discards, Emission, EmitError, Emitter, Files, Gear, GearContext, GearParts, IdSource, InPort,
+    InitError, OutPort, Outbox, Outlet, Step, registry::manifest,
 };
 
 /// How to make a gear under test. The ports are those its configuration gives it, as in a rack.
@@ -122,6 +122,7 @@ impl Mock {
             world: self.world,
             control: self.control,
             files: Arc::new(FilesInMemory(self.files)),
+            discards: Discards::default(),
             limits: Limits::DEFAULT,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),

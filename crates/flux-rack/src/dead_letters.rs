@@ -1,14 +1,14 @@
 //! Messages nobody could process, kept for inspection. Bounded: when it is full, those who have one more wait.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::collections::{BTreeMap, VecDeque};
 
-use flux_gear::{ERROR_PORT, FluxMsg, Metadata, keys};
+use flux_gear::{Bytes, ERROR_PORT, FluxMsg, Metadata, keys};
 use flux_signal::Text;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+
+/// Reasons of one gear that are told apart in the log; a gear has a handful.
+const REASONS_MAX: usize = 64;
 
 /// A message nobody could process, and why.
 #[derive(Debug, Clone)]
@@ -50,55 +50,129 @@ impl DeadLetter {
 ///
 /// Principle 1 stands on this: a message that fails is either here or on an error port. So when the store is full
 /// nothing is dropped: the gear with the next letter waits, its wires fill, and its sources stop reading.
+///
+/// It speaks up early: at the first letter of each gear and reason, whenever there are ten times as many, when it is
+/// four fifths full, and when it is full.
 #[derive(Debug)]
 pub struct DeadLetters {
-    letters: Mutex<VecDeque<DeadLetter>>,
-    room: Semaphore,
-    is_full_reported: AtomicBool,
+    letters_max: usize,
+    bytes_max: usize,
+    room_letters: Semaphore,
+    room_bytes: Semaphore,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Each with its share of the bytes.
+    letters: VecDeque<(u32, DeadLetter)>,
+    bytes: usize,
+    /// Letters since the rack was made, by gear and reason.
+    seen: BTreeMap<String, BTreeMap<Text, u64>>,
+    is_nearly_full_reported: bool,
+    is_full_reported: bool,
+}
+
+impl State {
+    /// One more letter: how many of its gear and reason there were, this one counted. `None` for one reason too many.
+    fn count(&mut self, letter: &DeadLetter) -> Option<u64> {
+        if !self.seen.contains_key(&letter.gear) {
+            self.seen.insert(letter.gear.clone(), BTreeMap::new());
+        }
+        let reasons = self.seen.get_mut(&letter.gear).expect("inserted above");
+        if !reasons.contains_key(&letter.reason) {
+            if reasons.len() >= REASONS_MAX {
+                return None;
+            }
+            reasons.insert(letter.reason.clone(), 0);
+        }
+        let letters = reasons.get_mut(&letter.reason).expect("inserted above");
+        *letters += 1;
+        Some(*letters)
+    }
 }
 
 impl DeadLetters {
-    /// Room for `letters_max` letters.
-    pub fn new(letters_max: usize) -> DeadLetters {
+    /// Room for `letters_max` letters of `bytes_max` bytes together. A letter larger than that takes all the room.
+    pub fn new(letters_max: usize, bytes_max: usize) -> DeadLetters {
+        let semaphore = |permits: usize| Semaphore::new(permits.min(Semaphore::MAX_PERMITS));
         DeadLetters {
-            letters: Mutex::default(),
-            room: Semaphore::new(letters_max.min(Semaphore::MAX_PERMITS)),
-            is_full_reported: AtomicBool::new(false),
+            letters_max,
+            bytes_max,
+            room_letters: semaphore(letters_max),
+            room_bytes: semaphore(bytes_max),
+            state: Mutex::default(),
         }
     }
 
     /// Keeps a letter; waits while there is no room. Its lease settles: the message has come to an end.
     pub async fn keep(&self, mut letter: DeadLetter) {
-        if self.room.available_permits() == 0 && !self.is_full_reported.swap(true, Ordering::AcqRel) {
+        let letters = self.state.lock().count(&letter);
+        if let Some(letters) = letters {
+            tell(&letter, letters);
+        }
+        // A payload may be a slice of a buffer many times its size; a letter that stays keeps only its own.
+        letter.msg.payload = Bytes::copy_from_slice(&letter.msg.payload);
+        let bytes = letter.msg.weight_bytes() + letter.message.len();
+        let bytes = u32::try_from(bytes.min(self.bytes_max)).unwrap_or(u32::MAX).max(1);
+        self.wait_for_room(&letter, bytes).await;
+        drop(letter.msg.take_lease());
+        let mut state = self.state.lock();
+        state.letters.push_back((bytes, letter));
+        state.bytes += bytes as usize;
+        if self.is_nearly_full(&state) && !std::mem::replace(&mut state.is_nearly_full_reported, true) {
+            let (letters, bytes) = (state.letters.len(), state.bytes);
+            tracing::warn!(
+                letters,
+                bytes,
+                "dead letter store is nearly full: gears with more of them will wait"
+            );
+        }
+    }
+
+    async fn wait_for_room(&self, letter: &DeadLetter, bytes: u32) {
+        let is_full = self.room_letters.available_permits() == 0
+            || self.room_bytes.available_permits() < bytes as usize;
+        if is_full && !std::mem::replace(&mut self.state.lock().is_full_reported, true) {
             tracing::error!(
                 gear = letter.gear,
                 reason = %letter.reason,
                 "dead letter store is full: the gear waits until letters are taken out"
             );
         }
-        // The semaphore is never closed.
-        if let Ok(permit) = self.room.acquire().await {
-            permit.forget();
+        // The semaphores are never closed.
+        for (room, permits) in [(&self.room_letters, 1), (&self.room_bytes, bytes)] {
+            if let Ok(permit) = room.acquire_many(permits).await {
+                permit.forget();
+            }
         }
-        drop(letter.msg.take_lease());
-        self.letters.lock().push_back(letter);
+    }
+
+    fn is_nearly_full(&self, state: &State) -> bool {
+        let is_nearly = |used: usize, max: usize| used >= max - max / 5;
+        is_nearly(state.letters.len(), self.letters_max) || is_nearly(state.bytes, self.bytes_max)
     }
 
     /// Takes out up to `max` letters, oldest first.
     pub fn take(&self, max: usize) -> Vec<DeadLetter> {
-        let taken: Vec<_> = {
-            let mut letters = self.letters.lock();
-            let n = letters.len().min(max);
-            letters.drain(..n).collect()
+        let (taken, bytes) = {
+            let mut state = self.state.lock();
+            let n = state.letters.len().min(max);
+            let before = state.bytes;
+            let taken: Vec<_> = state.letters.drain(..n).collect();
+            state.bytes -= taken.iter().map(|(bytes, _)| *bytes as usize).sum::<usize>();
+            state.is_full_reported = false;
+            state.is_nearly_full_reported = self.is_nearly_full(&state);
+            (taken, before - state.bytes)
         };
-        self.room.add_permits(taken.len());
-        self.is_full_reported.store(false, Ordering::Release);
-        taken
+        self.room_letters.add_permits(taken.len());
+        self.room_bytes.add_permits(bytes);
+        taken.into_iter().map(|(_, letter)| letter).collect()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.letters.lock().len()
+        self.state.lock().letters.len()
     }
 
     /// Whether there are none.
@@ -107,12 +181,25 @@ impl DeadLetters {
     }
 
     /// How many there are by gear and reason.
-    pub fn summary(&self) -> BTreeMap<(String, Text), usize> {
+    pub fn summary(&self) -> BTreeMap<(String, Text), u64> {
         let mut summary = BTreeMap::new();
-        for letter in &*self.letters.lock() {
+        for (_, letter) in &self.state.lock().letters {
             *summary.entry((letter.gear.clone(), letter.reason.clone())).or_default() += 1;
         }
         summary
+    }
+}
+
+/// Tells of the first letter of a gear and reason, and of every tenfold.
+fn tell(DeadLetter { gear, port, reason, message, .. }: &DeadLetter, letters: u64) {
+    match letters {
+        // That message says what to wire.
+        1 if reason == "no_wire" => tracing::warn!(gear, port, %reason, error = message, "dead letter"),
+        1 => tracing::warn!(gear, port, %reason, error = message, "dead letter: wire its error port"),
+        _ if letters == 10_u64.pow(letters.ilog10()) => {
+            tracing::warn!(gear, %reason, letters, "dead letters");
+        }
+        _ => {}
     }
 }
 

@@ -20,5 +20,5 @@ mod wire;
 
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use rack::{BootError, Rack};
-pub use shutdown::{DrainReport, Left};
+pub use shutdown::{Discarded, DrainReport, Left};
 pub use stats::{GearStats, LatencyStats, RackStats, WireStats};

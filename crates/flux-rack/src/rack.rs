@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use flux_gear::{
-    Control, Emitter, Fault, Files, GearContext, GearParts, IdSource, InPort, InitError, Key, KeyParseError,
-    OutPort, Registry,
+    Control, Discards, Emitter, Fault, Files, GearContext, GearParts, IdSource, InPort, InitError, Key,
+    KeyParseError, OutPort, Registry,
 };
 use flux_scenario::{
     catalog::ERROR_PORT,
@@ -46,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) world: World,
     pub(crate) patchbay: Patchbay,
     pub(crate) dead_letters: Arc<DeadLetters>,
+    pub(crate) discards: Discards,
     pub(crate) limits: Limits,
     pub(crate) settings: Tuning,
 }
@@ -112,6 +113,17 @@ pub enum BootError {
     },
 }
 
+impl BootError {
+    /// The gear that stood in the way.
+    pub fn gear(&self) -> &str {
+        match self {
+            BootError::Init { gear, .. }
+            | BootError::Start { gear, .. }
+            | BootError::PartitionBy { gear, .. } => gear,
+        }
+    }
+}
+
 impl Rack {
     /// Makes every gear, then starts them, sinks first. If one fails, those already started are stopped.
     pub async fn boot(
@@ -125,7 +137,7 @@ impl Rack {
         for &gear in rack.circuit.drain_order.iter().rev() {
             if let Err(source) = rack.start(gear).await {
                 let gear = rack.circuit.gears[gear].name.clone();
-                rack.shut_down().await;
+                rack.leave().await;
                 return Err(BootError::Start { gear, source });
             }
         }
@@ -222,7 +234,8 @@ impl Builder {
         let shared = Arc::new(Shared {
             world,
             patchbay: ArcSwap::default(),
-            dead_letters: Arc::new(DeadLetters::new(settings.dead_letters_max as usize)),
+            dead_letters: Arc::new(dead_letters(settings)),
+            discards: Discards::default(),
             limits,
             settings: Tuning::from(settings),
         });
@@ -328,6 +341,7 @@ impl Builder {
         let (gear, bindings) = (gear.clone(), self.circuit.bindings(at));
         let (registry, files, control) = (self.registry.clone(), self.files.clone(), self.control.clone());
         let (world, ids, limits) = (self.shared.world.clone(), self.ids.clone(), self.shared.limits);
+        let discards = self.shared.discards.clone();
         let id = ids.next(world.clock.unix_ms());
         Arc::new(move || {
             let ctx = GearContext::new(GearParts {
@@ -340,6 +354,7 @@ impl Builder {
                 ids: ids.clone(),
                 control: control.clone(),
                 files: files.clone(),
+                discards: discards.clone(),
                 limits,
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
@@ -370,6 +385,11 @@ fn wires_in_order(routes: &Routes) -> Vec<&Target> {
     let mut targets: Vec<_> = routes.gears.iter().flat_map(|gear| gear.outputs.iter().flatten()).collect();
     targets.sort_by_key(|target| target.slot);
     targets
+}
+
+fn dead_letters(settings: &RackSettings) -> DeadLetters {
+    let bytes_max = usize::try_from(settings.dead_letters_bytes_max.0).unwrap_or(usize::MAX);
+    DeadLetters::new(settings.dead_letters_max as usize, bytes_max)
 }
 
 fn partition_key(gear: &CircuitGear) -> Result<Option<Key>, BootError> {

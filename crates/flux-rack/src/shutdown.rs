@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use flux_signal::Text;
 use flux_world::Instant;
 use serde::Serialize;
 
@@ -12,8 +13,8 @@ use crate::{contain::Contained, rack::Rack, segment::Command};
 pub struct DrainReport {
     /// What could not be finished in time; empty after a clean drain.
     pub left: Vec<Left>,
-    /// Dead letters that were held in memory and are now gone.
-    pub dead_letters: usize,
+    /// Messages that are gone with the rack: dead letters held in memory, and what gears gave up while they stopped.
+    pub discarded: Vec<Discarded>,
     /// How long it took.
     pub took: Duration,
 }
@@ -27,10 +28,21 @@ pub struct Left {
     pub messages: Option<usize>,
 }
 
+/// Messages that were discarded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Discarded {
+    /// The gear that had them, or could not process them.
+    pub gear: String,
+    /// Why in one stable word: that of the dead letters, or the gear's own.
+    pub reason: Text,
+    /// How many.
+    pub messages: u64,
+}
+
 impl DrainReport {
-    /// Whether everything in hand was finished.
+    /// Whether everything in hand was finished and nothing was discarded.
     pub fn is_clean(&self) -> bool {
-        self.left.is_empty()
+        self.left.is_empty() && self.discarded.is_empty()
     }
 }
 
@@ -49,7 +61,16 @@ impl Rack {
     /// A gear is drained when it has nothing in hand and everything it emitted is processed. What is left at the
     /// deadline is named in the report and in the log; its leases are abandoned, so that a source which waits for
     /// the end of its messages delivers them again.
-    pub async fn shut_down(mut self) -> DrainReport {
+    pub async fn shut_down(self) -> DrainReport {
+        let report = self.leave().await;
+        report.log();
+        report
+    }
+
+    /// [`Rack::shut_down`] without a word.
+    pub(crate) async fn leave(mut self) -> DrainReport {
+        // What gears gave up in failures before was told then.
+        self.shared.discards.take();
         let clock = self.shared.world.clock;
         let began = clock.now();
         let deadline = began + self.shared.settings.drain_timeout;
@@ -61,13 +82,14 @@ impl Rack {
         }
         left.extend(self.queued());
         self.stop().await;
-        let report = DrainReport {
-            left,
-            dead_letters: self.shared.dead_letters.len(),
-            took: clock.now().saturating_duration_since(began),
-        };
-        report.log(&self);
-        report
+        DrainReport { left, discarded: self.discarded(), took: clock.now().saturating_duration_since(began) }
+    }
+
+    fn discarded(&self) -> Vec<Discarded> {
+        let dead = self.shared.dead_letters.summary();
+        let given_up = self.shared.discards.take().into_iter();
+        let all = dead.into_iter().chain(given_up.map(|((gear, reason), n)| ((gear, reason.into()), n)));
+        all.map(|((gear, reason), messages)| Discarded { gear, reason, messages }).collect()
     }
 
     /// Whether the gear finished in time.
@@ -137,12 +159,12 @@ impl Rack {
 }
 
 impl DrainReport {
-    fn log(&self, rack: &Rack) {
+    fn log(&self) {
         for left in &self.left {
             tracing::warn!(left = %left, "not finished in time");
         }
-        for ((gear, reason), letters) in rack.shared.dead_letters.summary() {
-            tracing::warn!(gear, %reason, letters, "dead letters were held in memory");
+        for Discarded { gear, reason, messages } in &self.discarded {
+            tracing::warn!(gear, %reason, messages, "messages were discarded");
         }
         let (clean, took) = (self.is_clean(), self.took);
         tracing::info!(clean, ?took, "rack drained");

@@ -68,7 +68,7 @@ impl Loaded {
 
 /// Reads a scenario. The name decides the form: `.yaml`, `.yml` and `.flux` are YAML, `.toml` is `fluxrig.toml`.
 /// Bytes that are too many or no text are reported as other problems are.
-pub fn load(file_name: &str, text: impl AsRef<[u8]>) -> Loaded {
+pub fn load(file_name: &str, text: &(impl AsRef<[u8]> + ?Sized)) -> Loaded {
     let mut report = open(file_name, text.as_ref());
     let source = report.source().clone();
     let (scenario, settings) = read(&source, &mut report, Content::Scenario)
@@ -77,7 +77,7 @@ pub fn load(file_name: &str, text: impl AsRef<[u8]>) -> Loaded {
 }
 
 /// Reads only the settings of a `fluxrig.toml`, which need not have gears then.
-pub fn load_settings(file_name: &str, text: impl AsRef<[u8]>) -> (Settings, Report) {
+pub fn load_settings(file_name: &str, text: &(impl AsRef<[u8]> + ?Sized)) -> (Settings, Report) {
     let mut report = open(file_name, text.as_ref());
     let source = report.source().clone();
     let read = read(&source, &mut report, Content::Settings);

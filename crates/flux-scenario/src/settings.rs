@@ -211,9 +211,11 @@ pub struct RackSettings {
     pub lane_send_timeout: Duration,
     /// Longest time a gear that waits may take for one message, retries included.
     pub process_timeout: Duration,
-    /// Dead letters kept in memory; when they are full, the gear that fails stops.
+    /// Dead letters kept in memory; when they are full, the gear that fails waits until some are taken out.
     #[schemars(range(max = 10_000_000))]
     pub dead_letters_max: u32,
+    /// Bytes of the messages among them; the same happens at this bound.
+    pub dead_letters_bytes_max: ByteSize,
     /// What happens after a transient fault.
     pub retry: Retry,
     /// What happens after a fatal fault or a panic.
@@ -402,6 +404,7 @@ impl Default for RackSettings {
             lane_send_timeout: secs(5),
             process_timeout: secs(5),
             dead_letters_max: 10_000,
+            dead_letters_bytes_max: ByteSize(64 << 20),
             retry: Retry::default(),
             error_restart: Restart::default(),
             drain_timeout: secs(35),

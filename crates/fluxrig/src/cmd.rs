@@ -13,6 +13,7 @@ use crate::{
 mod check;
 mod completions;
 mod demo;
+mod explain;
 mod gears;
 mod iso8583;
 mod msg;
@@ -39,6 +40,7 @@ pub(crate) enum Command {
     Run(run::Run),
     Check(check::Check),
     Plan(plan::PlanBetween),
+    Explain(explain::Explain),
     Demo(demo::Demo),
     /// List and explain the kinds of gear
     Gears(gears::Gears),
@@ -66,6 +68,7 @@ impl Command {
             Command::Run(run) => run.run(log),
             Command::Check(check) => check.run(),
             Command::Plan(plan) => plan.run(),
+            Command::Explain(explain) => explain.run(),
             Command::Demo(demo) => demo.run(),
             Command::Gears(gears) => gears.run(),
             Command::Scenario(scenario) => scenario.run(),

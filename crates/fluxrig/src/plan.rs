@@ -9,7 +9,8 @@ use clap::{Args, ValueHint};
 use flux_gear::Registry;
 use flux_rack::Rack;
 use flux_scenario::{
-    Circuit, Code, Fuse, Issue, Loaded, Report, Settings, limits::FILE_BYTES_MAX, load, load_settings,
+    Circuit, Code, Fuse, Issue, Loaded, Position, Report, Settings, limits::FILE_BYTES_MAX, load,
+    load_settings,
 };
 use flux_world::World;
 use serde_json::{Value as Json, json};
@@ -93,6 +94,16 @@ impl Plan {
     /// Whether there are no errors, warnings or notes.
     pub(crate) fn has_nothing_to_say(&self) -> bool {
         self.reports().all(Report::is_empty)
+    }
+
+    /// Where a gear is declared: file, line and column.
+    pub(crate) fn place(&self, gear: &str) -> String {
+        let source = &self.loaded.source;
+        let decl = self.loaded.scenario.gear(gear);
+        match decl.map(|decl| source.position(decl.name.span.start)) {
+            Some(Position { line, column }) => format!("{}:{line}:{column}", source.name()),
+            None => source.name().to_owned(),
+        }
     }
 
     /// Errors, warnings and notes, for people.

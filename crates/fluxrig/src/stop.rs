@@ -14,6 +14,9 @@ pub(crate) struct StopOptions {
     until_stdin_ends: bool,
 }
 
+/// A file has reached its greatest size (`ulimit -f`): the same number on Linux and macOS, but for MIPS.
+const SIGXFSZ: i32 = 25;
+
 /// SIGTERM, SIGINT, or the end of standard input where that was asked for.
 pub(crate) struct StopSignal {
     terminate: Signal,
@@ -22,8 +25,10 @@ pub(crate) struct StopSignal {
 }
 
 impl StopSignal {
-    /// Listens from now on.
+    /// Listens from now on. A log that reaches the limit of a file's size is no reason to stop: with a handler for that
+    /// signal the write fails, as on a full disk.
     pub(crate) fn new(options: StopOptions) -> std::io::Result<StopSignal> {
+        drop(signal(SignalKind::from_raw(SIGXFSZ))?);
         Ok(StopSignal {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

@@ -45,7 +45,7 @@ pub(super) async fn listen(
                 attempt += 1;
                 clock.sleep(PAUSE).await;
             }
-            Err(why) => return Err(Fault::fatal("cannot listen").reason("listen").caused_by(why)),
+            Err(why) => return Err(Fault::fatal(why.to_string()).reason("listen")),
         }
     }
 }

@@ -117,6 +117,8 @@ impl<D: Dialect> Endpoint<D> {
         let report = self.pool.close(STOP_TIMEOUT).await;
         self.ctx.control().link(self.ctx.name()).set_listening(None);
         let (unwritten, unread) = (report.frames_dropped, report.frames_undelivered);
+        self.ctx.discarded("unwritten", unwritten);
+        self.ctx.discarded("unread", unread);
         if unwritten > 0 || unread > 0 {
             tracing::warn!(
                 gear = self.ctx.name(),

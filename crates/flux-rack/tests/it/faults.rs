@@ -1,6 +1,7 @@
 //! Faults by class: each message ends once, on a wire or as a dead letter, and the rack lives.
 
 use flux_gear::keys;
+use flux_rack::Discarded;
 use serde_json::json;
 
 use crate::harness::Plan;
@@ -106,6 +107,35 @@ async fn when_the_dead_letter_store_is_full_the_gear_waits_and_nothing_is_droppe
     assert_eq!(running.dead_letters(2).await.len(), 2);
     assert_eq!(running.texts("end", 1).await, ["1"]);
     assert_eq!(running.dead_letters(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn dead_letters_are_bounded_in_bytes_too() {
+    let long = format!("invalid:{}", "x".repeat(60));
+    let mut plan = plan(false, &["invalid", long.as_str(), long.as_str(), "1"]);
+    plan.settings.dead_letters_bytes_max = "128B".parse().unwrap();
+    let running = plan.boot().await;
+    assert_eq!(running.dead_letters(2).await.len(), 2);
+    assert_eq!(running.texts("end", 1).await, ["1"]);
+    assert_eq!(running.dead_letters(1).await.len(), 1);
+    // One that is larger than the whole store has its turn as well.
+    let mut plan = self::plan(false, &[long.as_str(), "1"]);
+    plan.settings.dead_letters_bytes_max = "10B".parse().unwrap();
+    let running = plan.boot().await;
+    assert_eq!(running.texts("end", 1).await, ["1"]);
+    assert_eq!(running.dead_letters(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_rack_that_takes_dead_letters_with_it_does_not_leave_clean() {
+    for fuse in [true, false] {
+        let running = plan(fuse, &["1", "invalid", "invalid"]).boot().await;
+        running.texts("end", 1).await;
+        let report = running.finish_after(3).await;
+        let invalid = Discarded { gear: "moody".into(), reason: "ordered".into(), messages: 2 };
+        assert_eq!((report.left.len(), report.discarded.as_slice()), (0, &[invalid][..]));
+        assert!(!report.is_clean());
+    }
 }
 
 #[tokio::test]

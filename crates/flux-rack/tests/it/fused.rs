@@ -49,7 +49,7 @@ async fn run(tree: &Tree, fuse: bool) -> (Vec<Vec<String>>, Vec<(String, flux_si
     let running = plan.boot().await;
     let (letters, arrived) = (running.rack.dead_letters().clone(), running.arrived.clone());
     let report = within(running.finish_after(tree.texts.len() as u64)).await;
-    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(report.left, [], "{report:?}");
     let at_sink = |at: usize| arrived.now(&format!("s{at}")).iter().map(|msg| text(&msg.payload)).collect();
     let mut dead: Vec<_> =
         letters.take(usize::MAX).into_iter().map(|letter| (letter.gear, letter.reason)).collect();

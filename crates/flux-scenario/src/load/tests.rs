@@ -354,7 +354,7 @@ fn bytes_that_are_no_text_are_a_problem_with_a_place() {
 
 #[test]
 fn of_a_file_that_is_too_long_nothing_is_shown() {
-    let loaded = crate::load("t.yaml", vec![0; crate::limits::FILE_BYTES_MAX + 1]);
+    let loaded = crate::load("t.yaml", &vec![0; crate::limits::FILE_BYTES_MAX + 1]);
     let shown = loaded.report.render(false);
     assert!(shown.contains("FR0104") && shown.len() < 500, "{} bytes", shown.len());
 }

@@ -45,6 +45,7 @@ fn what_is_not_marked_as_inert_is_honoured() {
         rack.lane_send_timeout
         rack.process_timeout
         rack.dead_letters_max
+        rack.dead_letters_bytes_max
         rack.retry.attempts
         rack.retry.backoff
         rack.retry.backoff_max

@@ -26,9 +26,8 @@ fn the_corpora_are_there() {
 }
 
 fn hold_the_laws(name: &str, input: &[u8]) {
-    let text = String::from_utf8_lossy(input);
-    let loaded = load(name, &text);
-    places_are_inside(&loaded, &text);
+    let loaded = load(name, input);
+    places_are_inside(&loaded, &String::from_utf8_lossy(input));
     let (on, off) = (compiled(&loaded, Fuse::On), compiled(&loaded, Fuse::Off));
     assert_eq!(on.is_some(), off.is_some());
     if let (Some(on), Some(off)) = (on, off) {

@@ -12,7 +12,7 @@ Examples:
   fluxrig check switch.yaml --config fluxrig.toml     the settings too
   fluxrig check switch.yaml --json | jq '.issues[] | {file, line, message, help}'
 
-Each problem has a code; `docs/errors` has a page for each.";
+Each problem has a code; `fluxrig explain FR0201` says what is behind it.";
 
 /// Report every problem of a scenario, with its place and what to do
 ///

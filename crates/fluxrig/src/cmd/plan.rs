@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueHint};
 use flux_scenario::plan;
 
-use crate::{plan::PlanOptions, terminal};
+use crate::{plan::PlanOptions, stdout, terminal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,9 +41,9 @@ impl PlanBetween {
         let [Some(old), Some(new)] = plans.map(|plan| plan.circuit) else { return Ok(ExitCode::FAILURE) };
         let steps = plan(&old, &new);
         if self.json {
-            println!("{}", serde_json::to_string(&steps)?);
+            stdout::line(serde_json::to_string(&steps)?)?;
         } else {
-            print!("{steps}");
+            stdout::print(steps)?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Args;
 use flux_rack::Rack;
 use flux_scenario::graph;
@@ -28,7 +27,8 @@ Examples:
 /// Runs alone: no server and no network are needed. SIGTERM and Ctrl-C drain the rack: sources stop first, what is
 /// in hand is finished, what is left at `rack.drain_timeout` is named. A second signal stops at once.
 ///
-/// Exit status: 0 after a clean drain, 1 when something was left or the scenario has errors.
+/// Exit status: 0 after a clean drain, 1 when something was left or discarded (dead letters are) or the scenario has
+/// errors, 2 when the file cannot be read, a gear cannot start, or the usage is wrong.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Run {
@@ -55,9 +55,9 @@ impl Run {
             let files = DiskFiles::new(&plan.world);
             // Listening for signals first: one that arrives while booting must not kill half a rack.
             let mut stop = StopSignal::new(self.stop)?;
-            let rack = Rack::boot(circuit, plan.registry, &plan.settings.rack, plan.world, files)
-                .await
-                .with_context(|| format!("cannot run `{}`", self.plan.file.display()))?;
+            let (registry, world) = (plan.registry.clone(), plan.world.clone());
+            let rack = Rack::boot(circuit, registry, &plan.settings.rack, world, files).await;
+            let rack = rack.map_err(|why| anyhow::anyhow!("{}: {why}", plan.place(why.gear())))?;
             tracing::info!(scenario = %self.plan.file.display(), gears = rack.stats().gears.len(), "rack is up");
             stop.wait().await;
             tracing::info!("draining; signal again to stop at once");

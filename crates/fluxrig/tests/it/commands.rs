@@ -191,6 +191,24 @@ fn bash_completes_kinds_of_gear_and_files() {
 }
 
 #[test]
+fn every_code_is_explained() {
+    for page in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors")).unwrap() {
+        let page = page.unwrap().path();
+        let code = page.file_stem().unwrap().to_str().unwrap();
+        let explained = ended(&["explain", code], "");
+        assert_eq!(
+            (explained.code, explained.stdout),
+            (Some(0), fs::read_to_string(&page).unwrap()),
+            "{code}"
+        );
+    }
+    assert_eq!(ended(&["explain", "fr0201"], "").code, Some(0));
+    let unknown = ended(&["explain", "FR9999"], "");
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.stderr.contains("no code `FR9999`; they go from FR0101 to FR0"), "{}", unknown.stderr);
+}
+
+#[test]
 fn the_version_is_told() {
     let version: Json = serde_json::from_str(&ended(&["version", "--json"], "").stdout).unwrap();
     assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
@@ -202,6 +220,7 @@ fn every_command_explains_itself() {
     for words in [
         &["run"][..],
         &["check"],
+        &["explain"],
         &["demo"],
         &["gears"],
         &["scenario"],

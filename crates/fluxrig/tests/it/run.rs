@@ -168,3 +168,45 @@ fn of_several_racks_the_one_named_in_the_settings_runs() {
     assert_eq!(checked.code, Some(1));
     assert!(last_json(&checked.stdout)["issues"][0]["file"].as_str().unwrap().ends_with("wrong.toml"));
 }
+
+/// Writes a scenario of these gears and wires.
+fn scenario(gears: &str, wires: &str) -> (TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("t.yaml");
+    let text = format!("meta: {{name: t, version: v1.0.0}}\ngears:\n{gears}wires:\n{wires}");
+    fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap().to_owned();
+    (directory, file)
+}
+
+#[test]
+fn dead_letters_are_told_of_at_once_and_no_drain_that_discards_them_is_clean() {
+    let (_directory, file) = scenario(
+        "  - {name: src, type: generate, config: {payload: junk, count: 120, interval: 0s}}\n  - {name: dec, type: \
+         codec_iso8583, config: {spec: iso87ascii, direction: decode}}\n  - {name: end, type: 'null'}\n",
+        "  - {from: src.out, to: dec.in}\n  - {from: dec.out, to: end.in}\n",
+    );
+    let mut rack = Running::start(&["--log-format", "json", "run", &file, "--until-stdin-ends"]);
+    rack.wait_for(|line| line.contains("\"letters\":100").then_some(()));
+    rack.end_input();
+    assert_eq!(rack.wait().code(), Some(1), "{}", rack.printed);
+    let count = |part: &str| rack.printed.matches(part).count();
+    assert_eq!(count("dead letter: wire its error port"), 1, "{}", rack.printed);
+    let discarded = "messages were discarded\",\"gear\":\"dec\",\"reason\":\"bad_message\",\"messages\":120";
+    assert_eq!((count("\"dead letters\""), count(discarded)), (2, 1), "{}", rack.printed);
+    assert_eq!((count("\"clean\":false"), count("\"clean\":true")), (1, 0), "{}", rack.printed);
+}
+
+#[test]
+fn a_gear_that_cannot_start_is_named_with_its_place_and_its_cause_once() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let gear = format!("  - {{name: line, type: io_tcp, config: {{mode: server, bind: '{address}'}}}}\n");
+    let (_directory, file) = scenario(&gear, "  - {from: line.out, to: line.in}\n");
+    let refused = ended(&["run", &file], "");
+    let why = format!(
+        "error: {file}:3:12: gear `line` did not start: cannot listen on {address}: Address already in use (os error \
+         98)\n"
+    );
+    assert_eq!((refused.code, refused.stderr.as_str()), (Some(2), why.as_str()));
+}

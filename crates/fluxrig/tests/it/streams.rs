@@ -3,14 +3,14 @@
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader, Read, Write, pipe},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     process::{Child, ChildStderr, Command, Stdio},
 };
 
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
-use crate::process::{PATIENCE, ended};
+use crate::process::PATIENCE;
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/payment-switch/scenario.yaml");
 const NETWORK_MANAGEMENT: &str = "08008220000000000000040000000000000011051430150000420301";
@@ -77,16 +77,21 @@ fn a_command_that_cannot_even_complain_still_says_so_by_its_exit_status() {
 }
 
 #[test]
-fn a_scheme_whose_log_cannot_be_written_goes_on_answering() {
-    let words = ["--log-level", "trace", "iso8583", "scheme", "--listen", "127.0.0.1:0"];
-    let mut scheme = Guard(fluxrig(&words).stdout(Stdio::piped()).stderr(full_disk()).spawn().unwrap());
-    let mut first = String::new();
-    BufReader::new(scheme.0.stdout.take().unwrap()).read_line(&mut first).unwrap();
-    let address = first.trim_end().strip_prefix("listening on ").unwrap();
-    let load = ["iso8583", "load", "--to", address, "--count", "100", "--warmup", "0", "--connections", "2"];
-    let load = ended(&load, "");
-    assert_eq!(load.code, Some(0), "{}", load.stderr);
-    assert_eq!(scheme.0.try_wait().unwrap(), None);
+fn a_rack_whose_log_is_on_a_full_disk_goes_on() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fluxrig"));
+    command.stderr(full_disk());
+    Echo::start(command, &free_address()).assert_answers_and_drains(100);
+}
+
+#[test]
+fn a_rack_whose_log_may_not_grow_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let mut command = Command::new("bash");
+    command.args(["-c", "ulimit -f 4; exec \"$@\"", "bash", env!("CARGO_BIN_EXE_fluxrig")]);
+    command.stderr(File::create(&log).unwrap());
+    Echo::start(command, &free_address()).assert_answers_and_drains(100);
+    assert_eq!(fs::metadata(&log).unwrap().len(), 4096, "the limit was reached");
 }
 
 /// A process that is killed when dropped.
@@ -99,39 +104,66 @@ impl Drop for Guard {
     }
 }
 
-/// A rack that sends back what it gets, its log in a pipe that was read up to where it listens.
+/// A rack that sends back what it gets.
 struct Echo {
     rack: Guard,
-    log: Option<BufReader<ChildStderr>>,
     address: String,
     _directory: TempDir,
 }
 
+/// An address nobody listens at.
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// The log in a pipe, read up to where the rack listens.
+fn log_until_listening(rack: &mut Child) -> (BufReader<ChildStderr>, String) {
+    let mut log = BufReader::new(rack.stderr.take().unwrap());
+    loop {
+        let mut line = String::new();
+        assert!(log.read_line(&mut line).unwrap() > 0, "it ended");
+        let event: Json = serde_json::from_str(&line).unwrap();
+        if event["message"] == "listening" {
+            return (log, event["addr"].as_str().unwrap().to_owned());
+        }
+    }
+}
+
 impl Echo {
-    fn start() -> Echo {
+    /// Runs a rack at an address; the command has the program and its standard error.
+    fn start(mut command: Command, address: &str) -> Echo {
         let directory = tempfile::tempdir().unwrap();
         let scenario = directory.path().join("echo.yaml");
-        let text = "meta: {name: echo, version: v1.0.0}\ngears:\n  - {name: line, type: io_tcp, config: {mode: \
-                    server, bind: \"127.0.0.1:0\"}}\nwires:\n  - {from: line.out, to: line.in}\n";
+        let text = format!(
+            "meta: {{name: echo, version: v1.0.0}}\ngears:\n  - {{name: line, type: io_tcp, config: {{mode: server, \
+             bind: '{address}'}}}}\nwires:\n  - {{from: line.out, to: line.in}}\n"
+        );
         fs::write(&scenario, text).unwrap();
-        let words = ["--log-format", "json", "--log-level", "trace", "run", scenario.to_str().unwrap()];
-        let mut rack = Guard(fluxrig(&words).stderr(Stdio::piped()).spawn().unwrap());
-        let mut log = BufReader::new(rack.0.stderr.take().unwrap());
-        let address = loop {
-            let mut line = String::new();
-            assert!(log.read_line(&mut line).unwrap() > 0, "it ended");
-            let event: Json = serde_json::from_str(&line).unwrap();
-            if event["message"] == "listening" {
-                break event["addr"].as_str().unwrap().to_owned();
-            }
-        };
-        Echo { rack, log: Some(log), address, _directory: directory }
+        command.args(["--log-format", "json", "run", scenario.to_str().unwrap()]).stdin(Stdio::null());
+        let rack = Guard(command.spawn().unwrap());
+        Echo { rack, address: address.to_owned(), _directory: directory }
     }
 
-    /// Asserts that it answers, on so many connections after another.
-    fn assert_answers(&self, connections: usize) {
+    /// Its log in a pipe.
+    fn piped() -> (Echo, BufReader<ChildStderr>) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fluxrig"));
+        command.stderr(Stdio::piped());
+        let mut echo = Echo::start(command, "127.0.0.1:0");
+        let (log, address) = log_until_listening(&mut echo.rack.0);
+        echo.address = address;
+        (echo, log)
+    }
+
+    /// Asserts that it answers on so many connections, one after another.
+    fn assert_answers(&mut self, connections: usize) {
         for _ in 0..connections {
-            let mut line = TcpStream::connect(&self.address).unwrap();
+            let mut line = loop {
+                match TcpStream::connect(&self.address) {
+                    Ok(line) => break line,
+                    // It does not listen yet.
+                    Err(_) => assert_eq!(self.rack.0.try_wait().unwrap(), None, "it ended"),
+                }
+            };
             line.set_read_timeout(Some(PATIENCE)).unwrap();
             line.write_all(b"hi\n").unwrap();
             let mut answer = [0; 2];
@@ -140,35 +172,32 @@ impl Echo {
         }
     }
 
-    fn terminate(&self) {
+    fn assert_answers_and_drains(&mut self, connections: usize) {
+        self.assert_answers(connections);
         let id = self.rack.0.id().to_string();
         assert!(Command::new("kill").args(["-s", "TERM", &id]).status().unwrap().success());
+        assert_eq!(self.rack.0.wait().unwrap().code(), Some(0));
     }
 }
 
 #[test]
 fn a_rack_whose_log_has_no_reader_any_more_goes_on_and_drains() {
-    let mut echo = Echo::start();
-    echo.log = None;
-    echo.assert_answers(20);
-    echo.terminate();
-    assert_eq!(echo.rack.0.wait().unwrap().code(), Some(0));
+    let (mut echo, log) = Echo::piped();
+    drop(log);
+    echo.assert_answers_and_drains(20);
 }
 
 #[test]
 fn a_rack_whose_log_is_not_read_goes_on_and_says_later_what_is_missing() {
-    let mut echo = Echo::start();
-    // Many times what the pipe and the queue in front of it hold.
-    echo.assert_answers(4000);
-    echo.terminate();
-    let mut log = String::new();
-    echo.log.take().unwrap().read_to_string(&mut log).unwrap();
-    assert_eq!(echo.rack.0.wait().unwrap().code(), Some(0));
-    let events =
-        log.lines().map(|line| serde_json::from_str::<Json>(line).unwrap_or_else(|_| panic!("{line}")));
-    let notices: Vec<String> = events
-        .filter_map(|event| Some(event["message"].as_str()?.to_owned()))
-        .filter(|message| message.ends_with(" log lines were dropped"))
-        .collect();
-    assert!(!notices.is_empty(), "{} lines", log.lines().count());
+    let (mut echo, mut log) = Echo::piped();
+    // More than the pipe and the queue behind it hold.
+    echo.assert_answers(8000);
+    let mut line = String::new();
+    while !line.contains(" log lines were dropped") {
+        line.clear();
+        assert!(log.read_line(&mut line).unwrap() > 0, "nothing is missing");
+        serde_json::from_str::<Json>(&line).unwrap_or_else(|_| panic!("{line}"));
+    }
+    drop(log);
+    echo.assert_answers_and_drains(1);
 }
