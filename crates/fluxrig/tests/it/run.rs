@@ -186,12 +186,16 @@ fn dead_letters_are_told_of_at_once_and_no_drain_that_discards_them_is_clean() {
          codec_iso8583, config: {spec: iso87ascii, direction: decode}}\n  - {name: end, type: 'null'}\n",
         "  - {from: src.out, to: dec.in}\n  - {from: dec.out, to: end.in}\n",
     );
-    let mut rack = Running::start(&["--log-format", "json", "run", &file, "--until-stdin-ends"]);
-    rack.wait_for(|line| line.contains("\"letters\":100").then_some(()));
+    let settings = format!("{file}.toml");
+    fs::write(&settings, "[rack]\ndead_letters_max = 150\n").unwrap();
+    let words = ["--log-format", "json", "run", &file, "--config", &settings, "--until-stdin-ends"];
+    let mut rack = Running::start(&words);
+    rack.wait_for(|line| line.contains("dead letter store is nearly full").then_some(()));
     rack.end_input();
     assert_eq!(rack.wait().code(), Some(1), "{}", rack.printed);
     let count = |part: &str| rack.printed.matches(part).count();
     assert_eq!(count("dead letter: wire its error port"), 1, "{}", rack.printed);
+    assert_eq!(count("\"letters\":120,"), 1, "told at four fifths, once: {}", rack.printed);
     let discarded = "messages were discarded\",\"gear\":\"dec\",\"reason\":\"bad_message\",\"messages\":120";
     assert_eq!((count("\"dead letters\""), count(discarded)), (2, 1), "{}", rack.printed);
     assert_eq!((count("\"clean\":false"), count("\"clean\":true")), (1, 0), "{}", rack.printed);
