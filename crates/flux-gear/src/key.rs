@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use flux_signal::{FluxMsg, Text, Value};
+use flux_signal::{Data, FluxMsg, Text, Value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -49,6 +49,30 @@ impl Key {
                 .get(&self.text)
                 .and_then(as_text)
                 .or_else(|| msg.metadata.get(&self.text).map(Text::from)),
+        }
+    }
+
+    /// The value, if the message has it: as the data has it, bytes for the payload, text for all else.
+    pub fn value(&self, msg: &FluxMsg) -> Option<Value> {
+        match self.root {
+            Root::Payload => Some(Value::Bytes(msg.payload.clone())),
+            Root::Data(at) => msg.data.get(&self.text[at..]),
+            Root::Either => msg.data.get(&self.text).or_else(|| self.text(msg).map(Value::Text)),
+            Root::Id | Root::Trace | Root::Source | Root::Metadata(_) => self.text(msg).map(Value::Text),
+        }
+    }
+
+    /// The value as people may see it. What a codec knows to be sensitive in its view of a message is hidden; of other
+    /// values nothing is known, and they are as [`Key::text`] gives them.
+    pub fn masked(&self, msg: &FluxMsg) -> Option<Text> {
+        let of_data = |path: &str| match &msg.data {
+            Data::View(view) => view.masked(path),
+            data => data.get(path).and_then(as_text),
+        };
+        match self.root {
+            Root::Data(at) => of_data(&self.text[at..]),
+            Root::Either => of_data(&self.text).or_else(|| msg.metadata.get(&self.text).map(Text::from)),
+            Root::Payload | Root::Id | Root::Trace | Root::Source | Root::Metadata(_) => self.text(msg),
         }
     }
 

@@ -37,7 +37,7 @@ pub use frame::{FrameEncoding, sniff};
 pub use limits::*;
 pub use mask::{Sensitivity, mask};
 pub use message::Message;
-pub use mti::response_mti;
+pub use mti::{exchange, response_mti};
 pub use prefix::{Prefix, PrefixCode};
 pub use probe::{FieldIndex, Probe};
 pub use spec::{Code, Loader, Problem, Report, Severity, Spec};

@@ -1,7 +1,9 @@
 //! What of a message may be seen: card data is hidden wherever a message is shown to people.
 
+use flux_signal::{Text, Value};
+
 use crate::{
-    composite::split,
+    composite::{Layout, Part, split},
     encoding::{Encoding, hex_encode},
     field::{Field, Kind},
     spec::Spec,
@@ -46,13 +48,48 @@ const RUN_DIGITS_MAX: usize = 64;
 /// Hides what may not be seen of the value at `path` (`2`, `55.5A`): all of classified data but the ends of an account
 /// number, and account numbers found in fields of which the spec does not say what they hold.
 pub fn mask(spec: &Spec, path: &str, text: &str) -> String {
+    masked(sensitivity(spec, path), text)
+}
+
+/// How sensitive the value at `path` (`2`, `55.5A`) is; `None` where neither the spec nor EMV says.
+pub(crate) fn sensitivity(spec: &Spec, path: &str) -> Option<Sensitivity> {
     let (number, part) = split(path);
     let field = number.parse().ok().and_then(|number| spec.field(number));
-    let sensitivity = match (field, part) {
+    match (field, part) {
         (Some(field), Some(part)) => part_sensitivity(field, part),
         (Some(field), None) => field.sensitivity,
         (None, _) => Some(Sensitivity::Sad),
-    };
+    }
+}
+
+/// How sensitive a field with parts is as one value. What its parts hold is known where they stand at fixed places and
+/// none of them is classified; otherwise anything may be in it.
+pub(crate) fn whole(field: &Field) -> Option<Sensitivity> {
+    let is_known = field.composite.as_ref().is_some_and(|composite| {
+        let is_plain = |part: &Part| part.field.sensitivity.is_none() && part.field.composite.is_none();
+        composite.layout == Layout::Positional && composite.parts.iter().all(is_plain)
+    });
+    if is_known { field.sensitivity } else { Some(Sensitivity::Sad) }
+}
+
+/// A value as people may see it, bytes as hexadecimal digits. `None` for what is not written in one line.
+pub(crate) fn value(sensitivity: Option<Sensitivity>, value: &Value) -> Option<Text> {
+    match value {
+        Value::Text(text) => Some(masked(sensitivity, text).into()),
+        Value::Int(number) => Some(masked(sensitivity, &number.to_string()).into()),
+        Value::Bytes(bytes) => {
+            let digits = hex_encode(bytes);
+            let mut hidden = hidden(sensitivity, &digits);
+            if sensitivity.is_none() {
+                hide_in_bytes(bytes, &mut hidden);
+            }
+            Some(covered(&digits, &hidden).into())
+        }
+        _ => None,
+    }
+}
+
+fn masked(sensitivity: Option<Sensitivity>, text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
     let bytes: Vec<u8> = characters.iter().map(|&c| u8::try_from(c).unwrap_or(b'?')).collect();
     let hidden = hidden(sensitivity, &bytes);

@@ -10,7 +10,7 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use flux_signal::Value;
+use flux_signal::{Text, Value};
 
 use crate::{
     composite::split,
@@ -96,6 +96,12 @@ impl Message {
     /// The message type, four digits.
     pub fn mti(&self) -> &str {
         mti::text(&self.index.mti)
+    }
+
+    /// The exchange it belongs to: the message type of the request, which its repeats and answers share.
+    pub fn exchange(&self) -> Text {
+        let exchange = mti::exchange(self.mti()).expect("a message has a message type");
+        mti::text(&exchange).into()
     }
 
     /// Sets the message type: four digits.

@@ -11,8 +11,26 @@ pub fn response_mti(mti: &str) -> Option<[u8; 4]> {
     if !digits.iter().all(u8::is_ascii_digit) || !matches!(function, b'0' | b'2' | b'4' | b'6') {
         return None;
     }
-    let origin = if matches!(origin, b'1' | b'3' | b'5') { origin - 1 } else { origin };
-    Some([version, class, function + 1, origin])
+    Some([version, class, function + 1, first_origin(origin)])
+}
+
+/// What a message type has in common with those that repeat or answer it, and with no other: the type of the request.
+/// `0200`, `0201`, `0210` and `0211` are of the exchange `0200`; a reversal `0400` and an advice `0220` are of others.
+///
+/// `None` for what is no message type. Functions that are reserved (8, 9) have no answer: each is an exchange of its own.
+pub fn exchange(mti: &str) -> Option<[u8; 4]> {
+    let digits: [u8; 4] = mti.as_bytes().try_into().ok()?;
+    let [version, class, function, origin] = digits;
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let function = if matches!(function, b'1' | b'3' | b'5' | b'7') { function - 1 } else { function };
+    Some([version, class, function, first_origin(origin)])
+}
+
+/// The origin of the message that one of this origin may repeat.
+fn first_origin(origin: u8) -> u8 {
+    if matches!(origin, b'1' | b'3' | b'5') { origin - 1 } else { origin }
 }
 
 /// Four digits as text.
@@ -45,6 +63,27 @@ mod tests {
         for (mti, answer) in cases {
             let found = response_mti(mti);
             assert_eq!(found.as_ref().map(text), answer, "{mti}");
+        }
+    }
+
+    #[test]
+    fn an_exchange_is_a_request_its_repeats_and_their_answers() {
+        for (of, mtis) in [
+            ("0200", &["0200", "0201", "0210", "0211"][..]),
+            ("0220", &["0220", "0221", "0230", "0231"]),
+            ("0400", &["0400", "0401", "0410"]),
+            ("0420", &["0420", "0421", "0430"]),
+            ("0422", &["0422", "0423", "0432"]),
+            ("1804", &["1804", "1805", "1814"]),
+            ("0280", &["0280"]),
+            ("0290", &["0290"]),
+        ] {
+            for mti in mtis {
+                assert_eq!(exchange(mti).as_ref().map(text), Some(of), "{mti}");
+            }
+        }
+        for no_type in ["", "02", "02a0", "02000"] {
+            assert_eq!(exchange(no_type), None, "{no_type}");
         }
     }
 }

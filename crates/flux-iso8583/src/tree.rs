@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! iso8583.mti                 "0200"
+//! iso8583.exchange            "0200"              the type of the request, also in its repeats and answers; read only
 //! iso8583.field.11            "000001"            text, or bytes for binary fields
 //! iso8583.field.55.9F26       "A1B2C3D4E5F60708"  a field with parts is a map of them
 //! iso8583.raw.55              the same field as one value; read only
@@ -34,6 +35,7 @@ impl Message {
         let mut tree = Map::new();
         let mut iso8583 = Map::new();
         iso8583.insert("mti", self.mti().into());
+        iso8583.insert("exchange", self.exchange().as_str().into());
         let maps = [("field", fields), ("raw", raw), ("unknown_tags", unknown)];
         for (key, entries) in maps.into_iter().filter(|(_, entries)| !entries.is_empty()) {
             iso8583.insert(key, Map::from_entries(entries).into());

@@ -2,9 +2,9 @@
 
 use std::{any::Any, fmt, sync::Arc};
 
-use flux_signal::{PathError, Value, View};
+use flux_signal::{PathError, Text, Value, View};
 
-use crate::{composite::split, error::WireError, message::Message, spec::Target};
+use crate::{composite::split, error::WireError, mask, message::Message, spec::Target};
 
 /// The view of a [`Message`]. Its paths are those of [`Message::to_value`], and any others that were set beside them.
 #[derive(Clone)]
@@ -17,6 +17,7 @@ pub struct MessageView {
 /// What a path names.
 enum Path<'a> {
     Mti,
+    Exchange,
     /// A field, or something below it.
     Field(u8, Option<&'a str>),
     Raw(u8),
@@ -56,6 +57,7 @@ impl MessageView {
             });
             return match (head, number, part) {
                 ("mti", None, None) if rest.is_none() => Path::Mti,
+                ("exchange", None, None) if rest.is_none() => Path::Exchange,
                 ("field", Some(number), part) => Path::Field(number, part),
                 ("raw", Some(number), None) => Path::Raw(number),
                 ("unknown_tags", Some(number), None) => Path::UnknownTags(number),
@@ -76,6 +78,7 @@ impl View for MessageView {
         let composite = |field| self.message.spec().field(field).is_some_and(|f| f.composite.is_some());
         match self.resolve(path) {
             Path::Mti => Some(self.message.mti().into()),
+            Path::Exchange => Some(Value::Text(self.message.exchange())),
             Path::Field(field, part) => self.message.get_at(field, part),
             Path::Raw(field) => composite(field).then(|| self.message.whole(field)).flatten(),
             Path::UnknownTags(field) => self.message.unknown_tags(field),
@@ -83,6 +86,24 @@ impl View for MessageView {
             Path::Other => self.to_value().get(path).cloned(),
             Path::Nothing => None,
         }
+    }
+
+    fn masked(&self, path: &str) -> Option<Text> {
+        let value = self.get(path)?;
+        let place = match self.resolve(path) {
+            Path::Mti | Path::Exchange => return value.as_text().map(Text::from),
+            Path::Field(field, None) => field.to_string(),
+            Path::Field(field, Some(part)) => format!("{field}.{part}"),
+            Path::Other if self.is_beside(path) => return mask::value(None, &value),
+            Path::Raw(field) => {
+                return mask::value(self.message.spec().field(field).and_then(mask::whole), &value);
+            }
+            // What is reached through a map of tags or aliases.
+            Path::UnknownTags(_) | Path::Other | Path::Nothing => {
+                return mask::value(Some(mask::Sensitivity::Sad), &value);
+            }
+        };
+        mask::value(mask::sensitivity(self.message.spec(), &place), &value)
     }
 
     fn set(&mut self, path: &str, value: Value) -> Result<(), PathError> {
@@ -97,6 +118,7 @@ impl View for MessageView {
                 let part = part.map(str::to_owned);
                 self.message.set_at(field, part.as_deref(), value).map_err(refused)
             }
+            (Path::Exchange, _) => Err(PathError::new(path, "it is read only: set `iso8583.mti`")),
             (Path::Raw(_) | Path::UnknownTags(_), _) => {
                 Err(PathError::new(path, "it is read only: set `iso8583.field` and the number"))
             }
@@ -112,7 +134,7 @@ impl View for MessageView {
                 let part = part.map(str::to_owned);
                 self.message.remove_at(field, part.as_deref())
             }
-            Path::Mti | Path::Raw(_) | Path::UnknownTags(_) | Path::Nothing => false,
+            Path::Mti | Path::Exchange | Path::Raw(_) | Path::UnknownTags(_) | Path::Nothing => false,
             Path::Other if self.is_beside(path) => self.beside.delete(path).is_some(),
             Path::Other => {
                 let is_there = self.to_value().get(path).is_some();

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::Value;
+use crate::{Text, Value};
 
 /// A path that cannot be written: which one, and what is in the way.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +25,9 @@ impl PathError {
 pub trait View: Send + Sync + 'static {
     /// The value at a path.
     fn get(&self, path: &str) -> Option<Value>;
+    /// The value at a path as people may see it: what the codec knows to be sensitive is hidden. `None` when nothing is
+    /// there, or nothing that is written in one line.
+    fn masked(&self, path: &str) -> Option<Text>;
     /// Writes the value at a path; the payload is rebuilt by the codec's encoder, not here.
     fn set(&mut self, path: &str, value: Value) -> Result<(), PathError>;
     /// Removes what is at a path; returns whether something was there.

@@ -1,4 +1,4 @@
-//! Hides card numbers in text that goes to a log.
+//! Hides card numbers, and what follows them on a magnetic stripe, in text of which nothing else is known.
 
 /// Digits of a card number (ISO/IEC 7812-1 has 19 at most; shorter than 13 is not in use).
 const PAN_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
@@ -6,7 +6,7 @@ const PAN_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
 const SHOWN_FRONT: usize = 6;
 const SHOWN_BACK: usize = 4;
 
-/// The text with every card number in it masked: 13 to 19 digits, single spaces or hyphens between them or not, that
+/// The text with every card number and track in it masked: 13 to 19 digits, single spaces or hyphens between them or not, that
 /// pass the Luhn check. A longer run of digits is searched for numbers inside it. Rather one too many than one too few.
 pub(crate) fn masked(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
@@ -17,8 +17,10 @@ pub(crate) fn masked(text: &str) -> String {
             continue;
         }
         let run = digits_from(&bytes, at);
-        mask_run(&mut bytes, &run);
         at = run.last().expect("the run has the digit it begins with") + 1;
+        if mask_run(&mut bytes, &run) {
+            at = mask_track(&mut bytes, at);
+        }
     }
     String::from_utf8(bytes).expect("a star for a digit keeps UTF-8 valid")
 }
@@ -40,17 +42,34 @@ fn digits_from(bytes: &[u8], start: usize) -> Vec<usize> {
     }
 }
 
-fn mask_run(bytes: &mut [u8], run: &[usize]) {
+/// Masks the card numbers in a run of digits; says whether there were any.
+fn mask_run(bytes: &mut [u8], run: &[usize]) -> bool {
+    let mut is_card = false;
     let digits: Vec<u8> = run.iter().map(|&place| bytes[place] - b'0').collect();
     for start in 0..digits.len() {
         for length in PAN_DIGITS.rev() {
             if digits.get(start..start + length).is_some_and(passes_luhn) {
+                is_card = true;
                 for &place in &run[start + SHOWN_FRONT..start + length - SHOWN_BACK] {
                     bytes[place] = b'*';
                 }
             }
         }
     }
+    is_card
+}
+
+/// Masks what follows a card number on a magnetic stripe (ISO/IEC 7813): on track 2 digits behind a separator, on track 1
+/// all up to the end sentinel, the name first. Returns where it ends.
+fn mask_track(bytes: &mut [u8], at: usize) -> usize {
+    let is_masked: fn(&u8) -> bool = match bytes.get(at) {
+        Some(b'=' | b'D' | b'd') => u8::is_ascii_digit,
+        Some(b'^') => |byte| *byte != b'?',
+        _ => return at,
+    };
+    let length = bytes[at + 1..].iter().take_while(|byte| is_masked(byte)).count();
+    bytes[at + 1..][..length].fill(b'*');
+    at + 1 + length
 }
 
 /// The check of ISO/IEC 7812-1 annex B.
@@ -76,7 +95,10 @@ mod tests {
         for (text, want) in [
             ("4111111111111111", "411111******1111"),
             ("4111 1111-1111 1111", "4111 11**-**** 1111"),
-            (";4111111111111111=2512101?", ";411111******1111=2512101?"),
+            (";4111111111111111=2512101?", ";411111******1111=*******?"),
+            ("4111111111111111D2512101F", "411111******1111D*******F"),
+            ("%B4111111111111111^DOÉ/J^2512101?;", "%B411111******1111^**************?;"),
+            ("4111111111111111 = 12", "411111******1111 = 12"),
             ("378282246310005", "378282*****0005"),
             ("1234567890123", "1234567890123"),
             ("123456789012", "123456789012"),

@@ -6,7 +6,7 @@ use expect_test::expect;
 use flux_iso8583::{Message, MessageView};
 use flux_signal::{Data, Value, View};
 
-use crate::fixture::{ascii, example, hex, unhex};
+use crate::fixture::{FIELDS, ascii, example, hex, unhex};
 
 fn view() -> MessageView {
     MessageView::new(Message::decode(example("acquirer"), ascii().into()).unwrap())
@@ -197,4 +197,78 @@ fn of_a_field_and_its_alias_the_changed_one_wins() {
     tree.delete("iso8583.field.11");
     message.apply(&tree).unwrap();
     assert!(!message.has(11));
+}
+
+/// What people may see of a message, and of data set beside it.
+#[test]
+fn what_the_spec_classifies_is_masked_by_every_path() {
+    let mut message = Message::new(example("acquirer"), "0400").unwrap();
+    let track_1 = "B4111111111111111^DOE/JANE^2812101";
+    for (field, text) in FIELDS {
+        message.set(&field.to_string(), &text.into()).unwrap();
+    }
+    for (path, text) in
+        [("45", track_1), ("48.note", "call me"), ("48.order", "A1"), ("52", "0123456789ABCDEF")]
+    {
+        message.set(path, &text.into()).unwrap();
+    }
+    for (path, hex) in
+        [("55.57", "4111111111111111D28120"), ("55.5F20", "444F45"), ("55.9F26", "A1B2C3D4E5F60708")]
+    {
+        message.set(path, &Value::Bytes(unhex(hex).into())).unwrap();
+    }
+    let mut view = MessageView::new(message);
+    view.set("note.ref", "order 4111111111111111".into()).unwrap();
+    let paths = [
+        "iso8583.mti",
+        "iso8583.exchange",
+        "iso8583.field.2",
+        "card.pan",
+        "card.exp",
+        "card",
+        "iso8583.field.3",
+        "iso8583.field.3.transaction",
+        "iso8583.raw.3",
+        "iso8583.field.11",
+        "iso8583.field.35",
+        "iso8583.field.45",
+        "iso8583.field.48.order",
+        "iso8583.field.48.note",
+        "iso8583.raw.48",
+        "iso8583.field.52",
+        "iso8583.field.55.57",
+        "iso8583.field.55.5F20",
+        "iso8583.field.55.9F26",
+        "iso8583.raw.55",
+        "merchant.city",
+        "note.ref",
+        "iso8583.field.5",
+    ];
+    let lines: Vec<String> =
+        paths.iter().map(|path| format!("{path} = {}", view.masked(path).unwrap_or("-".into()))).collect();
+    expect![[r#"
+        iso8583.mti = 0400
+        iso8583.exchange = 0400
+        iso8583.field.2 = 411111******1111
+        card.pan = 411111******1111
+        card.exp = ****
+        card = -
+        iso8583.field.3 = -
+        iso8583.field.3.transaction = 00
+        iso8583.raw.3 = 000000
+        iso8583.field.11 = 000042
+        iso8583.field.35 = *************************************
+        iso8583.field.45 = **********************************
+        iso8583.field.48.order = A1
+        iso8583.field.48.note = *******
+        iso8583.raw.48 = *****************
+        iso8583.field.52 = ****************
+        iso8583.field.55.57 = **********************
+        iso8583.field.55.5F20 = ******
+        iso8583.field.55.9F26 = A1B2C3D4E5F60708
+        iso8583.raw.55 = ************************************************************
+        merchant.city = AMSTERDAM    
+        note.ref = order 411111******1111
+        iso8583.field.5 = -"#]]
+    .assert_eq(&lines.join("\n"));
 }
