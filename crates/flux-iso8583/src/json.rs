@@ -51,6 +51,9 @@ impl Message {
         };
         for (key, value) in fields {
             let number = key.parse().map_err(|_| shape(Place::Message, "field numbers from 2 to 192"))?;
+            if message.has(number) {
+                return Err(shape(Place::Field(number), "each field once"));
+            }
             let input = Input::from_json(value).map_err(|f| WireError::encoding(Place::Field(number), f))?;
             match &input {
                 Input::Text(text) => message.set_text(number, text)?,

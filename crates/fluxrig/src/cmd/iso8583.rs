@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 mod decode;
+mod distinct_keys;
 mod encode;
 pub(crate) mod frames;
 pub(crate) mod load;

@@ -64,7 +64,9 @@ fn what_is_not_understood_is_named_with_field_and_byte() {
     let shown = ended(&["iso8583", "decode"], "3038");
     assert_eq!(shown.code, Some(1));
     assert!(shown.stderr.contains("mti at byte 0"), "{}", shown.stderr);
-    for json in ["{}", "nonsense", r#"{"mti":"0200","fields":{"4":"x"}}"#] {
+    let twice =
+        [r#"{"mti":"0200","fields":{"11":"1","11":"2"}}"#, r#"{"mti":"0200","fields":{"11":"1","011":"2"}}"#];
+    for json in [&["{}", "nonsense", r#"{"mti":"0200","fields":{"4":"x"}}"#][..], &twice].concat() {
         assert_eq!(ended(&["iso8583", "encode", "--json"], json).code, Some(1), "{json}");
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use flux_iso8583::Message;
 use flux_world::World;
 
-use super::{decode::Flaw, spec_option::SpecOption};
+use super::{decode::Flaw, distinct_keys::DistinctKeys, spec_option::SpecOption};
 use crate::{cmd::msg, input, stdout};
 
 /// Write a message from the JSON that `decode --json` prints
@@ -35,7 +35,7 @@ impl Encode {
         let Some(spec) = self.spec.load(&disk, self.json)? else { return Ok(ExitCode::FAILURE) };
         let text = input::message_text(&disk, self.file.as_deref())?;
         let message = match serde_json::from_str(&text) {
-            Ok(json) => Message::from_json(spec, &json).map_err(|why| Flaw::from(&why)),
+            Ok(DistinctKeys(json)) => Message::from_json(spec, &json).map_err(|why| Flaw::from(&why)),
             Err(why) => Err(Flaw::other(format!("expected JSON: {why}"))),
         };
         match message {
