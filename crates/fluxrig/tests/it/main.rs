@@ -10,6 +10,7 @@ mod input;
 mod iso8583;
 mod peers;
 mod process;
+mod readme;
 mod run;
 mod streams;
 mod switch;
