@@ -193,8 +193,8 @@ impl Held {
         })
     }
 
-    /// Keeps what was made of the message instead, on the same lease.
-    pub(crate) fn becomes(&mut self, mut msg: FluxMsg) {
+    /// Keeps another message instead, one made of it or one in its place, on the same lease.
+    pub fn becomes(&mut self, mut msg: FluxMsg) {
         msg.inherit_lease(self.msg());
         self.0 = Some(msg);
     }

@@ -12,9 +12,17 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// The values that a request shares with its reply and with no other request in flight.
     /// A value that a message lacks counts as empty; a message that lacks them all is refused (`no_key`). A trace
-    /// number alone is never unique: add the transmission time, the acquirer and the terminal.
+    /// number alone is never unique: add the transmission time, the acquirer and the terminal. For ISO 8583 add
+    /// `data.iso8583.exchange`, or a reversal that has the trace number of its original conflicts with it.
     #[schemars(length(min = 1))]
     pub correlation_key: Vec<Key>,
+    /// The values that identify what a request asks for, besides its key.
+    /// A request that comes again under its key is a duplicate only if they are the same; otherwise it is refused
+    /// (`key_conflict`). Only a hash of them under a secret of this process is kept. Without a list they are, for
+    /// ISO 8583, account number (field 2, else out of 35), processing code (3) and amount (4); for other messages,
+    /// the payload. The exchange of an ISO 8583 message is always among them.
+    #[serde(default)]
+    pub fingerprint: Vec<Key>,
     /// The routes, in order: the first whose `match` holds is taken.
     /// A request that none takes is refused (`no_route`).
     #[schemars(length(min = 1))]
@@ -97,7 +105,7 @@ pub struct Match {
     pub ranges: Vec<String>,
 }
 
-/// Where a request goes: a destination by name, which is the port `out_<name>`, or a group to choose from.
+/// Where a request goes: a destination by name, or a group to choose from. The destination `visa` is the port `out_visa`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Destination {

@@ -20,6 +20,12 @@ pub(crate) enum NoKey {
 }
 
 impl Correlation {
+    /// Whether it names fields of ISO 8583 messages and takes all their message types for one.
+    pub(crate) fn mixes_exchanges(&self) -> bool {
+        let names = |part: &str| self.0.iter().any(|key| key.as_str().contains(part));
+        names("iso8583.field.") && !names("iso8583.exchange") && !names("iso8583.mti")
+    }
+
     /// Writes the key of a message into `key`: each value with its length before it, so that `12` and `3` are not
     /// taken for `1` and `23`.
     pub(crate) fn write(&self, msg: &FluxMsg, key: &mut Vec<u8>) -> Result<(), NoKey> {

@@ -7,7 +7,7 @@ use flux_world::{Clock, Instant};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use super::valet::Valet;
+use super::{fingerprint::Fingerprint, valet::Valet};
 
 /// Requests that time out together and are emitted in one go.
 const EXPIRED_BATCH_MAX: usize = 32;
@@ -23,9 +23,21 @@ pub(crate) struct Desk {
     idle: Notify,
 }
 
+/// A request that waits for its reply.
+pub(crate) struct Parked {
+    pub(crate) request: Held,
+    pub(crate) fingerprint: Fingerprint,
+}
+
+/// The reply to a request that may come again.
+pub(crate) struct Outcome {
+    pub(crate) reply: FluxMsg,
+    pub(crate) fingerprint: Fingerprint,
+}
+
 /// What the lock guards.
 pub(crate) struct Counter {
-    pub(crate) valet: Valet<Held, FluxMsg>,
+    pub(crate) valet: Valet<Parked, Outcome>,
     /// No new tickets.
     pub(crate) is_draining: bool,
     /// When the clock will be looked at.
@@ -41,7 +53,7 @@ impl Counter {
 }
 
 impl Desk {
-    pub(crate) fn new(valet: Valet<Held, FluxMsg>) -> Desk {
+    pub(crate) fn new(valet: Valet<Parked, Outcome>) -> Desk {
         Desk {
             counter: Mutex::new(Counter { valet, is_draining: false, wake_at: None, leaving: 0 }),
             earlier: Notify::new(),
@@ -126,7 +138,7 @@ impl Desk {
         let mut counter = self.counter();
         counter.valet.forget(now, FORGOTTEN_BATCH_MAX);
         let expired = std::iter::from_fn(|| counter.valet.expire(now)).take(EXPIRED_BATCH_MAX);
-        let batch = Batch(expired.map(Held::release).collect());
+        let batch = Batch(expired.map(|parked| parked.request.release()).collect());
         counter.leaving = batch.0.len();
         batch
     }

@@ -12,6 +12,8 @@ mod config;
 mod correlation;
 mod desk;
 mod destinations;
+mod exchange;
+mod fingerprint;
 mod matching;
 mod setup;
 mod valet;
@@ -25,8 +27,9 @@ use flux_gear::{
 
 use answer::{ORIGIN, ReturnContext};
 use correlation::{Correlation, NoKey};
-use desk::{Desk, Exit};
+use desk::{Desk, Exit, Outcome, Parked};
 use destinations::{Destinations, Tree};
+use fingerprint::Fingerprinter;
 use matching::Matcher;
 use valet::{Redeemed, Standing};
 
@@ -40,6 +43,7 @@ pub struct Conductor {
     ctx: GearContext,
     ports: Ports,
     correlation: Correlation,
+    fingerprinter: Fingerprinter,
     lines: Vec<Line>,
     destinations: Destinations,
     origins: Origins,
@@ -102,6 +106,12 @@ impl Gear for Conductor {
                 "no single I/O gear of this rack answers there: it counts as always up"
             );
         }
+        if self.correlation.mixes_exchanges() {
+            tracing::warn!(
+                gear = self.ctx.name(),
+                "the correlation_key lacks data.iso8583.exchange: a reversal with the values of its original is refused"
+            );
+        }
         let exit = Exit { emit, error: self.ports.error, gear: self.ctx.name().into() };
         self.ctx.spawn(self.desk.clone().watch_clock(self.ctx.world().clock, exit));
         Ok(())
@@ -135,18 +145,21 @@ impl Conductor {
             return Err(Fault::invalid("no route takes the request").reason("no_route"));
         };
         self.correlation.write(request, &mut self.key)?;
+        let fingerprint = self.fingerprinter.of(request);
         let now = self.ctx.world().clock.now();
         let mut counter = self.desk.counter();
         match counter.valet.standing(&self.key, now) {
             Standing::Absent => {}
-            Standing::Open => {
+            Standing::Open(parked) if parked.fingerprint != fingerprint => return Err(key_conflict()),
+            Standing::Closed(outcome) if outcome.fingerprint != fingerprint => return Err(key_conflict()),
+            Standing::Open(parked) => {
+                parked.request.becomes(unleased(request));
                 drop(counter);
-                // The reply to the first attempt serves this one too.
                 tracing::debug!(gear = self.ctx.name(), id = %request.id, "duplicate of an open request absorbed");
                 return Ok(());
             }
-            Standing::Closed(reply) => {
-                let reply = reply.clone();
+            Standing::Closed(outcome) => {
+                let reply = outcome.reply.clone();
                 drop(counter);
                 tracing::debug!(gear = self.ctx.name(), id = %request.id, "retained outcome replayed");
                 self.answer(reply, request.clone(), out);
@@ -166,7 +179,8 @@ impl Conductor {
             let why = format!("no destination of route `{}` is up", line.name);
             return Err(Fault::invalid(why).reason("no_destination"));
         };
-        counter.valet.park(&self.key, Held::new(request.clone()), line.lifetime, chosen, now);
+        let parked = Parked { request: Held::new(request.clone()), fingerprint };
+        counter.valet.park(&self.key, parked, line.lifetime, chosen, now);
         self.desk.leave(counter);
         self.send_out(request, self.destinations.get(chosen).port, out);
         Ok(())
@@ -189,20 +203,30 @@ impl Conductor {
             out.forward(elsewhere);
             return Ok(());
         }
+        if exchange::is_request(reply) {
+            return Err(Fault::invalid("a request came in place of a reply").reason("not_a_reply"));
+        }
         self.correlation.write(reply, &mut self.key)?;
+        let exchange = exchange::of(reply);
         let now = self.ctx.world().clock.now();
         let mut counter = self.desk.counter();
-        let redeemed = counter.valet.redeem(&self.key, now, || retained(reply));
+        let redeemed = counter.valet.redeem(
+            &self.key,
+            now,
+            |parked| exchange::may_answer(exchange, parked.request.msg()),
+            |parked| Outcome { reply: unleased(reply), fingerprint: parked.fingerprint },
+        );
         self.desk.leave(counter);
-        let why = match redeemed {
-            Redeemed::Request(request) => {
-                self.answer(reply.clone(), request.release(), out);
+        let (why, reason) = match redeemed {
+            Redeemed::Request(parked) => {
+                self.answer(reply.clone(), parked.request.release(), out);
                 return Ok(());
             }
-            Redeemed::Again => "the request was answered before",
-            Redeemed::Unmatched => "no open request has this key",
+            Redeemed::Again => ("the request was answered before", "unmatched_reply"),
+            Redeemed::Unmatched => ("no open request has this key", "unmatched_reply"),
+            Redeemed::Unfit => ("its message type does not answer that of the request", "not_a_reply"),
         };
-        Err(Fault::invalid(why).reason("unmatched_reply"))
+        Err(Fault::invalid(why).reason(reason))
     }
 
     fn answer(&self, reply: FluxMsg, request: FluxMsg, out: &mut Outbox) {
@@ -211,11 +235,16 @@ impl Conductor {
     }
 }
 
-/// What is kept of a reply: all of it but its lease, which ends with the answer.
-fn retained(reply: &FluxMsg) -> FluxMsg {
-    let mut reply = reply.clone();
-    drop(reply.take_lease());
-    reply
+fn key_conflict() -> Fault {
+    Fault::invalid("another request has this key").reason("key_conflict")
+}
+
+/// What is kept of a message whose own lease ends now: a reply once it is on its way, a duplicate for which the lease
+/// of its first attempt stands.
+fn unleased(msg: &FluxMsg) -> FluxMsg {
+    let mut msg = msg.clone();
+    drop(msg.take_lease());
+    msg
 }
 
 impl Origins {

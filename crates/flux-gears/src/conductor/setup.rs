@@ -11,6 +11,7 @@ use super::{
     correlation::Correlation,
     desk::Desk,
     destinations::Destinations,
+    fingerprint::Fingerprinter,
     matching::Matcher,
     valet::{Settings, Valet},
 };
@@ -46,6 +47,10 @@ pub(super) fn conductor(config: Config, ctx: &GearContext) -> Result<Conductor, 
             error: ctx.output("error")?,
         },
         correlation: Correlation(config.correlation_key),
+        fingerprinter: Fingerprinter::new(
+            config.fingerprint,
+            [(); 2].map(|()| ctx.world().entropy.next_u64()),
+        ),
         lines: lines.into_iter().flatten().collect(),
         destinations,
         origins: Origins {

@@ -13,6 +13,8 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 
+mod repeats;
+
 /// Two schemes by first digit, one minute to answer.
 fn config() -> Json {
     json!({
@@ -162,33 +164,6 @@ async fn the_first_digit_decides() {
         10s error stan=000003 conn=t1 reason=timeout gear=gear
         invalid unmatched_reply
         invalid no_key"#]]
-    .assert_eq(&story.join("\n"));
-    switch.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_request_is_routed_once_and_answered_each_time() {
-    let mut switch = Switch::new(config()).await;
-    let mut again = switch.request(1, "4111");
-    again.metadata.set(keys::CONN_ID, "t1-reconnected");
-    let mut story = vec![
-        switch.asked(1, "4111").await,
-        switch.told("in", again.clone()).await,
-        switch.replied(1, "00").await,
-        switch.told("in", again.clone()).await,
-        switch.replied(1, "99").await,
-    ];
-    switch.pass(Duration::from_secs(5)).await;
-    story.push(switch.replied(1, "99").await);
-    story.push(switch.told("in", again).await);
-    expect![[r#"
-        out_visa stan=000001 conn=t1
-        nothing
-        out_response stan=000001 code=00 conn=t1
-        out_response stan=000001 code=00 conn=t1-reconnected
-        invalid unmatched_reply
-        invalid unmatched_reply
-        out_visa stan=000001 conn=t1-reconnected"#]]
     .assert_eq(&story.join("\n"));
     switch.stop().await;
 }

@@ -46,11 +46,11 @@ pub(crate) struct Valet<R, O> {
 
 /// What is known under a key.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Standing<'a, O> {
+pub(crate) enum Standing<'a, R, O> {
     /// Nothing: a ticket may be parked.
     Absent,
-    /// A request waits for its reply.
-    Open,
+    /// A request waits for its reply. Another may be put in its place, to wait instead of it.
+    Open(&'a mut R),
     /// A reply came, and is retained.
     Closed(&'a O),
 }
@@ -64,6 +64,8 @@ pub(crate) enum Redeemed<R> {
     Again,
     /// There is no ticket.
     Unmatched,
+    /// A request waits, and this is no outcome of it. It waits on.
+    Unfit,
 }
 
 struct Slot<R, O> {
@@ -113,13 +115,14 @@ impl<R, O> Valet<R, O> {
     }
 
     /// What is known under a key.
-    pub(crate) fn standing(&mut self, key: &[u8], now: Instant) -> Standing<'_, O> {
+    pub(crate) fn standing(&mut self, key: &[u8], now: Instant) -> Standing<'_, R, O> {
         self.forget(now, FORGOTTEN_PER_OPERATION_MAX);
         match self.find(key, now) {
             None => Standing::Absent,
-            Some(slot) => match &self.slots[slot as usize].ticket {
+            Some(slot) => match &mut self.slots[slot as usize].ticket {
+                Ticket::Open(request) => Standing::Open(request),
                 Ticket::Closed(outcome) => Standing::Closed(outcome),
-                Ticket::Open(_) | Ticket::Free => Standing::Open,
+                Ticket::Free => unreachable!("a slot in the table is in use"),
             },
         }
     }
@@ -146,25 +149,27 @@ impl<R, O> Valet<R, O> {
         self.open += 1;
     }
 
-    /// Takes the request that waits under a key, and retains the outcome in its place.
-    pub(crate) fn redeem(&mut self, key: &[u8], now: Instant, outcome: impl FnOnce() -> O) -> Redeemed<R> {
+    /// Takes the request that waits under a key, if the outcome is fit for it, and retains the outcome in its place.
+    pub(crate) fn redeem(
+        &mut self,
+        key: &[u8],
+        now: Instant,
+        is_fit: impl FnOnce(&R) -> bool,
+        outcome: impl FnOnce(&R) -> O,
+    ) -> Redeemed<R> {
         self.forget(now, FORGOTTEN_PER_OPERATION_MAX);
         let Some(slot) = self.find(key, now) else { return Redeemed::Unmatched };
-        if matches!(self.slots[slot as usize].ticket, Ticket::Closed(_)) {
-            return Redeemed::Again;
-        }
-        let request = if self.settings.retention.is_zero() || self.settings.retained_max == 0 {
-            self.take_open(slot, Ticket::Free)
-        } else {
-            if self.retained().len == self.settings.retained_max {
-                let oldest = self.retained().first;
-                self.remove(oldest);
-            }
-            let request = self.take_open(slot, Ticket::Closed(outcome()));
-            self.enqueue(slot, self.retained_queue(), now + self.settings.retention);
-            request
+        let retains = !self.settings.retention.is_zero() && self.settings.retained_max > 0;
+        let outcome = match &self.slots[slot as usize].ticket {
+            Ticket::Open(request) if !is_fit(request) => return Redeemed::Unfit,
+            Ticket::Open(request) => retains.then(|| outcome(request)),
+            Ticket::Closed(_) => return Redeemed::Again,
+            Ticket::Free => unreachable!("a slot in the table is in use"),
         };
-        Redeemed::Request(request)
+        Redeemed::Request(match outcome {
+            None => self.take_open(slot, Ticket::Free),
+            Some(outcome) => self.close(slot, outcome, now),
+        })
     }
 
     /// Takes the open ticket whose time was up first, if the time of any is.
@@ -199,6 +204,17 @@ impl<R, O> Valet<R, O> {
     /// Open tickets by destination.
     pub(crate) fn in_flight(&self) -> &[u32] {
         &self.in_flight
+    }
+
+    /// Retains the outcome of an open ticket in the place of its request.
+    fn close(&mut self, slot: u32, outcome: O, now: Instant) -> R {
+        if self.retained().len == self.settings.retained_max {
+            let oldest = self.retained().first;
+            self.remove(oldest);
+        }
+        let request = self.take_open(slot, Ticket::Closed(outcome));
+        self.enqueue(slot, self.retained_queue(), now + self.settings.retention);
+        request
     }
 
     fn next_to_expire(&self) -> Option<(Instant, u32)> {

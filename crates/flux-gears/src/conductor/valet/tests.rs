@@ -42,11 +42,12 @@ impl Model {
         self.closed.retain(|&(_, _, ends_ms)| ends_ms > now_ms);
     }
 
-    fn standing(&self, key: u8) -> Standing<'_, u32> {
+    fn standing(&mut self, key: u8) -> Standing<'_, u32, u32> {
         match self.closed.iter().find(|(closed, ..)| *closed == key) {
             Some((_, outcome, _)) => Standing::Closed(outcome),
-            None if self.open.contains_key(&key) => Standing::Open,
-            None => Standing::Absent,
+            None => {
+                self.open.get_mut(&key).map_or(Standing::Absent, |open| Standing::Open(&mut open.request))
+            }
         }
     }
 
@@ -56,8 +57,10 @@ impl Model {
     }
 
     fn redeem(&mut self, key: u8, outcome: u32, now_ms: u64) -> Redeemed<u32> {
-        if matches!(self.standing(key), Standing::Closed(_)) {
-            return Redeemed::Again;
+        match self.standing(key) {
+            Standing::Closed(_) => return Redeemed::Again,
+            Standing::Open(request) if !is_fit(*request) => return Redeemed::Unfit,
+            Standing::Open(_) | Standing::Absent => {}
         }
         let Some(open) = self.open.remove(&key) else { return Redeemed::Unmatched };
         if self.closed.len() == RETAINED_MAX {
@@ -98,6 +101,11 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// One request in five gets no outcome that is fit for it.
+fn is_fit(request: u32) -> bool {
+    !request.is_multiple_of(5)
+}
+
 /// Keys of different lengths, so that a reused buffer shows.
 fn bytes(key: u8) -> Vec<u8> {
     vec![key; usize::from(key) * 3]
@@ -115,8 +123,12 @@ proptest! {
             match op {
                 Op::Pass { ms } => now_ms += ms,
                 Op::Park { key, lifetime, destination } => {
-                    let standing = valet.standing(&bytes(key), now);
-                    prop_assert_eq!(&standing, &model.standing(key));
+                    let mut standing = valet.standing(&bytes(key), now);
+                    let mut expected = model.standing(key);
+                    prop_assert_eq!(&standing, &expected);
+                    if let (Standing::Open(waiting), Standing::Open(expected)) = (&mut standing, &mut expected) {
+                        (**waiting, **expected) = (at, at);
+                    }
                     if standing == Standing::Absent {
                         prop_assert_eq!(valet.is_full(), model.open.len() == OPEN_MAX);
                         if !valet.is_full() {
@@ -126,7 +138,8 @@ proptest! {
                     }
                 }
                 Op::Redeem { key } => {
-                    prop_assert_eq!(valet.redeem(&bytes(key), now, || at), model.redeem(key, at, now_ms));
+                    let redeemed = valet.redeem(&bytes(key), now, |request| is_fit(*request), |_| at);
+                    prop_assert_eq!(redeemed, model.redeem(key, at, now_ms));
                 }
                 Op::Expire => {
                     let expired = valet.expire(now);
@@ -158,8 +171,8 @@ proptest! {
 fn without_retention_a_second_reply_is_unmatched() {
     let (mut valet, now) = (valet(0), Clock::real().now());
     valet.park(b"k", 1, 0, 0, now);
-    assert_eq!(valet.redeem(b"k", now, || 2), Redeemed::Request(1));
-    assert_eq!(valet.redeem(b"k", now, || 3), Redeemed::Unmatched);
+    assert_eq!(valet.redeem(b"k", now, |_| true, |_| 2), Redeemed::Request(1));
+    assert_eq!(valet.redeem(b"k", now, |_| true, |_| 3), Redeemed::Unmatched);
     assert_eq!(valet.standing(b"k", now), Standing::Absent);
     assert_eq!(valet.next_wake(), None);
 }
@@ -177,11 +190,11 @@ fn an_outcome_that_is_over_is_absent_even_behind_many_others() {
     let now = Clock::real().now();
     for key in 0..100_u8 {
         valet.park(&[key], 0, 0, 0, now);
-        valet.redeem(&[key], now, || 1);
+        valet.redeem(&[key], now, |_| true, |_| 1);
     }
     let later = now + Duration::from_millis(5);
     assert_eq!(valet.standing(&[99], later), Standing::Absent);
-    assert_eq!(valet.redeem(&[98], later, || 2), Redeemed::Unmatched);
+    assert_eq!(valet.redeem(&[98], later, |_| true, |_| 2), Redeemed::Unmatched);
 }
 
 /// A target, not a promise: run it with `--release --ignored --no-capture`.
@@ -209,7 +222,7 @@ fn a_million_tickets_a_second() {
         valet.park(&key, n, 0, 0, now);
         if let Some(earlier) = n.checked_sub(IN_FLIGHT) {
             key[..8].copy_from_slice(&earlier.to_le_bytes());
-            assert_eq!(valet.redeem(&key, now, || earlier), Redeemed::Request(earlier));
+            assert_eq!(valet.redeem(&key, now, |_| true, |_| earlier), Redeemed::Request(earlier));
         }
     }
     let took = clock.now() - began;

@@ -53,7 +53,7 @@ fn echo(dir: &Path, spec: &str, options: Json) -> (Running, String) {
 /// A Rack that takes requests to a scheme, and its answers back.
 fn switch(dir: &Path, spec: &str, scheme: &str) -> (Running, String) {
     let conductor = json!({
-        "correlation_key": ["data.iso8583.field.11", "data.iso8583.field.41"],
+        "correlation_key": ["data.iso8583.exchange", "data.iso8583.field.11", "data.iso8583.field.41"],
         "routes": [{ "name": "all", "destination": "scheme" }],
     });
     let client = json!({
