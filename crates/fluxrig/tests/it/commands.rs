@@ -120,7 +120,7 @@ fn scenarios_are_drawn() {
     assert!(graph("mermaid").contains("flowchart") && graph("mermaid").contains("switch"));
     assert!(graph("svg").starts_with("<svg") && graph("svg").trim_end().ends_with("</svg>"));
     let circuit: Json = serde_json::from_str(&graph("json")).unwrap();
-    assert!(circuit["gears"].as_array().is_some_and(|gears| gears.len() == 11), "{circuit}");
+    assert!(circuit["gears"].as_array().is_some_and(|gears| gears.len() == 12), "{circuit}");
     for form in ["yaml", "toml"] {
         let schema = ended(&["scenario", "schema", "--form", form], "").stdout;
         assert!(serde_json::from_str::<Json>(&schema).unwrap().is_object(), "{form}");

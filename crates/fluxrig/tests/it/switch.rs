@@ -30,9 +30,7 @@ impl Line {
     }
 
     fn say(&mut self, message: &Json) {
-        let message = Message::from_json(spec(), message).unwrap().to_bytes();
-        let length = u16::try_from(message.len()).unwrap().to_be_bytes();
-        self.0.write_all(&[&length[..], &message].concat()).unwrap();
+        self.0.write_all(&framed(&bytes_of(message))).unwrap();
     }
 
     /// Expects that this is the next message to come.
@@ -45,6 +43,15 @@ impl Line {
         let heard = Message::decode(spec(), message.into()).unwrap().to_json();
         assert_eq!(&heard, expected);
     }
+}
+
+fn bytes_of(message: &Json) -> Vec<u8> {
+    Message::from_json(spec(), message).unwrap().to_bytes().into()
+}
+
+fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(message.len()).unwrap().to_be_bytes();
+    [&length[..], message].concat()
 }
 
 /// The layout on which the example's dialect builds; they agree on what is sent here.
@@ -187,6 +194,114 @@ fn a_duplicate_is_absorbed_while_its_first_is_open() {
     switch.visa.hears(&request("000003"));
     switch.visa.say(&answer("000003"));
     terminal.hears(&answer("000003"));
+}
+
+#[test]
+fn a_reversal_is_not_taken_for_its_original() {
+    let mut switch = Switch::start("valet: {default_ttl: 60s}");
+    let mut terminal = switch.terminal();
+    let of_type = |mut message: Json, mti: &str| {
+        message["mti"] = mti.into();
+        message
+    };
+    terminal.say(&request("000001"));
+    switch.visa.hears(&request("000001"));
+    // While the original is open, and after it was answered; a repeat of it is the same reversal.
+    for mti in ["0400", "0401"] {
+        terminal.say(&of_type(request("000001"), mti));
+    }
+    switch.visa.hears(&of_type(request("000001"), "0400"));
+    for mti in ["0410", "0210"] {
+        switch.visa.say(&of_type(answer("000001"), mti));
+        terminal.hears(&of_type(answer("000001"), mti));
+    }
+    terminal.say(&of_type(request("000001"), "0400"));
+    terminal.hears(&of_type(answer("000001"), "0410"));
+}
+
+#[test]
+fn the_answer_goes_to_whoever_asked_last() {
+    let mut switch = Switch::start("valet: {default_ttl: 60s}");
+    let mut terminal = switch.terminal();
+    terminal.say(&request("000001"));
+    switch.visa.hears(&request("000001"));
+    drop(terminal);
+    switch.wait_for("term", "disconnected");
+    let mut terminal = switch.terminal();
+    terminal.say(&request("000001"));
+    // It has come this far when what was said after it has.
+    terminal.say(&request("000002"));
+    switch.visa.hears(&request("000002"));
+    switch.visa.say(&answer("000001"));
+    terminal.hears(&answer("000001"));
+}
+
+#[test]
+fn nobody_gets_the_answer_to_another_card() {
+    let mut switch = Switch::start("valet: {default_ttl: 60s, retain_after_close: 60s}");
+    let [mut first, mut second] = [switch.terminal(), switch.terminal()];
+    let mut other = request("000001");
+    other["fields"]["2"] = "4000000000000002".into();
+    first.say(&request("000001"));
+    switch.visa.hears(&request("000001"));
+    second.say(&other);
+    switch.refuses("000001", "key_conflict");
+    switch.visa.say(&answer("000001"));
+    first.hears(&answer("000001"));
+    second.say(&other);
+    switch.refuses("000001", "key_conflict");
+}
+
+#[test]
+fn an_echo_is_no_answer() {
+    let mut switch = Switch::start("valet: {default_ttl: 60s}");
+    let mut terminal = switch.terminal();
+    terminal.say(&request("000001"));
+    switch.visa.hears(&request("000001"));
+    switch.visa.say(&request("000001"));
+    switch.refuses("000001", "not_a_reply");
+    switch.visa.say(&answer("000001"));
+    terminal.hears(&answer("000001"));
+}
+
+/// More than there is room for among the dead letters of a rack.
+const BAD_MESSAGES: usize = 11_000;
+
+#[test]
+fn one_terminal_that_sends_rubbish_does_not_stop_the_others() {
+    let mut switch = Switch::start("valet: {default_ttl: 60s}");
+    let mut vandal = switch.terminal();
+    // It looks like a message, until it is over and there is more.
+    let bad = [&bytes_of(&request("000009"))[..], b"more"].concat();
+    vandal.0.write_all(&framed(&bad).repeat(BAD_MESSAGES)).unwrap();
+    let refused = switch.wait_for("refused", "message");
+    let fields = refused["fields"].as_str().unwrap();
+    assert!(
+        fields.starts_with("meta.error.gear=dec_term meta.error.reason=bad_message meta.conn.id=term:"),
+        "{fields}"
+    );
+    // The connection is read in order: when this request is through, so is the rubbish.
+    vandal.say(&request("000001"));
+    switch.visa.hears(&request("000001"));
+    let mut terminal = switch.terminal();
+    terminal.say(&request("000002"));
+    switch.visa.hears(&request("000002"));
+    switch.visa.say(&answer("000002"));
+    terminal.hears(&answer("000002"));
+}
+
+#[test]
+fn an_answer_to_a_terminal_that_is_gone_is_named_in_the_log() {
+    let mut switch = Switch::start("valet: {default_ttl: 60s}");
+    let mut terminal = switch.terminal();
+    terminal.say(&request("000001"));
+    switch.visa.hears(&request("000001"));
+    drop(terminal);
+    switch.wait_for("term", "disconnected");
+    switch.visa.say(&answer("000001"));
+    let refused = switch.wait_for("refused", "message");
+    let fields = refused["fields"].as_str().unwrap();
+    assert!(fields.starts_with("meta.error.gear=term meta.error.reason=no_connection"), "{fields}");
 }
 
 #[test]
