@@ -6,6 +6,7 @@ use tokio::runtime::Builder;
 
 mod chain;
 mod gears;
+mod journal;
 mod relay;
 mod traffic;
 
@@ -18,6 +19,20 @@ enum Command {
         #[arg(long, default_value_t = 5)]
         rounds: usize,
     },
+    /// Measure durable appends beside the disk's own sync and, with the feature `stores`, beside other stores
+    Journal {
+        /// Rounds of all sides in turn
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Length of one measurement
+        #[arg(long, default_value_t = 2.0)]
+        seconds: f64,
+    },
+    /// Fill a journal with a million records and wait to be killed
+    JournalFill {
+        /// Its directory
+        directory: std::path::PathBuf,
+    },
     /// Load a proxy with frames, and echo them at its far end
     Traffic(traffic::Traffic),
     /// Be the tokio proxy that others are compared with
@@ -28,6 +43,8 @@ fn main() -> anyhow::Result<()> {
     let one_thread = || Builder::new_current_thread().enable_all().build();
     match Command::parse() {
         Command::Chain { rounds } => println!("{}", chain::run(rounds)?),
+        Command::Journal { rounds, seconds } => println!("{}", journal::run(rounds, seconds)?),
+        Command::JournalFill { directory } => journal::fill(&directory)?,
         Command::Traffic(traffic) => println!("{}", one_thread()?.block_on(traffic.run())?),
         Command::Relay(relay) => one_thread()?.block_on(relay.run())?,
     }

@@ -1,40 +1,105 @@
-//! Files: small ones, read whole and replaced whole.
+//! The disk: files by position, directories, and the threads that wait for both.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-/// A handle to the file system.
+#[cfg(feature = "sim")]
+use crate::sim::SimDisk;
+
+mod file;
+mod real;
+mod work;
+
+pub use file::DiskFile;
+pub use work::{Bell, Rest, Work, Worker};
+
+/// A handle to the file system, the operating system's or a simulated one.
 ///
-/// These calls block and run inline: they are meant for settings, keys and passports, kilobytes read at start or at a
-/// reload, where a thread's hand-over costs more than the call. The journal brings its own writer. A simulated world
-/// shares this disk; its own twin, with torn writes, comes with the journal.
+/// Calls block. Settings, keys and passports are kilobytes read at a start or a reload and are read inline; what is
+/// written all day has a [`Worker`] of its own; what is read while messages flow goes through [`Disk::offload`].
 #[derive(Clone, Debug)]
 pub struct Disk {
-    _private: (),
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Real,
+    #[cfg(feature = "sim")]
+    Simulated(SimDisk),
+}
+
+/// A file as a directory lists it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// Its name within the directory; a name that is not UTF-8 is shown with replacement characters.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// Keeps a path to one holder, across processes, until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct DiskLock {
+    _held: LockKind,
+}
+
+#[derive(Debug)]
+enum LockKind {
+    Real {
+        _file: std::fs::File,
+    },
+    #[cfg(feature = "sim")]
+    Simulated {
+        _guard: crate::sim::SimLock,
+    },
+}
+
+/// Sends a call to the disk at hand.
+macro_rules! on_disk {
+    ($self:ident, real: $real:expr, $simulated:ident => $sim:expr) => {
+        match &$self.kind {
+            Kind::Real => $real,
+            #[cfg(feature = "sim")]
+            Kind::Simulated($simulated) => $sim,
+        }
+    };
 }
 
 impl Disk {
     /// The disk of the operating system.
     pub fn real() -> Self {
-        Self { _private: () }
+        Self { kind: Kind::Real }
+    }
+
+    #[cfg(feature = "sim")]
+    pub(crate) fn simulated(disk: SimDisk) -> Self {
+        Self { kind: Kind::Simulated(disk) }
     }
 
     /// The whole file; `FileTooLarge` when it is longer than `bytes_max`, of which no more is read.
     pub fn read(&self, path: &Path, bytes_max: usize) -> io::Result<Bytes> {
-        read_bounded(File::open(path)?, bytes_max)
+        on_disk!(
+            self,
+            real: read_bounded(std::fs::File::open(path)?, bytes_max),
+            disk => read_bounded(&*disk.read(path)?, bytes_max)
+        )
     }
 
     /// The first bytes of a file, `bytes_max` at most.
     pub fn read_start(&self, path: &Path, bytes_max: usize) -> io::Result<Bytes> {
-        start_of(File::open(path)?, bytes_max)
+        on_disk!(
+            self,
+            real: start_of(std::fs::File::open(path)?, bytes_max),
+            disk => start_of(&*disk.read(path)?, bytes_max)
+        )
     }
 
     /// Whether something is there; false also when it may not be asked.
     pub fn exists(&self, path: &Path) -> bool {
-        path.exists()
+        on_disk!(self, real: path.exists(), disk => disk.exists(path))
     }
 
     /// Replaces the file as a whole: after a crash there is the old content or the new one, never a mixture.
@@ -42,13 +107,100 @@ impl Disk {
     /// Written beside it, synced, renamed over it, and the directory synced.
     pub fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         let beside = beside(path)?;
-        let written = write_synced(&beside, content).and_then(|()| fs::rename(&beside, path));
+        let written = self.write_synced(&beside, content).and_then(|()| self.rename(&beside, path));
         if written.is_err() {
             // The old content stands; the half-written copy is only litter, and the first error is the one that counts.
-            let _ = fs::remove_file(&beside);
+            let _ = self.remove(&beside);
         }
         written?;
-        sync_directory(path)
+        self.sync_dir(parent(path))
+    }
+
+    /// Creates an empty file to read and write; `AlreadyExists` when there is one.
+    pub fn create(&self, path: &Path) -> io::Result<DiskFile> {
+        on_disk!(self, real: real::create(path).map(DiskFile::real), disk => disk.create(path).map(DiskFile::simulated))
+    }
+
+    /// Opens a file to read and write.
+    pub fn open(&self, path: &Path) -> io::Result<DiskFile> {
+        on_disk!(self, real: real::open(path).map(DiskFile::real), disk => disk.open(path).map(DiskFile::simulated))
+    }
+
+    /// Opens a file to read, which needs no permission to write.
+    pub fn open_to_read(&self, path: &Path) -> io::Result<DiskFile> {
+        on_disk!(self, real: std::fs::File::open(path).map(DiskFile::real), disk => disk.open(path).map(DiskFile::simulated))
+    }
+
+    /// Makes a directory and those above it; fine when it is there.
+    pub fn make_dir(&self, path: &Path) -> io::Result<()> {
+        on_disk!(self, real: std::fs::create_dir_all(path), disk => disk.make_dir(path))
+    }
+
+    /// The files of a directory, by name; directories in it are left out.
+    pub fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
+        on_disk!(self, real: real::list(directory), disk => disk.list(directory))
+    }
+
+    /// Gives a file another name, replacing what had it. On disk for certain after [`Disk::sync_dir`].
+    pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        on_disk!(self, real: std::fs::rename(from, to), disk => disk.rename(from, to))
+    }
+
+    /// Removes a file; who has it open goes on reading. On disk for certain after [`Disk::sync_dir`].
+    pub fn remove(&self, path: &Path) -> io::Result<()> {
+        on_disk!(self, real: std::fs::remove_file(path), disk => disk.remove(path))
+    }
+
+    /// Puts the names of a directory's files on disk: what was created, renamed or removed.
+    pub fn sync_dir(&self, directory: &Path) -> io::Result<()> {
+        on_disk!(self, real: std::fs::File::open(directory)?.sync_all(), disk => disk.sync_dir(directory))
+    }
+
+    /// Bytes an ordinary user may still write to the file system that holds `directory`.
+    pub fn free_bytes(&self, directory: &Path) -> io::Result<u64> {
+        on_disk!(self, real: real::free_bytes(directory), disk => disk.free_bytes(directory))
+    }
+
+    /// Takes the lock file `path`, which stays behind; `WouldBlock` when another holder has it.
+    pub fn lock(&self, path: &Path) -> io::Result<DiskLock> {
+        let held = on_disk!(
+            self,
+            real: LockKind::Real { _file: real::lock(path)? },
+            disk => LockKind::Simulated { _guard: disk.lock(path)? }
+        );
+        Ok(DiskLock { _held: held })
+    }
+
+    /// Runs blocking work off the runtime's thread. In a simulated world it runs inline and takes simulated time.
+    ///
+    /// A call that is dropped is not undone: the work runs to its end.
+    pub async fn offload<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> T {
+        on_disk!(
+            self,
+            real: match tokio::task::spawn_blocking(call).await {
+                Ok(result) => result,
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            },
+            disk => {
+                let result = call();
+                disk.take_time().await;
+                result
+            }
+        )
+    }
+
+    /// Gives `work` a thread of its own (a task, in a simulated world), which sleeps until the bell rings.
+    pub fn employ(&self, name: &str, work: impl Work) -> io::Result<Worker> {
+        on_disk!(self, real: Worker::on_thread(name, work), disk => Ok(Worker::on_task(disk.clone(), work)))
+    }
+
+    fn write_synced(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        if self.exists(path) {
+            self.remove(path)?;
+        }
+        let file = self.create(path)?;
+        file.write_at(0, content)?;
+        file.sync_all()
     }
 }
 
@@ -76,28 +228,17 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(name))
 }
 
-fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(content)?;
-    file.sync_all()
-}
-
-fn sync_directory(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
-    }
+/// The directory a file is in; "." for a bare name.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_file_is_replaced_whole_and_leaves_nothing_beside_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("state.flux");
-        let disk = Disk::real();
+    fn check_whole_files(disk: &Disk, directory: &Path) {
+        let path = directory.join("state.flux");
         assert!(!disk.exists(&path));
         disk.write_atomic(&path, b"one").unwrap();
         disk.write_atomic(&path, b"two").unwrap();
@@ -108,7 +249,52 @@ mod tests {
             (io::ErrorKind::FileTooLarge, "longer than 2 bytes".into())
         );
         assert_eq!(disk.read_start(&path, 2).unwrap(), "tw");
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        assert_eq!(disk.list(directory).unwrap(), [Entry { name: "state.flux".into(), bytes: 3 }]);
+        assert_eq!(disk.write_atomic(Path::new("/"), b"x").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    /// What every disk must do alike.
+    fn check_positions(disk: &Disk, directory: &Path) {
+        let path = directory.join("by-position");
+        let file = disk.create(&path).unwrap();
+        assert_eq!(disk.create(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        file.allocate(2_000).unwrap();
+        assert_eq!(file.bytes().unwrap(), 2_000);
+        file.write_at(600, b"here").unwrap();
+        file.sync_data().unwrap();
+        let mut read = [9; 8];
+        assert_eq!(file.read_at(598, &mut read).unwrap(), 8);
+        assert_eq!(&read, b"\0\0here\0\0");
+        file.set_bytes(603).unwrap();
+        assert_eq!(disk.open_to_read(&path).unwrap().read_at(600, &mut read).unwrap(), 3);
+        assert_eq!(file.read_at(700, &mut read).unwrap(), 0);
+        let moved = directory.join("moved");
+        disk.rename(&path, &moved).unwrap();
+        disk.sync_dir(directory).unwrap();
+        assert_eq!(disk.open(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        disk.remove(&moved).unwrap();
+        assert_eq!(file.read_at(600, &mut read).unwrap(), 3, "who has it open goes on reading");
+        assert!(disk.free_bytes(directory).unwrap() > 0);
+        let lock = disk.lock(&directory.join("LOCK")).unwrap();
+        assert_eq!(disk.lock(&directory.join("LOCK")).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(lock);
+        disk.lock(&directory.join("LOCK")).unwrap();
+    }
+
+    #[test]
+    fn the_real_disk_keeps_the_contract() {
+        let directory = tempfile::tempdir().unwrap();
+        check_whole_files(&Disk::real(), directory.path());
+        check_positions(&Disk::real(), directory.path());
+    }
+
+    #[test]
+    fn the_simulated_disk_keeps_the_contract() {
+        let disk = Disk::simulated(SimDisk::new(crate::Entropy::seeded(1)));
+        let directory = Path::new("/var/lib/flux");
+        disk.make_dir(directory).unwrap();
+        check_whole_files(&disk, directory);
+        check_positions(&disk, directory);
     }
 
     #[test]
@@ -122,10 +308,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let disk = Disk::real();
         let taken = directory.path().join("is-a-directory");
-        fs::create_dir(&taken).unwrap();
+        std::fs::create_dir(&taken).unwrap();
         assert!(disk.write_atomic(&taken, b"x").is_err());
         assert!(taken.is_dir());
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
-        assert_eq!(disk.write_atomic(Path::new("/"), b"x").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 }

@@ -13,7 +13,7 @@
 
 pub mod backoff;
 mod clock;
-mod disk;
+pub mod disk;
 mod entropy;
 pub mod net;
 #[cfg(feature = "sim")]
@@ -21,7 +21,7 @@ pub mod sim;
 
 pub use backoff::{Backoff, BackoffPolicy};
 pub use clock::{Clock, Elapsed, Instant};
-pub use disk::{Disk, read_bounded};
+pub use disk::{Disk, DiskFile, read_bounded};
 pub use entropy::Entropy;
 pub use net::{ConnectOptions, ListenOptions, Listener, Net, ReadHalf, Stream, Target, WriteHalf};
 

@@ -1,8 +1,8 @@
-//! A world made of a seed: a paused clock, a repeatable chance and a network in memory, with faults on command.
+//! A world made of a seed: a paused clock, a repeatable chance, a network and disks in memory, with faults on command.
 //!
 //! The same seed and the same program give the same events in the same order at the same times, on a single-threaded
 //! runtime whose clock is paused: time jumps to the next timer when every task waits. Three rules keep it so: `select!`
-//! is `biased`, nothing iterates a hash map into an output, nothing starts a thread. The disk is the real one still.
+//! is `biased`, nothing iterates a hash map into an output, nothing starts a thread. Every host has a disk of its own, empty at first.
 //!
 //! ```
 //! use flux_world::{ConnectOptions, ListenOptions, sim::Sim};
@@ -17,17 +17,24 @@
 //! assert!(trace[0].ends_with("local>issuer:8583 connects"));
 //! ```
 
+mod disk;
+mod disk_faults;
 mod faults;
 mod host;
 mod lane;
 mod link;
 mod network;
+mod sectors;
 mod trace;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+pub use disk::SimDisk;
+pub(crate) use disk::{SimFile, SimLock};
+pub use disk_faults::DiskLatency;
 pub(crate) use host::{Host, SimListener};
 pub(crate) use lane::{SimRead, SimWrite};
 pub use link::Link;
@@ -47,6 +54,9 @@ pub struct Sim {
     network: Arc<Mutex<Network>>,
     clock: Clock,
     entropy: Entropy,
+    /// A stream of its own, so that a disk more or less moves nothing else.
+    disk_entropy: Entropy,
+    disks: Arc<Mutex<BTreeMap<String, SimDisk>>>,
 }
 
 impl Sim {
@@ -67,7 +77,8 @@ impl Sim {
         let entropy = Entropy::seeded(seed);
         let clock = Clock::simulated(UNIX_NS_AT_START);
         let network = Arc::new(Mutex::new(Network::new(clock, entropy.fork())));
-        Self { network, clock, entropy }
+        let disk_entropy = Entropy::seeded(!seed);
+        Self { network, clock, entropy, disk_entropy, disks: Arc::default() }
     }
 
     /// The world as seen from [`LOCAL_HOST`].
@@ -81,8 +92,14 @@ impl Sim {
             clock: self.clock,
             entropy: self.entropy.clone(),
             net: Net::simulated(Host::new(self.network.clone(), name)),
-            disk: Disk::real(),
+            disk: Disk::simulated(self.disk(name)),
         }
+    }
+
+    /// The disk of a host, to crash it, fill it, slow it down.
+    pub fn disk(&self, host: &str) -> SimDisk {
+        let mut disks = self.disks.lock();
+        disks.entry(host.to_owned()).or_insert_with(|| SimDisk::new(self.disk_entropy.fork())).clone()
     }
 
     /// What happened so far, a line per event with its time since the start.

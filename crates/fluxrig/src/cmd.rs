@@ -16,6 +16,7 @@ mod demo;
 mod explain;
 mod gears;
 mod iso8583;
+mod journal;
 mod msg;
 mod plan;
 mod run;
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     /// Read and write messages in CBOR
     Msg(msg::Msg),
     Iso8583(iso8583::Iso8583),
+    /// Look into a journal on disk, verify it, repair it
+    Journal(journal::Journal),
     Completions(completions::Completions),
     /// Print the reference page of the command line, as Markdown
     #[command(hide = true)]
@@ -74,6 +77,7 @@ impl Command {
             Command::Scenario(scenario) => scenario.run(),
             Command::Msg(msg) => msg.run(),
             Command::Iso8583(iso8583) => iso8583.run(),
+            Command::Journal(journal) => journal.run(),
             Command::Completions(completions) => completions.run(),
             Command::HelpMarkdown => {
                 stdout::print(crate::markdown::command_line(&Cli::command()))?;

@@ -8,6 +8,7 @@ mod demo;
 mod example;
 mod input;
 mod iso8583;
+mod journal;
 mod peers;
 mod process;
 mod readme;

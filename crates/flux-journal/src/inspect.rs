@@ -1,0 +1,219 @@
+//! Looks at a journal without opening it to write: `check` verifies every record, `dump` shows some.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flux_world::{Disk, World};
+
+use crate::error::{FormatError, OpenError};
+use crate::keys::Keys;
+use crate::reader::{Next, Reader, Record};
+use crate::recovery::take_lock;
+use crate::scan::Scan;
+use crate::segment;
+use crate::shared::Segment;
+use crate::survey::{Behind, Survey, TornTail, survey};
+
+/// What a check found.
+#[derive(Debug, Default)]
+pub struct CheckReport {
+    /// Segments there are.
+    pub segments: u64,
+    /// Their length together.
+    pub bytes: u64,
+    /// Whole records.
+    pub records: u64,
+    /// Records a repair moved aside earlier.
+    pub records_gone: u64,
+    /// The oldest record.
+    pub first: u64,
+    /// Behind the newest record.
+    pub next: u64,
+    /// Where consumers stand, by name: the oldest record each has not settled.
+    pub consumers: Vec<(String, u64)>,
+    /// What a crash left unfinished. The next opening cuts it; nothing that was acknowledged is in it.
+    pub torn: Option<(PathBuf, TornTail)>,
+    /// A process has the journal open: what it is writing now may look torn.
+    pub is_in_use: bool,
+    /// The clock is behind the last record by this much.
+    pub clock_behind: Option<Duration>,
+    /// All that is wrong, oldest segment first.
+    pub problems: Vec<FormatError>,
+    /// Problems beyond those listed.
+    pub problems_more: u64,
+}
+
+impl CheckReport {
+    /// Whether nothing is wrong. A torn tail is not wrong; a clock behind the last record is.
+    pub fn is_clean(&self) -> bool {
+        self.problems.is_empty() && self.clock_behind.is_none()
+    }
+}
+
+/// Records as [`dump`] found them.
+#[derive(Debug, Default)]
+pub struct Dump {
+    /// Records in order.
+    pub records: Vec<Record>,
+    /// What is between them and cannot be shown.
+    pub problems: Vec<FormatError>,
+}
+
+/// A segment that was looked through.
+pub(crate) struct Seen {
+    pub(crate) path: PathBuf,
+    pub(crate) survey: Result<Survey, FormatError>,
+}
+
+/// Verifies every record of the journal in `directory`; changes nothing and needs no keys. Blocks while it reads it all.
+pub fn check(world: &World, directory: &Path) -> Result<CheckReport, OpenError> {
+    let mut report = CheckReport { is_in_use: is_in_use(world, directory)?, ..CheckReport::default() };
+    let mut time_last_ns = i64::MIN;
+    for seen in survey_all(&world.disk, directory, &mut report.problems)? {
+        report.segments += 1;
+        let survey = match seen.survey {
+            Ok(survey) => survey,
+            Err(problem) => {
+                report.problems.push(problem);
+                continue;
+            }
+        };
+        if report.segments == 1 {
+            report.first = survey.base_sequence;
+        }
+        report.bytes += survey.end;
+        report.records += survey.records;
+        report.records_gone += survey.records_gone;
+        report.next = survey.sequence_next;
+        report.torn = survey.torn.map(|torn| (seen.path, torn));
+        report.problems.extend(survey.damages.into_iter().map(FormatError::from));
+        report.problems_more += survey.damages_more;
+        report.consumers = survey.cursors.into_iter().map(|(name, cursor)| (name, cursor.low())).collect();
+        time_last_ns = survey.time_last_ns;
+    }
+    let behind_ns = time_last_ns.saturating_sub(world.clock.unix_ns());
+    report.clock_behind = u64::try_from(behind_ns).ok().filter(|ns| *ns > 0).map(Duration::from_nanos);
+    Ok(report)
+}
+
+/// Up to `limit` records from the sequence `from` on, plain if the keys open them. Changes nothing.
+pub fn dump(
+    world: &World,
+    directory: &Path,
+    keys: &Keys,
+    from: u64,
+    limit: usize,
+) -> Result<Dump, OpenError> {
+    let mut dump = Dump::default();
+    let segments = segments(&world.disk, directory, &mut dump.problems)?;
+    let find = |sequence: u64| {
+        let at = segments.partition_point(|segment| segment.base_sequence <= sequence);
+        segments.get(at.checked_sub(1)?).filter(|segment| sequence < segment.sequence_next).cloned()
+    };
+    let mut reader = Reader::new(world.disk.clone(), directory.to_owned(), keys.clone());
+    let (mut from, until) = match (segments.first(), segments.last()) {
+        (Some(first), Some(last)) => (from.max(first.base_sequence), last.sequence_next),
+        _ => return Ok(dump),
+    };
+    while dump.records.len() < limit && from < until {
+        match reader.read(from, until, limit - dump.records.len(), &find) {
+            Ok(Next::Records(records)) => {
+                let Some(last) = records.last() else { break };
+                from = last.sequence + 1;
+                dump.records.extend(records);
+            }
+            Ok(Next::GapUntil(behind)) => from = behind,
+            Err(FormatError::Damaged(damage)) => {
+                from = damage.first + damage.records;
+                dump.problems.push(damage.into());
+            }
+            Err(error) => {
+                dump.problems.push(error);
+                break;
+            }
+        }
+    }
+    Ok(dump)
+}
+
+/// Looks through all segments; a missing one is a problem of its own.
+pub(crate) fn survey_all(
+    disk: &Disk,
+    directory: &Path,
+    problems: &mut Vec<FormatError>,
+) -> Result<Vec<Seen>, OpenError> {
+    let paths = paths(disk, directory)?;
+    let mut scans: Vec<(PathBuf, Result<Scan, FormatError>)> =
+        paths.into_iter().map(|path| (path.clone(), Scan::open(disk, &path))).collect();
+    for pair in scans.windows(2) {
+        if let [(_, Ok(before)), (file, Ok(scan))] = pair
+            && (before.header.id + 1 != scan.header.id
+                || before.header.base_sequence > scan.header.base_sequence)
+        {
+            let (id, base_sequence) = (scan.header.id, scan.header.base_sequence);
+            problems.push(FormatError::Missing { file: file.clone(), id, base_sequence });
+        }
+    }
+    let bases: Vec<Option<u64>> =
+        scans.iter().map(|(_, scan)| scan.as_ref().ok().map(|scan| scan.header.base_sequence)).collect();
+    let seen = scans.drain(..).enumerate().map(|(at, (path, scan))| {
+        // Behind a segment that cannot be read there may have been anything; this one was complete.
+        let behind = match bases.get(at + 1) {
+            Some(Some(base_sequence)) => Behind::Segment(*base_sequence),
+            Some(None) => Behind::Unknown,
+            None => Behind::Nothing,
+        };
+        Seen { path, survey: scan.and_then(|mut scan| survey(&mut scan, behind)) }
+    });
+    Ok(seen.collect())
+}
+
+fn paths(disk: &Disk, directory: &Path) -> Result<Vec<PathBuf>, OpenError> {
+    let segments = segment::list(disk, directory)?;
+    if segments.is_empty() {
+        let error = io::Error::new(io::ErrorKind::NotFound, "no segment of a journal is in this directory");
+        return Err(FormatError::Io { file: directory.to_owned(), error }.into());
+    }
+    Ok(segments.into_iter().map(|(path, _)| path).collect())
+}
+
+fn segments(
+    disk: &Disk,
+    directory: &Path,
+    problems: &mut Vec<FormatError>,
+) -> Result<Vec<Segment>, OpenError> {
+    let paths = paths(disk, directory)?;
+    let last = paths.len() - 1;
+    let mut segments: Vec<Segment> = Vec::new();
+    for (at, path) in paths.into_iter().enumerate() {
+        let mut scan = match Scan::open(disk, &path) {
+            Ok(scan) => scan,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
+        let header = scan.header.clone();
+        if let Some(before) = segments.last_mut() {
+            before.sequence_next = header.base_sequence;
+        }
+        let (mut sequence_next, mut end) = (header.base_sequence, None);
+        if at == last {
+            let survey = survey(&mut scan, Behind::Nothing)?;
+            (sequence_next, end) = (survey.sequence_next, Some(survey.end));
+        }
+        let (id, base_sequence, time_last_ns) = (header.id, header.base_sequence, header.created_ns);
+        segments.push(Segment { id, base_sequence, sequence_next, end, bytes: 0, time_last_ns });
+    }
+    Ok(segments)
+}
+
+/// Whether a process has it open. Where no lock can be made, as on a disk that is read only, nobody has.
+fn is_in_use(world: &World, directory: &Path) -> Result<bool, OpenError> {
+    paths(&world.disk, directory)?;
+    match take_lock(world, directory) {
+        Err(OpenError::InUse { .. }) => Ok(true),
+        Ok(_) | Err(_) => Ok(false),
+    }
+}

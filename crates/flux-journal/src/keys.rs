@@ -1,0 +1,108 @@
+//! Keys that records are sealed with at rest: AES-256-GCM, one derived key for each segment.
+//!
+//! A segment names the key it was made with and draws a salt. Its own key is HKDF-SHA-256(key, salt, segment id), and a
+//! record's nonce is its sequence. A segment is written by one opening of a journal only, so that no nonce is used twice:
+//! after a crash, records go to a new segment. The seal covers the head of the record, so that none can be moved.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::hkdf;
+
+use crate::record::{HEADER_BYTES, TAG_BYTES, sealed_with};
+use crate::segment::SegmentHeader;
+
+/// A key for records at rest.
+#[derive(Clone)]
+pub struct Key {
+    /// What a segment names it by; from 1.
+    pub id: u32,
+    /// 256 bits from a cryptographic source.
+    pub secret: [u8; 32],
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key {{ id: {} }}", self.id)
+    }
+}
+
+/// The keys of a journal. New segments are sealed with the first, or not at all when there is none; the others read older
+/// segments. To change the key, put the new one first and reopen; drop the old one when its last segment is trimmed.
+#[derive(Clone, Debug, Default)]
+pub struct Keys(Arc<[Key]>);
+
+impl Keys {
+    /// No keys: bodies lie on disk as they are.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// These keys, the one to write with first.
+    pub fn new(keys: Vec<Key>) -> Self {
+        Self(keys.into())
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().map(|key| key.id)
+    }
+
+    /// The key that new segments are sealed with; 0 for none.
+    pub(crate) fn id_to_write(&self) -> u32 {
+        self.0.first().map_or(0, |key| key.id)
+    }
+
+    /// What opens and seals the records of a segment: `Ok(None)` for a plain one, `Err` with the id of a key not here.
+    pub(crate) fn seal_of(&self, segment: &SegmentHeader) -> Result<Option<Seal>, u32> {
+        if segment.key_id == 0 {
+            return Ok(None);
+        }
+        let key = self.0.iter().find(|key| key.id == segment.key_id).ok_or(segment.key_id)?;
+        Ok(Some(Seal::derive(key, segment)))
+    }
+}
+
+/// Seals and opens the records of one segment.
+#[derive(Debug)]
+pub(crate) struct Seal {
+    key: LessSafeKey,
+}
+
+impl Seal {
+    fn derive(key: &Key, segment: &SegmentHeader) -> Self {
+        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, &segment.salt.bytes);
+        let id = segment.id.to_le_bytes();
+        let info: [&[u8]; 2] = [b"fluxrig journal segment", &id];
+        let derived = salt.extract(&key.secret);
+        let derived = derived.expand(&info, &AES_256_GCM).expect("32 bytes are not too many to derive");
+        Self { key: LessSafeKey::new(UnboundKey::from(derived)) }
+    }
+
+    /// Seals the body of a gathered record in place; the room for its tag is there.
+    pub(crate) fn seal(&self, record: &mut [u8], body_bytes: usize, sequence: u64) {
+        let aad = Aad::from(sealed_with(record));
+        let (body, tag) =
+            record[HEADER_BYTES..HEADER_BYTES + body_bytes].split_at_mut(body_bytes - TAG_BYTES);
+        let made = self
+            .key
+            .seal_in_place_separate_tag(nonce(sequence), aad, body)
+            .expect("a body is shorter than a seal can be");
+        tag.copy_from_slice(made.as_ref());
+    }
+
+    /// The plain body of a record as read; `None` when the seal does not open.
+    pub(crate) fn open(&self, record: &[u8], body_bytes: usize, sequence: u64) -> Option<Vec<u8>> {
+        let aad = Aad::from(sealed_with(record));
+        let mut body = record[HEADER_BYTES..HEADER_BYTES + body_bytes].to_vec();
+        let plain_bytes = self.key.open_in_place(nonce(sequence), aad, &mut body).ok()?.len();
+        body.truncate(plain_bytes);
+        Some(body)
+    }
+}
+
+fn nonce(sequence: u64) -> Nonce {
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&sequence.to_le_bytes());
+    Nonce::assume_unique_for_key(bytes)
+}

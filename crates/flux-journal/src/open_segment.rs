@@ -1,0 +1,168 @@
+//! The segment that is written to.
+
+use std::io;
+use std::path::PathBuf;
+
+use flux_world::{DiskFile, Entropy};
+
+use crate::cursor;
+use crate::error::Full;
+use crate::keys::Seal;
+use crate::record::{self, Header, Kind};
+use crate::segment::{SUFFIX_NEW, Salt, SegmentHeader, path_of};
+use crate::shared::{Segment, Shared};
+use crate::writer::Stall;
+
+#[derive(Debug)]
+pub(crate) struct OpenSegment {
+    pub(crate) header: SegmentHeader,
+    pub(crate) seal: Option<Seal>,
+    /// Where the next record goes.
+    pub(crate) offset: u64,
+    pub(crate) sequence_next: u64,
+    pub(crate) time_last_ns: i64,
+    /// How much of it is on disk.
+    pub(crate) synced_bytes: u64,
+    path: PathBuf,
+    file: DiskFile,
+    /// Its length, with the space reserved behind the records.
+    bytes: u64,
+}
+
+impl OpenSegment {
+    /// Makes a segment with the cursors of all consumers in it: written beside, synced, and only then given its name, so that
+    /// a segment that has its name is whole, and the one before it is complete.
+    pub(crate) fn create(
+        shared: &Shared,
+        entropy: &Entropy,
+        id: u64,
+        sequence: u64,
+        time_ns: i64,
+    ) -> Result<Self, Stall> {
+        let mut salt = [0; 16];
+        entropy.fill(&mut salt);
+        let key_id = shared.keys.id_to_write();
+        let header =
+            SegmentHeader { id, base_sequence: sequence, key_id, created_ns: time_ns, salt: Salt::new(salt) };
+        let seal = shared.keys.seal_of(&header).expect("the key to write with is at hand");
+        let mut begin = header.encode().to_vec();
+        for (name, standing) in &shared.consumers.lock().by_name {
+            let mut body = Vec::new();
+            cursor::encode(name, Some(&standing.cursor.lock()), &mut body);
+            let at = begin.len();
+            record::push(&mut begin, Header::new(Kind::Cursor, body.len(), sequence, time_ns), &body);
+            record::finish(&mut begin[at..], &header.salt);
+        }
+        let path = path_of(&shared.directory, id);
+        let (file, bytes) = create_file(shared, id, &begin).map_err(|error| stall(&path, error))?;
+        Ok(Self {
+            header,
+            seal,
+            offset: begin.len() as u64,
+            sequence_next: sequence,
+            time_last_ns: time_ns,
+            synced_bytes: begin.len() as u64,
+            path,
+            file,
+            bytes,
+        })
+    }
+
+    /// The segment after this one.
+    pub(crate) fn next(&self, shared: &Shared, entropy: &Entropy) -> Result<Self, Stall> {
+        Self::create(shared, entropy, self.header.id + 1, self.sequence_next, self.time_last_ns)
+    }
+
+    pub(crate) fn has_records(&self) -> bool {
+        self.sequence_next > self.header.base_sequence
+    }
+
+    /// Whether something was written since the last sync.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.synced_bytes < self.offset
+    }
+
+    /// Writes behind the last record. When it fails the same place is written again.
+    pub(crate) fn append(&mut self, records: &[u8]) -> Result<(), Stall> {
+        self.file.write_at(self.offset, records).map_err(|error| stall(&self.path, error))?;
+        self.offset += records.len() as u64;
+        self.bytes = self.bytes.max(self.offset);
+        Ok(())
+    }
+
+    pub(crate) fn sync(&mut self) -> Result<(), Stall> {
+        if self.is_dirty() {
+            // What a failed sync left is unknown, so that it is never tried twice.
+            self.file.sync_data().map_err(|error| failed(&self.path, &error))?;
+            self.synced_bytes = self.offset;
+        }
+        Ok(())
+    }
+
+    /// Gives the reserved space back. All records are on disk before.
+    pub(crate) fn seal(&mut self, sequence_next: u64) -> Result<(), Stall> {
+        debug_assert!(
+            !self.is_dirty() && sequence_next == self.sequence_next,
+            "sealed with records on the way"
+        );
+        self.file.set_bytes(self.offset).map_err(|error| failed(&self.path, &error))?;
+        self.bytes = self.offset;
+        Ok(())
+    }
+
+    pub(crate) fn as_open(&self) -> Segment {
+        Segment { end: Some(self.offset), ..self.as_sealed() }
+    }
+
+    pub(crate) fn as_sealed(&self) -> Segment {
+        Segment {
+            id: self.header.id,
+            base_sequence: self.header.base_sequence,
+            sequence_next: self.sequence_next,
+            end: None,
+            bytes: self.bytes,
+            time_last_ns: self.time_last_ns,
+        }
+    }
+}
+
+fn create_file(shared: &Shared, id: u64, begin: &[u8]) -> io::Result<(DiskFile, u64)> {
+    let (disk, directory) = (&shared.disk, &shared.directory);
+    let path_new = directory.join(format!("{id:016x}{SUFFIX_NEW}"));
+    if disk.exists(&path_new) {
+        disk.remove(&path_new)?;
+    }
+    let made = disk.create(&path_new).and_then(|file| {
+        match file.allocate(shared.config.segment_bytes) {
+            // Less than a segment may still be a lot of records.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            reserved => reserved?,
+        }
+        file.write_at(0, begin)?;
+        file.sync_all()?;
+        Ok(file)
+    });
+    let file = match made {
+        Ok(file) => file,
+        Err(error) => {
+            // Only litter, and the first error is the one that counts.
+            let _ = disk.remove(&path_new);
+            return Err(error);
+        }
+    };
+    disk.rename(&path_new, &path_of(directory, id))?;
+    disk.sync_dir(directory)?;
+    let bytes = file.bytes()?;
+    Ok((file, bytes))
+}
+
+fn stall(path: &std::path::Path, error: io::Error) -> Stall {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Stall::Full(Full::Disk),
+        _ => failed(path, &error),
+    }
+}
+
+fn failed(path: &std::path::Path, error: &io::Error) -> Stall {
+    Stall::Failed(format!("{}: {error}", path.display()))
+}

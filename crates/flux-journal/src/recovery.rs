@@ -1,0 +1,208 @@
+//! Opens a journal: looks at every segment's header and through the last segment, cuts its torn tail, begins a new one.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use flux_world::World;
+use flux_world::disk::DiskLock;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::config::Config;
+use crate::cursor::Cursor;
+use crate::error::{Damage, FormatError, OpenError};
+use crate::keys::Keys;
+use crate::open_segment::OpenSegment;
+use crate::recent::Recent;
+use crate::scan::Scan;
+use crate::segment::{self, SUFFIX_NEW, SegmentHeader};
+use crate::shared::{Consumers, Counters, Gather, Segment, Segments, Shared, Standing};
+use crate::survey::{Behind, Survey, TornTail, survey};
+use crate::writer::{Stall, Writer};
+
+const LOCK_FILE: &str = "LOCK";
+
+/// What was found when a journal was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Segments there were.
+    pub segments: u64,
+    /// Records there are, by their sequences: those in segments that are not read yet are taken to be whole.
+    pub records: u64,
+    /// Where new records go on.
+    pub next: u64,
+    /// What a crash left unfinished, and was cut: nobody was told that it was safe.
+    pub torn: Option<(PathBuf, TornTail)>,
+    /// Records of the last segment that are damaged. They are kept, and not served.
+    pub damages: Vec<Damage>,
+    /// The clock is behind the last record by this much. New records are stamped with the time of the last one until it
+    /// has caught up.
+    pub clock_behind: Option<Duration>,
+}
+
+pub(crate) fn open(
+    world: &World,
+    directory: &Path,
+    config: Config,
+    keys: Keys,
+) -> Result<(Arc<Shared>, Writer, Recovery), OpenError> {
+    if keys.ids().any(|id| id == 0) {
+        let reason = "a key's id is at least 1".to_owned();
+        return Err(OpenError::Config { setting: "keys", reason });
+    }
+    let disk = &world.disk;
+    disk.make_dir(directory).map_err(|error| io_at(directory, error))?;
+    let lock = take_lock(world, directory)?;
+    let mut segments = headers(world, directory, &keys)?;
+    let last = match segments.last() {
+        Some(last) => Some(recover_last(world, directory, last)?),
+        None => None,
+    };
+    let now_ns = world.clock.unix_ns();
+    let mut recovery = Recovery { segments: segments.len() as u64, ..Recovery::default() };
+    let (mut id, mut sequence, mut time_ns, mut cursors) = (1, 0, now_ns, BTreeMap::new());
+    if let (Some(last), Some(segment)) = (last, segments.last_mut()) {
+        (segment.sequence_next, segment.bytes) = (last.sequence_next, last.end);
+        (segment.time_last_ns, segment.end) = (last.time_last_ns, None);
+        id = segment.id + 1;
+        sequence = last.sequence_next;
+        time_ns = now_ns.max(last.time_last_ns);
+        cursors = last.cursors;
+        let behind_ns = last.time_last_ns.saturating_sub(now_ns);
+        recovery.clock_behind = u64::try_from(behind_ns).ok().filter(|ns| *ns > 0).map(Duration::from_nanos);
+        recovery.torn = last.torn.map(|torn| (segment::path_of(directory, segment.id), torn));
+        recovery.damages = last.damages;
+    }
+    recovery.records = sequence - segments.first().map_or(sequence, |first| first.base_sequence);
+    recovery.next = sequence;
+    let shared = Arc::new(share(world, directory, config, keys, segments, cursors, sequence, time_ns));
+    let entropy = world.entropy.fork();
+    let open = OpenSegment::create(&shared, &entropy, id, sequence, time_ns)
+        .map_err(|stall| not_created(directory, stall))?;
+    shared.segments.lock().list.push(open.as_open());
+    let writer = Writer::new(shared.clone(), lock, entropy, open);
+    Ok((shared, writer, recovery))
+}
+
+/// An error of the operating system at a path.
+pub(crate) fn io_at(path: &Path, error: io::Error) -> OpenError {
+    FormatError::Io { file: path.to_owned(), error }.into()
+}
+
+/// Keeps others away from the journal.
+pub(crate) fn take_lock(world: &World, directory: &Path) -> Result<DiskLock, OpenError> {
+    world.disk.lock(&directory.join(LOCK_FILE)).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => OpenError::InUse { directory: directory.to_owned() },
+        _ => io_at(directory, error),
+    })
+}
+
+/// Reads the headers of all segments, and finds them to follow each other.
+fn headers(world: &World, directory: &Path, keys: &Keys) -> Result<Vec<Segment>, OpenError> {
+    let mut segments: Vec<Segment> = Vec::new();
+    for (path, bytes) in segment::list(&world.disk, directory)? {
+        let (_, header) = SegmentHeader::open(&world.disk, &path)?;
+        if let Err(key_id) = keys.seal_of(&header) {
+            return Err(FormatError::Key { file: path, key_id }.into());
+        }
+        if let Some(before) = segments.last_mut() {
+            if !follows(before, &header) {
+                let SegmentHeader { id, base_sequence, .. } = header;
+                return Err(FormatError::Missing { file: path, id, base_sequence }.into());
+            }
+            before.sequence_next = header.base_sequence;
+            before.time_last_ns = header.created_ns;
+        }
+        segments.push(Segment {
+            id: header.id,
+            base_sequence: header.base_sequence,
+            sequence_next: header.base_sequence,
+            end: None,
+            bytes,
+            time_last_ns: header.created_ns,
+        });
+    }
+    Ok(segments)
+}
+
+fn follows(before: &Segment, header: &SegmentHeader) -> bool {
+    before.id + 1 == header.id && before.base_sequence <= header.base_sequence
+}
+
+/// Looks through the last segment, cuts its torn tail, and puts what remains on disk: after the death of a process it may
+/// only be with the operating system.
+fn recover_last(world: &World, directory: &Path, last: &Segment) -> Result<Survey, OpenError> {
+    let path = segment::path_of(directory, last.id);
+    let found = survey(&mut Scan::open(&world.disk, &path)?, Behind::Nothing)?;
+    let file = world.disk.open(&path).map_err(|error| io_at(&path, error))?;
+    let settled = file.set_bytes(found.end).and_then(|()| file.sync_all());
+    settled.map_err(|error| io_at(&path, error))?;
+    let litter = world.disk.list(directory).map_err(|error| io_at(directory, error))?;
+    for entry in litter.iter().filter(|entry| entry.name.ends_with(SUFFIX_NEW)) {
+        let path = directory.join(&entry.name);
+        world.disk.remove(&path).map_err(|error| io_at(&path, error))?;
+    }
+    Ok(found)
+}
+
+fn not_created(directory: &Path, stall: Stall) -> OpenError {
+    let reason = match stall {
+        Stall::Full(full) => full.to_string(),
+        Stall::Failed(reason) => reason,
+    };
+    io_at(directory, io::Error::other(format!("a new segment cannot be made: {reason}")))
+}
+
+#[allow(clippy::too_many_arguments, reason = "they are the parts of one struct, each once")]
+fn share(
+    world: &World,
+    directory: &Path,
+    config: Config,
+    keys: Keys,
+    list: Vec<Segment>,
+    cursors: BTreeMap<String, Cursor>,
+    sequence: u64,
+    time_ns: i64,
+) -> Shared {
+    let oldest = list.first().map_or(sequence, |first| first.base_sequence);
+    let standing = |mut cursor: Cursor| {
+        // Nobody settled what is not there, and what is gone needs no settling.
+        if cursor.high() > sequence {
+            cursor = Cursor::at(cursor.low().min(sequence));
+        }
+        cursor.settle_until(oldest);
+        Arc::new(Standing { cursor: cursor.into(), ..Standing::default() })
+    };
+    let by_name = cursors.into_iter().map(|(name, cursor)| (name, standing(cursor))).collect();
+    Shared {
+        directory: directory.to_owned(),
+        config,
+        keys,
+        disk: world.disk.clone(),
+        clock: world.clock,
+        gather: Mutex::new(Gather {
+            bytes: Vec::new(),
+            sequence_next: sequence,
+            records: 0,
+            appends: 0,
+            time_ns,
+            full: None,
+            end: None,
+            wants_sync: false,
+        }),
+        acked: AtomicU64::new(sequence),
+        synced: AtomicU64::new(sequence),
+        progress: Notify::new(),
+        room: Notify::new(),
+        recent: Mutex::new(Recent::default()),
+        segments: Mutex::new(Segments { list, is_finished: false }),
+        consumers: Mutex::new(Consumers { by_name, ..Consumers::default() }),
+        has_moved: false.into(),
+        bell: OnceLock::new(),
+        counters: Counters::default(),
+    }
+}

@@ -1,0 +1,179 @@
+//! Moves what is damaged aside, so that the rest of a journal is served again.
+//!
+//! A segment with damage is copied as it is to `damaged/`, and replaced by one without: its whole records byte for byte, and
+//! where records are missing a gap record that says how many. A segment whose header cannot be read is moved to `damaged/` and
+//! replaced by one that is a gap. What consumers are given then skips the gaps and counts them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use flux_world::{Disk, World};
+
+use crate::error::{DamageKind, FormatError, OpenError};
+use crate::inspect::{Seen, survey_all};
+use crate::record::{self, Header, Kind};
+use crate::recovery::{io_at, take_lock};
+use crate::scan::{Found, Scan};
+use crate::segment::{Salt, SegmentHeader};
+use crate::survey::{Survey, gap_records};
+
+/// Where damaged files are kept, within the journal's directory.
+const ASIDE: &str = "damaged";
+
+/// What a repair does, or would do.
+#[derive(Debug, Default)]
+pub struct RepairReport {
+    /// Each file that is replaced, with where it is kept.
+    pub moved: Vec<Moved>,
+    /// What is wrong and cannot be repaired.
+    pub left: Vec<FormatError>,
+}
+
+/// A file that a repair replaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The segment.
+    pub file: PathBuf,
+    /// Where it is kept as it was.
+    pub kept_as: PathBuf,
+    /// Records that are not served any more.
+    pub records: u64,
+}
+
+/// Repairs the journal in `directory`, or with `is_dry_run` says what it would do. The journal must not be open. What is
+/// damaged is kept in `damaged/` within the directory; a file there already is never replaced.
+pub fn repair(world: &World, directory: &Path, is_dry_run: bool) -> Result<RepairReport, OpenError> {
+    let mut report = RepairReport::default();
+    let (disk, seen) = (&world.disk, survey_all(&world.disk, directory, &mut report.left)?);
+    let _lock = take_lock(world, directory)?;
+    for at in 0..seen.len() {
+        let Some((records, content)) = replacement(world, &seen, at, &mut report)? else { continue };
+        let file = seen[at].path.clone();
+        let kept_as = free_name(disk, directory, &file);
+        if !is_dry_run {
+            let replaced = replace(disk, directory, &file, &kept_as, &content);
+            replaced.map_err(|error| io_at(&file, error))?;
+        }
+        report.moved.push(Moved { file, kept_as, records });
+    }
+    Ok(report)
+}
+
+/// What to put in the place of a segment, and how many records it lacks; none when it is fine or past help.
+fn replacement(
+    world: &World,
+    seen: &[Seen],
+    at: usize,
+    report: &mut RepairReport,
+) -> Result<Option<(u64, Vec<u8>)>, OpenError> {
+    match &seen[at].survey {
+        Ok(survey) => {
+            let is_whole = survey.damages.iter().all(|damage| damage.kind == DamageKind::Time);
+            if is_whole && survey.damages_more == 0 {
+                return Ok(None);
+            }
+            let content = without_damage(&world.disk, &seen[at].path, survey)?;
+            Ok(Some((survey.records_lost(), content)))
+        }
+        Err(FormatError::Header { .. } | FormatError::Foreign { .. }) => {
+            let gap = gap_in_place_of(world, seen, at);
+            if gap.is_none() {
+                report.left.push(FormatError::Header { file: seen[at].path.clone() });
+            }
+            Ok(gap)
+        }
+        Err(FormatError::Newer { file, version }) => {
+            report.left.push(FormatError::Newer { file: file.clone(), version: *version });
+            Ok(None)
+        }
+        Err(other) => {
+            let error = io::Error::other(other.to_string());
+            report.left.push(FormatError::Io { file: seen[at].path.clone(), error });
+            Ok(None)
+        }
+    }
+}
+
+/// The whole records of a segment, with gaps in the place of the others.
+fn without_damage(disk: &Disk, path: &Path, survey: &Survey) -> Result<Vec<u8>, FormatError> {
+    let mut scan = Scan::open(disk, path)?;
+    scan.end = survey.end;
+    let salt = scan.header.salt.clone();
+    let mut content = scan.header.encode().to_vec();
+    let (mut expected, mut time_ns) = (scan.header.base_sequence, scan.header.created_ns);
+    loop {
+        match scan.next()? {
+            Found::End => break,
+            Found::Body(_) => {}
+            Found::Nothing => {
+                scan.find_next()?;
+            }
+            Found::Record(raw) => {
+                let header = raw.header;
+                if header.kind == Kind::Data && header.sequence < expected {
+                    continue;
+                }
+                if header.sequence > expected {
+                    push_gap(&mut content, expected, header.sequence, time_ns, &salt);
+                }
+                expected = match header.kind {
+                    Kind::Data => header.sequence + 1,
+                    Kind::Gap => header.sequence + gap_records(&raw.body()).unwrap_or(0),
+                    Kind::Cursor | Kind::End => expected.max(header.sequence),
+                };
+                time_ns = time_ns.max(header.time_ns);
+                content.extend_from_slice(&raw.record);
+            }
+        }
+    }
+    if survey.sequence_next > expected {
+        push_gap(&mut content, expected, survey.sequence_next, time_ns, &salt);
+    }
+    Ok(content)
+}
+
+/// A segment that is one gap, from the segment before to the one behind; none when one of them cannot be read either.
+fn gap_in_place_of(world: &World, seen: &[Seen], at: usize) -> Option<(u64, Vec<u8>)> {
+    let id = u64::from_str_radix(seen[at].path.file_name()?.to_str()?.split('.').next()?, 16).ok()?;
+    let survey_at = |at: usize| seen.get(at)?.survey.as_ref().ok();
+    let behind = survey_at(at + 1).map(|behind| behind.base_sequence);
+    let before = at.checked_sub(1).and_then(survey_at);
+    let until = behind.or(before.map(|before| before.sequence_next))?;
+    // The first of a journal may have begun anywhere: nothing before the next is known, and nothing is missed.
+    let from = before.map_or(until, |before| before.sequence_next);
+    let time_ns = before.map_or(i64::MIN, |before| before.time_last_ns);
+    let mut salt = [0; 16];
+    world.entropy.fill(&mut salt);
+    let salt = Salt::new(salt);
+    let header =
+        SegmentHeader { id, base_sequence: from, key_id: 0, created_ns: time_ns, salt: salt.clone() };
+    let mut content = header.encode().to_vec();
+    if until > from {
+        push_gap(&mut content, from, until, time_ns, &salt);
+    }
+    Some((until - from, content))
+}
+
+fn push_gap(content: &mut Vec<u8>, first: u64, until: u64, time_ns: i64, salt: &Salt) {
+    let at = content.len();
+    let records = (until - first).to_le_bytes();
+    record::push(content, Header::new(Kind::Gap, records.len(), first, time_ns), &records);
+    record::finish(&mut content[at..], salt);
+}
+
+/// A name in `damaged/` that nothing has.
+fn free_name(disk: &Disk, directory: &Path, file: &Path) -> PathBuf {
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let aside = directory.join(ASIDE);
+    let names = (0_u32..).map(|n| if n == 0 { name.clone() } else { format!("{name}.{n}") });
+    let mut paths = names.map(|name| aside.join(name));
+    paths.find(|path| !disk.exists(path)).expect("there are more numbers than files")
+}
+
+/// Keeps a copy, and only then puts the new content in its place at once.
+fn replace(disk: &Disk, directory: &Path, file: &Path, kept_as: &Path, content: &[u8]) -> io::Result<()> {
+    disk.make_dir(&directory.join(ASIDE))?;
+    let old = disk.read(file, usize::MAX)?;
+    disk.write_atomic(kept_as, &old)?;
+    disk.write_atomic(file, content)
+}

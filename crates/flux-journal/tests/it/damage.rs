@@ -1,0 +1,192 @@
+//! Flipped bits, foreign files, holes: seen, told, never served, never cut in silence; and repaired without losing the rest.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use expect_test::{Expect, expect};
+use flux_journal::{FormatError, Journal, Keys, OpenError, ReadError, Start, check, dump, repair};
+use flux_world::World;
+use flux_world::sim::Sim;
+
+use crate::setup::{DIRECTORY, append_all, body, open, small};
+
+fn segment(id: u64) -> PathBuf {
+    Path::new(DIRECTORY).join(format!("{id:016x}.journal"))
+}
+
+/// A journal of one segment with `records` records, closed in order.
+async fn closed(seed: u64, records: u64) -> (Sim, World) {
+    let sim = Sim::new(seed);
+    let world = sim.world();
+    let (journal, _) = open(&world, small());
+    append_all(&journal, 0..records).await;
+    journal.close().await.unwrap();
+    (sim, world)
+}
+
+/// What the journal serves must be what was appended, in order; returns how many of `records` are missing.
+async fn served(world: &World, records: u64) -> u64 {
+    let Ok((journal, _)) = Journal::open(world, Path::new(DIRECTORY), small(), Keys::none()) else {
+        return records;
+    };
+    // Holds what the other has settled.
+    drop(journal.consumer("keep", Start::Oldest).unwrap());
+    let mut consumer = journal.consumer("all", Start::Oldest).unwrap();
+    let (mut seen, mut next) = (0, 0);
+    let missing = loop {
+        match world.clock.timeout(Duration::from_secs(1), consumer.next(100)).await {
+            Err(_) => break records - seen,
+            Ok(Ok(batch)) => {
+                for record in batch.records {
+                    assert!(record.sequence >= next && record.body == body(record.sequence));
+                    (seen, next) = (seen + 1, record.sequence + 1);
+                    consumer.settle(record.sequence);
+                }
+            }
+            Ok(Err(ReadError::Format(FormatError::Damaged(damage)))) => {
+                assert_eq!(consumer.skip_damage().await.unwrap(), damage.records);
+            }
+            Ok(Err(other)) => panic!("{other}"),
+        }
+    };
+    drop(consumer);
+    journal.forget("all");
+    journal.close().await.unwrap();
+    missing
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flip_of_any_byte_is_seen_and_costs_one_record_at_most() {
+    let (sim, world) = closed(1, 12).await;
+    let length = world.disk.read(&segment(1), 1 << 20).unwrap().len() as u64;
+    drop((sim, world));
+    let mut torn = 0;
+    for offset in 0..length {
+        let (sim, world) = closed(1, 12).await;
+        assert!(sim.disk("local").corrupt(&segment(1), offset, 1 << (offset % 8)));
+        let report = check(&world, Path::new(DIRECTORY)).unwrap();
+        if report.is_clean() {
+            // The mark of the orderly end itself: without it the end looks torn, and no record is lost.
+            torn += 1;
+            assert!(report.torn.is_some() && report.records == 12, "offset {offset}: {report:?}");
+        }
+        let before = world.disk.read(&segment(1), 1 << 20).unwrap();
+        let missing = served(&world, 12).await;
+        let is_header = offset < 64;
+        assert!(missing == if is_header { 12 } else { missing.min(1) }, "offset {offset}: {missing} missing");
+        if missing > 0 {
+            assert_eq!(
+                world.disk.read(&segment(1), 1 << 20).unwrap(),
+                before,
+                "offset {offset}: no data is touched"
+            );
+            let plan = repair(&world, Path::new(DIRECTORY), true).unwrap();
+            assert_eq!(world.disk.read(&segment(1), 1 << 20).unwrap(), before, "a dry run changes nothing");
+            assert!(is_header || plan.moved.len() == 1, "offset {offset}: {plan:?}");
+        }
+    }
+    assert_eq!(torn, 32, "the head of the last record");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repair_keeps_the_rest_and_what_was_damaged() {
+    let (sim, world) = closed(2, 800).await;
+    let disk = sim.disk("local");
+    let damaged = world.disk.read(&segment(2), 1 << 20).unwrap();
+    disk.corrupt(&segment(2), 10_000, 1);
+    disk.corrupt(&segment(2), 30_000, 1);
+    let broken = world.disk.read(&segment(2), 1 << 20).unwrap();
+    let report = check(&world, Path::new(DIRECTORY)).unwrap();
+    assert_eq!((report.problems.len(), report.records), (2, 798));
+    let repaired = repair(&world, Path::new(DIRECTORY), false).unwrap();
+    assert_eq!((repaired.moved.len(), repaired.moved[0].records, repaired.left.len()), (1, 2, 0));
+    assert_eq!(world.disk.read(&repaired.moved[0].kept_as, 1 << 20).unwrap(), broken);
+    assert_ne!(world.disk.read(&segment(2), 1 << 20).unwrap(), damaged);
+    let report = check(&world, Path::new(DIRECTORY)).unwrap();
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!((report.records, report.records_gone, report.next), (798, 2, 800));
+    assert_eq!(served(&world, 800).await, 2);
+    assert!(repair(&world, Path::new(DIRECTORY), false).unwrap().moved.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_segment_without_a_readable_header_becomes_a_gap() {
+    let (sim, world) = closed(3, 800).await;
+    sim.disk("local").corrupt(&segment(2), 20, 1);
+    assert!(check(&world, Path::new(DIRECTORY)).unwrap().problems.len() == 1);
+    let repaired = repair(&world, Path::new(DIRECTORY), false).unwrap();
+    assert_eq!(repaired.moved.len(), 1);
+    let report = check(&world, Path::new(DIRECTORY)).unwrap();
+    assert!(report.is_clean() && report.records + report.records_gone == 800, "{report:?}");
+    assert_eq!(served(&world, 800).await, repaired.moved[0].records);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sealed_segment_cut_short_is_a_hole() {
+    let (_sim, world) = closed(4, 800).await;
+    let file = world.disk.open(&segment(1)).unwrap();
+    let bytes = file.bytes().unwrap();
+    file.set_bytes(bytes - 2_000).unwrap();
+    let problems = check(&world, Path::new(DIRECTORY)).unwrap().problems;
+    assert!(matches!(&problems[..], [FormatError::Damaged(damage)] if damage.records > 2), "{problems:?}");
+    let missing = served(&world, 800).await;
+    assert!(missing > 2 && missing < 40);
+    let shown = dump(&world, Path::new(DIRECTORY), &Keys::none(), 5, 10_000).unwrap();
+    assert_eq!((shown.records.len() as u64, shown.problems.len()), (795 - missing, 1));
+    repair(&world, Path::new(DIRECTORY), false).unwrap();
+    assert!(check(&world, Path::new(DIRECTORY)).unwrap().is_clean());
+    assert_eq!(served(&world, 800).await, missing);
+}
+
+fn check_refused(world: &World, expected: Expect) {
+    let before: Vec<_> = world.disk.list(Path::new(DIRECTORY)).unwrap();
+    let refused = Journal::open(world, Path::new(DIRECTORY), small(), Keys::none()).unwrap_err();
+    assert!(matches!(refused, OpenError::Format(_)));
+    expected.assert_eq(&refused.to_string());
+    assert_eq!(world.disk.list(Path::new(DIRECTORY)).unwrap(), before, "no data is touched");
+    let problems = check(world, Path::new(DIRECTORY)).unwrap().problems;
+    assert_eq!(problems[0].to_string(), refused.to_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_version_a_foreign_file_and_a_hole_are_named() {
+    let (sim, world) = closed(5, 10).await;
+    sim.disk("local").corrupt(&segment(1), 8, 3);
+    check_refused(
+        &world,
+        expect![
+            "/var/lib/flux/wire/0000000000000001.journal has format version 2 (offset 8) and this program reads version 1: use the newer program, or move the journal away"
+        ],
+    );
+
+    let (_sim, world) = closed(6, 10).await;
+    world.disk.write_atomic(&segment(1), b"hello").unwrap();
+    check_refused(
+        &world,
+        expect![
+            "/var/lib/flux/wire/0000000000000001.journal is not a segment of a journal: it does not begin with FLUXJRNL (offset 0)"
+        ],
+    );
+
+    let (_sim, world) = closed(7, 800).await;
+    world.disk.remove(&segment(2)).unwrap();
+    check_refused(
+        &world,
+        expect![[
+            r#"/var/lib/flux/wire/0000000000000003.journal begins at record 674 of segment 0000000000000003 (offset 24), and does not follow the segment before it: a file is missing"#
+        ]],
+    );
+
+    let (_sim, world) = closed(8, 10).await;
+    world.disk.rename(&segment(1), &segment(9)).unwrap();
+    check_refused(
+        &world,
+        expect![
+            "/var/lib/flux/wire/0000000000000009.journal holds segment 0000000000000001 (offset 16): it was renamed"
+        ],
+    );
+
+    let world = Sim::new(9).world();
+    let nothing = check(&world, Path::new(DIRECTORY)).unwrap_err();
+    assert!(nothing.to_string().ends_with("entity not found"), "{nothing}");
+}
