@@ -32,6 +32,14 @@ impl<R> ByteRead<R> {
         let read_bytes = READ_BYTES_FIRST.min(read_bytes_max);
         Self { io, decoder, buffer: BytesMut::new(), read_bytes, read_bytes_max }
     }
+
+    /// The stream ended, with what is in the buffer.
+    fn ended(&mut self, frames: &mut Vec<Bytes>) -> CloseReason {
+        match self.decoder.finish(&mut self.buffer, frames) {
+            Ok(()) => CloseReason::PeerClean,
+            Err(error) => error.into(),
+        }
+    }
 }
 
 impl<R: AsyncRead + Send + Unpin> FrameRead for ByteRead<R> {
@@ -41,11 +49,13 @@ impl<R: AsyncRead + Send + Unpin> FrameRead for ByteRead<R> {
         }
         let room = self.buffer.capacity() - self.buffer.len();
         let read = match ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut self.buffer)) {
-            Ok(0) => {
-                self.decoder.finish(&mut self.buffer, frames)?;
-                return Poll::Ready(Err(CloseReason::PeerClean));
-            }
+            Ok(0) => return Poll::Ready(Err(self.ended(frames))),
             Ok(read) => read,
+            // An end of the connection without the goodbye of TLS. Frames say themselves where they end: somebody who
+            // cuts the connection short is noticed as he is without TLS.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Poll::Ready(Err(self.ended(frames)));
+            }
             Err(error) => return Poll::Ready(Err(CloseReason::from_io(&error))),
         };
         if read == room {

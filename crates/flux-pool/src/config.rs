@@ -38,7 +38,8 @@ pub struct PeerConfig {
     pub write_timeout: Duration,
     /// Time for the farewell: writing what is queued, the close handshake, the peer's end of stream.
     pub close_timeout: Duration,
-    /// How long to go on writing to a peer which ended its stream, as a client does that half-closes after its request.
+    /// How long to go on writing to a peer which ended its stream, as a client does that half-closes after its request;
+    /// not at all when it was sent as many frames as it sent.
     pub half_close_linger: Duration,
     /// A question asked regularly to provoke an answer.
     pub probe: Option<Probe>,

@@ -58,12 +58,12 @@ pub enum EventKind {
         /// Which of its two queues.
         queue: Queue,
     },
-    /// A listener closes connections above its limit. Told once, and again only after it accepted one in between.
+    /// A listener closes connections above its limit. Told at once, then at most every 10 s.
     Refusing {
         /// The listener.
         local: SocketAddr,
     },
-    /// A listener could not accept and tries again. Told once, and again only after it accepted one in between.
+    /// A listener could not accept and tries again. Told at once, then at most every 10 s.
     AcceptFailed {
         /// The listener.
         local: SocketAddr,

@@ -72,6 +72,7 @@ mod budget;
 mod byte_link;
 mod config;
 mod control;
+mod doorman;
 mod event;
 pub mod framing;
 mod gate;

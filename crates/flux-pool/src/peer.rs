@@ -259,6 +259,12 @@ impl PeerCore {
         self.tell(EventKind::Overflowing { peer: self.id.clone(), queue });
     }
 
+    /// Whether it sent more frames than it was sent. Without knowing the protocol an answer for each is all that can be
+    /// said.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.counters.frames_in.load(Ordering::Relaxed) > self.outbound.counts().frames_out
+    }
+
     /// A session begins; returns its number.
     pub(crate) fn begin_session(&self) -> u64 {
         self.counters.sessions.fetch_add(1, Ordering::Relaxed);

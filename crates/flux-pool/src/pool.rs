@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::blocks::dialer::{DialFactory, Dialer, NetDialer};
 use crate::budget::Budget;
 use crate::config::{ConfigError, PeerConfig, PoolConfig};
+use crate::doorman::TurnedAway;
 use crate::event::{EventKind, EventSender, Events};
 use crate::gate::DialGate;
 use crate::id::PeerId;
@@ -51,8 +52,7 @@ struct Inner {
     not_accepting: CancellationToken,
     gone: Mutex<Gone>,
     accepted: AtomicU64,
-    refused: AtomicU64,
-    accepts_failed: AtomicU64,
+    turned_away: Arc<TurnedAway>,
 }
 
 #[derive(Default)]
@@ -222,13 +222,16 @@ impl PeerPool {
         let mut counts = inner.gone.lock().counts();
         let live = peers.iter().filter(|peer| !matches!(peer.state(), PeerState::Ended(_)));
         live.for_each(|peer| counts += peer.stats().counts);
+        let turned_away = &inner.turned_away;
         PoolStats {
             peers: peers.len(),
             peers_up: peers.iter().filter(|peer| peer.is_up()).count(),
             counts,
             accepted: inner.accepted.load(Ordering::Relaxed),
-            refused: inner.refused.load(Ordering::Relaxed),
-            accepts_failed: inner.accepts_failed.load(Ordering::Relaxed),
+            refused: turned_away.refused.load(Ordering::Relaxed),
+            handshakes_failed: turned_away.handshakes_failed.load(Ordering::Relaxed),
+            broken: turned_away.broken.load(Ordering::Relaxed),
+            accepts_failed: turned_away.accepts_failed.load(Ordering::Relaxed),
             events_lagged: inner.events.lagged(),
             queued_bytes: inner.budget.used_bytes(),
         }

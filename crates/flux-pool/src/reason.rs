@@ -11,7 +11,7 @@ pub enum CloseReason {
     /// The peer ended the stream between two frames.
     #[error("the peer closed the connection")]
     PeerClean,
-    /// The peer broke off: a reset, or the end of the stream within a frame.
+    /// The peer broke off: a reset.
     #[error("the peer broke off: {0}")]
     PeerError(Arc<str>),
     /// The peer announced or sent a frame above the limit.
@@ -23,6 +23,15 @@ pub enum CloseReason {
     /// Nothing came in for the idle timeout, or no answer to a probe.
     #[error("nothing received for too long")]
     Idle,
+    /// The peer ended the stream within a frame; what there is of it is not delivered.
+    #[error("the peer closed the connection {bytes} bytes into a frame, which is dropped")]
+    Truncated {
+        /// Bytes of the frame that came.
+        bytes: usize,
+    },
+    /// A connection was accepted and its handshake not completed in time.
+    #[error("the handshake was not completed in time")]
+    HandshakeTimeout,
     /// A frame was begun and not completed in time.
     #[error("a frame was not completed in time")]
     ReadTimeout,
@@ -62,6 +71,8 @@ impl CloseReason {
             Self::PeerClean => "peer_clean",
             Self::PeerError(_) => "peer_error",
             Self::FrameTooLarge { .. } => "frame_too_large",
+            Self::Truncated { .. } => "truncated",
+            Self::HandshakeTimeout => "handshake_timeout",
             Self::Idle => "idle",
             Self::ReadTimeout => "read_timeout",
             Self::WriteTimeout => "write_timeout",
@@ -96,7 +107,7 @@ impl From<FramingError> for CloseReason {
     fn from(error: FramingError) -> Self {
         match error {
             FramingError::TooLarge { limit } => Self::FrameTooLarge { limit },
-            FramingError::Truncated { .. } => Self::PeerError(error.to_string().into()),
+            FramingError::Truncated { bytes } => Self::Truncated { bytes },
             FramingError::Malformed(what) => Self::Protocol(what.into()),
         }
     }

@@ -74,12 +74,14 @@ fn begin(link: &Link, plugin: &PoolPlugin) {
 fn is_worth_a_farewell(reason: &CloseReason) -> bool {
     match reason {
         CloseReason::PeerClean
+        | CloseReason::Truncated { .. }
         | CloseReason::FrameTooLarge { .. }
         | CloseReason::ReadTimeout
         | CloseReason::Local
         | CloseReason::Replaced
         | CloseReason::Protocol(_) => true,
         CloseReason::PeerError(_)
+        | CloseReason::HandshakeTimeout
         | CloseReason::Idle
         | CloseReason::WriteTimeout
         | CloseReason::SlowConsumer
@@ -142,10 +144,12 @@ impl Tasks {
         }
     }
 
-    /// The reader ended. If the peer only ended its own sending, it may still be waiting for answers.
+    /// The reader ended. If the peer only ended its own sending, it may still be waiting for answers; who had one for
+    /// each of its frames is gone for good, and its place is somebody else's.
     async fn half_closed(&mut self, reason: CloseReason, session: u64, plugin: &PoolPlugin) -> Cause {
         let linger = plugin.peer().config().half_close_linger;
-        if reason != CloseReason::PeerClean || linger.is_zero() {
+        let has_ended = matches!(reason, CloseReason::PeerClean | CloseReason::Truncated { .. });
+        if !has_ended || linger.is_zero() || !plugin.peer().core().is_owed() {
             return Cause::Close(reason);
         }
         tokio::select! {

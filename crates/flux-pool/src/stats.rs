@@ -96,7 +96,11 @@ pub struct PoolStats {
     pub accepted: u64,
     /// Connections closed because a listener was at its limit.
     pub refused: u64,
-    /// Failures to accept.
+    /// Connections accepted whose handshake failed.
+    pub handshakes_failed: u64,
+    /// Connections that broke before they were accepted.
+    pub broken: u64,
+    /// Attempts to accept that met a limit of process or system.
     pub accepts_failed: u64,
     /// Events lost by slow subscribers.
     pub events_lagged: u64,

@@ -3,6 +3,9 @@
 //! Versions 1.2 and 1.3, by rustls with the `ring` provider. Keys and certificates come as PEM bytes (RFC 7468): who
 //! reads the files decides when to read them again. The validity of certificates is judged by the world's clock.
 
+mod greeting;
+
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +15,7 @@ use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, CommonState, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::config::PeerConfig;
@@ -19,6 +23,8 @@ use crate::inbox::BoxFuture;
 use crate::reason::DialError;
 use crate::state::{LinkInfo, TlsInfo};
 use crate::transport::{Link, Transport};
+
+use greeting::{Greeted, misunderstanding};
 
 /// A certificate chain and its private key, as PEM.
 #[derive(Clone, Copy)]
@@ -142,7 +148,8 @@ impl Transport for TlsClient {
                 None => parse_server_name(target.host()).map_err(handshake_failed)?,
             };
             let (local, peer) = (stream.local, stream.peer);
-            let stream = self.connector.connect(name, stream).await.map_err(handshake_failed)?;
+            let connected = self.connector.connect(name, stream).await;
+            let stream = connected.map_err(|error| handshake_failed(in_words(&error)))?;
             Ok(link(TlsStream::Client(stream), local, peer, config))
         })
     }
@@ -169,23 +176,25 @@ impl Transport for TlsServer {
     ) -> BoxFuture<'a, Result<Link, DialError>> {
         Box::pin(async move {
             let (local, peer) = (stream.local, stream.peer);
-            let stream = self.acceptor.accept(stream).await.map_err(handshake_failed)?;
+            let stream = Greeted::wait(stream).await.map_err(handshake_failed)?;
+            let greeting = stream.greeting();
+            let accepted = self.acceptor.accept(stream).await;
+            let stream = accepted.map_err(|error| {
+                handshake_failed(misunderstanding(&greeting).unwrap_or_else(|| in_words(&error)))
+            })?;
             Ok(link(TlsStream::Server(stream), local, peer, config))
         })
     }
 }
 
 /// Both directions share the cipher state, so these halves share a lock, held for the length of one poll.
-fn link(
-    stream: TlsStream<Stream>,
+fn link<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: TlsStream<S>,
     local: std::net::SocketAddr,
     peer: std::net::SocketAddr,
     config: &PeerConfig,
 ) -> Link {
-    let tls = agreed(match &stream {
-        TlsStream::Client(stream) => stream.get_ref().1,
-        TlsStream::Server(stream) => stream.get_ref().1,
-    });
+    let tls = agreed(stream.get_ref().1);
     let (read, write) = tokio::io::split(stream);
     Link::over_bytes(read, write, LinkInfo { local, peer, tls: Some(Arc::new(tls)) }, config)
 }
@@ -221,6 +230,19 @@ fn parse_server_name(name: &str) -> Result<ServerName<'static>, TlsError> {
 
 fn unusable(error: impl std::fmt::Display) -> TlsError {
     TlsError::Unusable(error.to_string())
+}
+
+/// What a failed handshake says, for those who do not know the library.
+fn in_words(error: &io::Error) -> String {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidMessage(_)) => "what the peer sends is not TLS".to_owned(),
+        Some(rustls::Error::AlertReceived(alert)) => format!("the peer refuses the handshake: {alert:?}"),
+        Some(tls) => tls.to_string(),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the peer closed the connection within the handshake".to_owned()
+        }
+        None => error.to_string(),
+    }
 }
 
 fn handshake_failed(error: impl std::fmt::Display) -> DialError {

@@ -11,7 +11,7 @@ use std::io;
 
 use tokio::net::{TcpSocket, lookup_host};
 
-pub use listener::Listener;
+pub use listener::{AcceptError, Listener};
 pub use options::{ConnectOptions, Keepalive, ListenOptions, SocketOptions};
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use target::{Target, TargetError};
@@ -72,7 +72,7 @@ async fn connect_tcp(target: &Target, options: &ConnectOptions) -> io::Result<St
         }
         options.socket.apply(&socket)?;
         match socket.connect(addr).await {
-            Ok(stream) => return Stream::tcp(stream),
+            Ok(stream) => return Stream::tcp(stream, addr),
             Err(error) => last = Some(error),
         }
     }

@@ -102,7 +102,10 @@ impl<D: Dialect> Consumer for Intake<D> {
 
     fn down(&self, peer: &PeerHandle, reason: &CloseReason) {
         let Some(conn) = self.conns.remove(peer.id()) else { return };
-        let is_malformed = matches!(reason, CloseReason::FrameTooLarge { .. } | CloseReason::Protocol(_));
+        let is_malformed = matches!(
+            reason,
+            CloseReason::FrameTooLarge { .. } | CloseReason::Truncated { .. } | CloseReason::Protocol(_)
+        );
         if is_malformed && !conn.is_condemned.load(Ordering::Relaxed) {
             self.link.refuse_frames(1);
         }

@@ -127,7 +127,17 @@ impl<D: Dialect> Endpoint<D> {
                 "connections closed with frames in hand"
             );
         }
-        let counts = self.pool.stats().counts;
+        let stats = self.pool.stats();
+        let (refused, handshakes_failed) = (stats.refused, stats.handshakes_failed);
+        if refused > 0 || handshakes_failed > 0 {
+            tracing::warn!(
+                gear = self.ctx.name(),
+                refused,
+                handshakes_failed,
+                "connections were turned away"
+            );
+        }
+        let counts = stats.counts;
         let (sessions, frames_in, frames_out) = (counts.sessions, counts.frames_in, counts.frames_out);
         tracing::info!(gear = self.ctx.name(), sessions, frames_in, frames_out, "connections closed");
     }

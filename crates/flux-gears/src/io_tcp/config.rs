@@ -48,7 +48,8 @@ pub struct Config {
     /// Time for a peer to take what is written to it; then the connection is closed.
     #[serde(default = "seconds::<10>")]
     pub write_timeout: Duration,
-    /// Server: how long to go on writing replies to a client that ended its own sending.
+    /// Server: how long to go on writing replies to a client that ended its own sending. One that got as many messages
+    /// as it sent is owed nothing, and its connection closes at once.
     #[serde(default = "seconds::<1>")]
     pub half_close_timeout: Duration,
     /// Silence after which the operating system probes the peer; `0` turns the probes off.

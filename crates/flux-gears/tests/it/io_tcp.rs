@@ -164,6 +164,26 @@ async fn frames_over_the_limit_end_the_connection_and_are_counted() {
 }
 
 #[tokio::test]
+async fn an_unfinished_last_message_is_counted_and_not_delivered() {
+    let gear = started::<IoTcp>(Mock::new(), server(json!({ "framing": "delimiter" }))).await;
+    let mut events = gear.ctx.control().subscribe();
+    let mut far = FarEnd::connect(address(&gear)).await;
+    far.write(b"whole\nunfinis").await;
+    drop(far);
+    assert_eq!(received(&gear).await.payload, &b"whole"[..]);
+    let reason = within(async {
+        loop {
+            if let flux_gear::ControlEvent::ConnDown { reason, .. } = events.recv().await.unwrap() {
+                return reason;
+            }
+        }
+    });
+    assert_eq!(reason.await, "truncated");
+    assert_eq!(link(&gear).frames_refused(), 1);
+    gear.stop().await;
+}
+
+#[tokio::test]
 async fn a_client_comes_back() {
     let (mut listener, addr) = listener().await;
     let mut gear = started::<IoTcp>(Mock::new(), client(addr, json!({}))).await;

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flux_world::net::AcceptError;
 use flux_world::{Clock, Listener, Stream};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::config::{ConfigError, PeerConfig};
+use crate::doorman::Doorman;
 use crate::id::PeerId;
 use crate::inbox::BoxFuture;
 use crate::reason::{CloseReason, DialError};
@@ -36,16 +38,19 @@ impl Acceptor {
         Self { listener, clock, pause: None }
     }
 
-    /// The next connection. After a failure, such as being out of file descriptors, it pauses before it tries again:
-    /// 5 ms doubling to 1 s, and 5 ms again after a success. Cancel-safe.
-    pub async fn next(&mut self) -> std::io::Result<Stream> {
+    /// The next connection. At a limit, such as being out of file descriptors, it pauses before it tries again: 5 ms
+    /// doubling to 1 s, and 5 ms again after a success. A connection that broke on its way in costs the others nothing.
+    /// Cancel-safe.
+    pub async fn next(&mut self) -> Result<Stream, AcceptError> {
         if let Some(pause) = self.pause {
             self.clock.sleep(pause).await;
         }
         let accepted = self.listener.accept().await;
         self.pause = match accepted {
-            Ok(_) => None,
-            Err(_) => Some(self.pause.map_or(PAUSE_MIN, |pause| (pause * 2).min(PAUSE_MAX))),
+            Ok(_) | Err(AcceptError::Connection(_)) => None,
+            Err(AcceptError::Limit(_)) => {
+                Some(self.pause.map_or(PAUSE_MIN, |pause| (pause * 2).min(PAUSE_MAX)))
+            }
         };
         accepted
     }
@@ -62,6 +67,7 @@ pub(crate) struct AcceptFactory {
     pub(crate) stream: Stream,
     pub(crate) config: PeerConfig,
     pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) doorman: Arc<Doorman>,
 }
 
 impl WorkerFactory for AcceptFactory {
@@ -74,12 +80,13 @@ impl WorkerFactory for AcceptFactory {
     }
 
     fn build(self, _: &PeerId) -> Result<Box<dyn Worker>, ConfigError> {
-        Ok(Box::new(AcceptWorker { stream: self.stream, _place: self.place }))
+        Ok(Box::new(AcceptWorker { stream: self.stream, doorman: self.doorman, _place: self.place }))
     }
 }
 
 struct AcceptWorker {
     stream: Stream,
+    doorman: Arc<Doorman>,
     /// Its place among the connections of the listener.
     _place: OwnedSemaphorePermit,
 }
@@ -87,29 +94,42 @@ struct AcceptWorker {
 impl Worker for AcceptWorker {
     fn start(self: Box<Self>, plugin: PoolPlugin) -> BoxFuture<'static, CloseReason> {
         Box::pin(async move {
-            let Self { stream, _place } = *self;
+            let Self { stream, doorman, _place } = *self;
+            let from = stream.peer;
             match shake_hands(stream, &plugin).await {
                 Ok(link) => session::run(link, &plugin).await,
-                Err(reason) => reason,
+                Err(Unmet::Stopped(reason)) => reason,
+                Err(Unmet::Failed(reason)) => {
+                    doorman.handshake_failed(from, &reason);
+                    reason
+                }
             }
         })
     }
 }
 
-async fn shake_hands(stream: Stream, plugin: &PoolPlugin) -> Result<Link, CloseReason> {
+/// Why there is no session.
+enum Unmet {
+    /// We were asked to stop.
+    Stopped(CloseReason),
+    /// The handshake failed.
+    Failed(CloseReason),
+}
+
+async fn shake_hands(stream: Stream, plugin: &PoolPlugin) -> Result<Link, Unmet> {
     let (peer, clock) = (plugin.peer(), plugin.world.clock);
     let config = peer.config();
     plugin.show(PeerState::Handshaking);
     let handshake = clock.timeout(config.handshake_timeout, config.transport.accept(stream, config));
     let outcome = tokio::select! {
         biased;
-        stop = peer.control().stopped() => return Err(stop.reason),
+        stop = peer.control().stopped() => return Err(Unmet::Stopped(stop.reason)),
         outcome = handshake => outcome,
     };
-    match outcome {
-        Ok(Ok(link)) => Ok(link),
-        Ok(Err(DialError::Handshake(what))) => Err(CloseReason::Tls(what)),
-        Ok(Err(error)) => Err(CloseReason::Protocol(Arc::from(error.to_string()))),
-        Err(_) => Err(CloseReason::ReadTimeout),
-    }
+    Err(Unmet::Failed(match outcome {
+        Ok(Ok(link)) => return Ok(link),
+        Ok(Err(DialError::Handshake(what))) => CloseReason::Tls(what),
+        Ok(Err(error)) => CloseReason::Protocol(Arc::from(error.to_string())),
+        Err(_) => CloseReason::HandshakeTimeout,
+    }))
 }

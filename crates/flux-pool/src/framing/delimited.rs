@@ -9,7 +9,7 @@ use crate::write_batch::WriteBatch;
 /// Where the delimiter stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position {
-    /// After each frame; the rest at the end of the stream is a last frame.
+    /// After each frame; a rest at the end of the stream is no frame.
     Suffix,
     /// Before each frame; a frame is complete when the next delimiter or the end of the stream comes.
     Prefix,
@@ -150,11 +150,8 @@ impl Decoder for DelimitedDecoder {
         let width = self.finder.needle().len();
         match self.framing.position {
             _ if rest.is_empty() => Ok(()),
-            Position::Suffix => {
-                self.limit(rest.len())?;
-                frames.push(rest.freeze());
-                Ok(())
-            }
+            // Nobody knows whether the frame was meant to end here.
+            Position::Suffix => Err(FramingError::Truncated { bytes: rest.len() }),
             Position::Prefix if rest.len() < width => Err(FramingError::Truncated { bytes: rest.len() }),
             Position::Prefix => {
                 self.limit(rest.len())?;

@@ -56,8 +56,7 @@ impl PoolBuilder {
             not_accepting: CancellationToken::new(),
             gone: Mutex::new(Gone::default()),
             accepted: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            accepts_failed: AtomicU64::new(0),
+            turned_away: Arc::default(),
         };
         PeerPool { inner: Arc::new(inner) }
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
+use flux_world::net::AcceptError;
 use flux_world::{ListenOptions, Listener, Stream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Inner, PeerPool};
 use crate::blocks::acceptor::{AcceptFactory, Acceptor};
 use crate::config::{AcceptConfig, ConfigError};
-use crate::event::EventKind;
+use crate::doorman::Doorman;
 use crate::id::PeerId;
 
 /// A listener of a pool. Dropping this does not stop it; closing it or the pool does.
@@ -77,7 +78,10 @@ impl PeerPool {
         let stopping = inner.not_accepting.child_token();
         let places = Arc::new(Semaphore::new(config.connections_max.get().min(Semaphore::MAX_PERMITS)));
         let is_wanted = Arc::new(AtomicBool::new(false));
-        let door = Door { pool: Arc::downgrade(inner), local, config, places, is_wanted: is_wanted.clone() };
+        let (clock, events) = (inner.world.clock, inner.events.clone());
+        let doorman = Arc::new(Doorman::new(local, clock, events, inner.turned_away.clone()));
+        let pool = Arc::downgrade(inner);
+        let door = Door { pool, config, places, doorman, is_wanted: is_wanted.clone() };
         let acceptor = Acceptor::new(listener, inner.world.clock);
         let task = inner.tasks.spawn(door.attend(acceptor, stopping.clone()));
         drop(registry);
@@ -110,9 +114,9 @@ impl Listening {
 /// What the accept loop knows.
 struct Door {
     pool: Weak<Inner>,
-    local: SocketAddr,
     config: AcceptConfig,
     places: Arc<Semaphore>,
+    doorman: Arc<Doorman>,
     /// Whether the listener is to be handed over rather than closed.
     is_wanted: Arc<AtomicBool>,
 }
@@ -124,7 +128,6 @@ impl Door {
     }
 
     async fn accept_until(&self, acceptor: &mut Acceptor, stopping: CancellationToken) {
-        let mut trouble = None;
         loop {
             let next = tokio::select! {
                 biased;
@@ -132,61 +135,27 @@ impl Door {
                 next = acceptor.next() => next,
             };
             let Some(pool) = self.pool.upgrade().map(|inner| PeerPool { inner }) else { return };
-            let former = trouble;
-            trouble = match next {
-                Ok(stream) => (!self.admit(&pool, stream)).then_some(Trouble::Refusing),
-                Err(error) => {
-                    pool.inner.accepts_failed.fetch_add(1, Ordering::Relaxed);
-                    Some(Trouble::Failing(error.to_string().into()))
+            match next {
+                Ok(stream) => self.admit(&pool, stream),
+                Err(AcceptError::Connection(error)) => {
+                    tracing::debug!(%error, "a connection broke before it was accepted");
+                    self.doorman.broken();
                 }
-            };
-            if let Some(news) =
-                trouble.as_ref().filter(|now| former.as_ref().is_none_or(|then| !then.is_like(now)))
-            {
-                self.tell(&pool, news.clone());
+                Err(AcceptError::Limit(error)) => self.doorman.accept_failed(&error),
             }
         }
     }
 
     /// Makes a peer of the connection; without a place for it, closes it.
-    fn admit(&self, pool: &PeerPool, stream: Stream) -> bool {
+    fn admit(&self, pool: &PeerPool, stream: Stream) {
         let place = self.places.clone().try_acquire_owned();
         let added = place.is_ok_and(|place| {
             let n = pool.inner.accepted.fetch_add(1, Ordering::Relaxed) + 1;
-            let factory = AcceptFactory { stream, config: self.config.peer.clone(), place };
-            pool.register(PeerId::accepted(n), factory).is_ok()
+            let (config, doorman) = (self.config.peer.clone(), self.doorman.clone());
+            pool.register(PeerId::accepted(n), AcceptFactory { stream, config, place, doorman }).is_ok()
         });
         if !added {
-            pool.inner.refused.fetch_add(1, Ordering::Relaxed);
+            self.doorman.refused();
         }
-        added
-    }
-
-    fn tell(&self, pool: &PeerPool, trouble: Trouble) {
-        let local = self.local;
-        let kind = match trouble {
-            Trouble::Refusing => {
-                tracing::warn!(%local, "connections above the limit are closed");
-                EventKind::Refusing { local }
-            }
-            Trouble::Failing(error) => {
-                tracing::warn!(%local, %error, "accepting failed, trying again");
-                EventKind::AcceptFailed { local, error }
-            }
-        };
-        pool.inner.events.emit(pool.inner.world.clock.now(), kind);
-    }
-}
-
-/// Why connections are not becoming peers; each kind is told once, and again only after one did.
-#[derive(Clone)]
-enum Trouble {
-    Refusing,
-    Failing(Arc<str>),
-}
-
-impl Trouble {
-    fn is_like(&self, other: &Self) -> bool {
-        std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 }

@@ -99,6 +99,30 @@ fn one_connection_above_the_limit_is_closed_and_counted() {
 }
 
 #[test]
+fn a_listener_at_its_limit_says_so_once_in_ten_seconds() {
+    run(async |sim| {
+        let (pool, _inbox) = pool(&sim);
+        let mut events = pool.events();
+        let limited = AcceptConfig { connections_max: NonZeroUsize::new(1).unwrap(), ..config().into() };
+        let _listening = pool.listen("0.0.0.0:8583", limited).await.unwrap();
+        let (terminal, clock) = (sim.host("terminal"), sim.world().clock);
+        let mut told = Vec::new();
+        // It has a place and has none, five times a second for 25 seconds.
+        for _ in 0..125 {
+            let one = FarEnd::dial(&terminal, &rack()).await;
+            assert_eq!(FarEnd::dial(&terminal, &rack()).await.recv().await, None);
+            drop(one);
+            clock.sleep(200 * MS).await;
+            while let Some(event) = events.try_recv() {
+                told.push(crate::kit::short(&event));
+            }
+        }
+        assert_eq!((pool.stats().accepted, pool.stats().refused), (125, 125));
+        assert_eq!(told.iter().filter(|event| *event == "refusing").count(), 3);
+    });
+}
+
+#[test]
 fn a_listener_in_trouble_is_tried_again_at_a_doubling_pace() {
     run(async |sim| {
         let (pool, _inbox) = pool(&sim);
@@ -113,6 +137,7 @@ fn a_listener_in_trouble_is_tried_again_at_a_doubling_pace() {
         // 5 + 10 + 20 + 40 + 80 + 160 + 320 + 640 + 1000 + 1000 ms
         assert_eq!(sim.world().clock.now() - begin, 3_275 * MS);
         assert_eq!(pool.stats().accepts_failed, 10);
+        sim.world().clock.sleep(10 * SECOND).await;
         let again = sim.world().clock.now();
         sim.fail_accepts("rack", 1);
         let _far = FarEnd::dial(&terminal, &rack()).await;
@@ -190,7 +215,9 @@ fn a_handshake_has_its_time_and_holds_up_nobody() {
         let _far = [FarEnd::dial(&terminal, &rack()).await, FarEnd::dial(&terminal, &rack()).await];
         settle().await;
         assert_eq!(pool.peers().iter().filter(|peer| peer.state() == PeerState::Handshaking).count(), 2);
-        assert_eq!(next(&mut events).await, "retired c-000000000001: read_timeout");
+        assert_eq!(next(&mut events).await, "retired c-000000000001: handshake_timeout");
         assert_eq!(sim.world().clock.now() - begin, 3 * SECOND + MS);
+        assert_eq!(next(&mut events).await, "retired c-000000000002: handshake_timeout");
+        assert_eq!(pool.stats().handshakes_failed, 2);
     });
 }

@@ -80,6 +80,28 @@ async fn a_restarted_server_gets_its_clients_back() {
 }
 
 #[tokio::test]
+async fn connections_reset_before_they_are_accepted_hold_up_nobody() {
+    let server = PeerPool::builder(World::real()).consumer(Arc::new(Echo));
+    let listening = server.listen("127.0.0.1:0", config()).await.unwrap();
+    // Nothing is accepted in between: this thread is the runtime's only one.
+    for _ in 0..20 {
+        let socket = std::net::TcpStream::connect(listening.local_addr()).unwrap();
+        socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+    let (client, mut inbox) = PeerPool::builder(World::real()).inbox();
+    let peer = client.dial("customer", Target::from(listening.local_addr()), config()).unwrap();
+    let asked = async {
+        assert!(peer.wait_up().await);
+        peer.send("0200".into()).await.unwrap();
+        inbox.recv().await.unwrap().1.frames
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(2), asked).await;
+    assert_eq!(answer.expect("nobody is waited for"), ["0200"]);
+    let stats = server.stats();
+    assert_eq!((stats.accepted + stats.broken, stats.accepts_failed), (21, 0));
+}
+
+#[tokio::test]
 async fn our_last_words_arrive_although_the_peer_still_talks() {
     let (server, _inbox) = PeerPool::builder(World::real()).inbox();
     let mut events = server.events();

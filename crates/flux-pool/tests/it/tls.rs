@@ -1,5 +1,6 @@
 //! TLS on real sockets: both sides, mutual, and what each failure is called.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -172,7 +173,52 @@ async fn one_side_speaking_plainly_is_a_failed_handshake() {
     let peer = dialer.dial("switch", Target::from(listening.local_addr()), config()).unwrap();
     assert!(within(peer.wait_up()).await);
     within(peer.send_confirmed("0200, in clear".into())).await.unwrap();
-    assert!(failure(&first(&mut accepts).await).starts_with("tls: "));
+    assert_eq!(failure(&first(&mut accepts).await), "tls: the peer speaks plain ISO 8583, not TLS");
+    let mut browser = std::net::TcpStream::connect(listening.local_addr()).unwrap();
+    browser.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    assert_eq!(failure(&first(&mut accepts).await), "tls: the peer speaks HTTP, not TLS");
+    drop(std::net::TcpStream::connect(listening.local_addr()).unwrap());
+    let silent = failure(&first(&mut accepts).await);
+    assert_eq!(silent, "tls: the peer closed the connection without a word");
+    assert_eq!(acceptor.stats().handshakes_failed, 3);
+}
+
+#[tokio::test]
+async fn an_end_without_the_goodbye_of_tls_is_an_end_like_without_tls() {
+    let authority = Authority::new("ours");
+    let switch = authority.issue("switch.test");
+    let (acceptor, mut accepted) = builder().inbox();
+    let mut accepts = acceptor.events();
+    let listening = acceptor.listen("127.0.0.1:0", server(&switch, ClientAuth::None)).await.unwrap();
+    for (wire, reason) in [(crate::kit::framed(b"0200"), "peer_clean"), (vec![0, 9, b'0'], "truncated")] {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(authority.issuer.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let addr = listening.local_addr();
+        tokio::task::spawn_blocking(move || {
+            let name = "switch.test".try_into().unwrap();
+            let session = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+            let socket = std::net::TcpStream::connect(addr).unwrap();
+            let mut stream = rustls::StreamOwned::new(session, socket);
+            stream.write_all(&wire).unwrap();
+            stream.flush().unwrap();
+            // What the server says after the handshake is read, or closing would be a reset.
+            stream.sock.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+            let _ = std::io::Read::read(&mut stream, &mut [0; 16]);
+        })
+        .await
+        .unwrap();
+        assert!(matches!(first(&mut accepts).await, EventKind::Connected { .. }));
+        let EventKind::Disconnected { reason: told, .. } = first(&mut accepts).await else { panic!() };
+        assert_eq!(told.class(), reason, "{told}");
+        assert!(matches!(first(&mut accepts).await, EventKind::Retired { .. }));
+    }
+    assert_eq!(within(accepted.recv()).await.unwrap().1.frames, ["0200"]);
 }
 
 #[tokio::test]

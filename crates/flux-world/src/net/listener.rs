@@ -22,6 +22,36 @@ enum Kind {
     Sim(crate::sim::SimListener),
 }
 
+/// Why a connection was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// This connection broke before it was taken: reset, aborted, its network gone. The next may be waiting already.
+    #[error("a connection broke before it was accepted: {0}")]
+    Connection(#[source] io::Error),
+    /// Process or system are at a limit (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`), and the next attempt fails as well
+    /// until that passes: wait a little.
+    #[error("{0}")]
+    Limit(#[source] io::Error),
+}
+
+impl AcceptError {
+    /// Classifies what accept(2) says: Linux passes on errors that are pending on the new connection. What it does not
+    /// know counts as a limit, for waiting a little is never wrong and trying at once may be a busy loop.
+    fn from_os(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::PermissionDenied => Self::Connection(error),
+            _ => Self::Limit(error),
+        }
+    }
+}
+
 impl Listener {
     pub(super) fn tcp(listener: tokio::net::TcpListener, options: &ListenOptions) -> Self {
         Self { kind: Kind::Tcp { listener, socket: options.socket } }
@@ -49,14 +79,14 @@ impl Listener {
 
     /// The next connection. Cancel-safe: a connection is either returned or still waiting.
     ///
-    /// An error is about one connection or about a limit of the process (`EMFILE`); the listener itself remains
-    /// usable, so the caller waits a little and goes on.
-    pub async fn accept(&mut self) -> io::Result<Stream> {
+    /// After an error the listener remains usable; the error says whether to wait before the next attempt.
+    pub async fn accept(&mut self) -> Result<Stream, AcceptError> {
         match &mut self.kind {
             Kind::Tcp { listener, socket } => {
-                let (stream, _) = listener.accept().await?;
-                socket.apply(&stream)?;
-                Stream::tcp(stream)
+                let (stream, peer) = listener.accept().await.map_err(AcceptError::from_os)?;
+                let taken = socket.apply(&stream).and_then(|()| Stream::tcp(stream, peer));
+                // It is accepted: whatever fails now is about this connection.
+                taken.map_err(AcceptError::Connection)
             }
             #[cfg(feature = "sim")]
             Kind::Sim(listener) => listener.accept().await,

@@ -52,8 +52,9 @@ enum WriteKind {
 }
 
 impl Stream {
-    pub(super) fn tcp(stream: tokio::net::TcpStream) -> io::Result<Self> {
-        let (local, peer) = (stream.local_addr()?, stream.peer_addr()?);
+    /// The peer's address is given, for a connection that was reset meanwhile does not tell it any more.
+    pub(super) fn tcp(stream: tokio::net::TcpStream, peer: SocketAddr) -> io::Result<Self> {
+        let local = stream.local_addr()?;
         let (read, write) = stream.into_split();
         Ok(Self {
             read: ReadHalf { kind: ReadKind::Tcp(read) },

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::lane::{SimRead, SimWrite};
 use super::network::{Backlog, Network};
+use crate::net::AcceptError;
 use crate::{ListenOptions, Stream, Target};
 
 /// A handle to one host of the simulated network.
@@ -106,13 +107,14 @@ pub(crate) struct SimListener {
 }
 
 impl SimListener {
-    pub(crate) async fn accept(&mut self) -> io::Result<Stream> {
+    pub(crate) async fn accept(&mut self) -> Result<Stream, AcceptError> {
         std::future::poll_fn(|cx| {
             let mut network = self.network.lock();
             let failures = network.accept_failures.get_mut(&self.host);
             if let Some(left) = failures.filter(|left| **left > 0) {
                 *left -= 1;
-                return Poll::Ready(Err(io::Error::other("too many open files, simulated")));
+                let full = io::Error::other("too many open files, simulated");
+                return Poll::Ready(Err(AcceptError::Limit(full)));
             }
             let backlog = network.listeners.get_mut(&(self.host.clone(), self.local.port()));
             let backlog = backlog.expect("a listener is registered until it is dropped");
