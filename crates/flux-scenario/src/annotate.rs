@@ -90,16 +90,26 @@ impl Manifest {
         let mut claims = Vec::new();
         self.walk(config, &mut |place| {
             let Some(Json::Object(mark)) = place.view.keyword("x-flux-claim") else { return };
-            let applies = mark.get("when").and_then(Json::as_object).is_none_or(|when| {
-                when.iter().all(|(key, value)| place.sibling(key).as_ref() == Some(value))
-            });
             if let (true, Some(value), Some(kind)) =
-                (applies, place.node.as_text(), mark.get("kind").and_then(Json::as_str))
+                (place.applies(mark), place.node.as_text(), mark.get("kind").and_then(Json::as_str))
             {
                 claims.push(Claim { kind: kind.to_owned(), value: value.to_owned(), span: place.node.span });
             }
         });
         claims
+    }
+
+    /// The outputs that nothing leaves, by what the config says.
+    pub(crate) fn silent_outputs(&self, config: &Node) -> Vec<String> {
+        let mut silent = Vec::new();
+        self.walk(config, &mut |place| {
+            let Some(Json::Object(mark)) = place.view.keyword("x-flux-silences") else { return };
+            let port = mark.get("port").and_then(Json::as_str);
+            if mark.get("value") == Some(&place.node.to_json()) && place.applies(mark) {
+                silent.extend(port.map(str::to_owned));
+            }
+        });
+        silent
     }
 
     /// Where the secrets of a config stand in its text.
@@ -164,6 +174,13 @@ pub(crate) struct Place<'a, 's> {
 }
 
 impl Place<'_, '_> {
+    /// Whether the sibling keys have the values that `when` of an annotation asks for.
+    fn applies(&self, mark: &Map<String, Json>) -> bool {
+        mark.get("when")
+            .and_then(Json::as_object)
+            .is_none_or(|when| when.iter().all(|(key, value)| self.sibling(key).as_ref() == Some(value)))
+    }
+
     /// The value of a key beside this one, or its default.
     fn sibling(&self, key: &str) -> Option<Json> {
         let (node, view) = self.parent?;

@@ -7,7 +7,7 @@ mod wires;
 use std::collections::BTreeMap;
 
 use crate::catalog::{Catalog, Direction};
-use crate::codes::Code;
+use crate::codes::{Code, Severity};
 use crate::conform::{Part, conform};
 use crate::forms::check_name;
 use crate::limits::{GEARS_MAX, RACKS_MAX, WIRES_MAX};
@@ -97,6 +97,19 @@ fn check_gear(gear: &GearView<'_>, model: &Model<'_>, catalog: &Catalog, report:
     conform(report, Part::Config, Schemas::new(schema), schema, &gear.decl.config, &subject, place);
     ports(gear, report);
     partition(gear, report);
+}
+
+/// Whether nothing is wrong with the kind and the config of a gear, whatever is with the rest of the scenario.
+pub(crate) fn is_sound(gear: &GearView<'_>, scenario: &Scenario, form: &Report) -> bool {
+    let Some(manifest) = gear.manifest else { return false };
+    let (decl, schema) = (gear.decl, &manifest.config_schema);
+    let mut found = Report::new(scenario.source.clone());
+    conform(&mut found, Part::Config, Schemas::new(schema), schema, &decl.config, "", decl.name.span);
+    let is_within = |issue: &&Issue| {
+        issue.severity() == Severity::Error
+            && (decl.span.start..decl.span.end.max(decl.config.span.end)).contains(&issue.span.start)
+    };
+    !found.has_errors() && !form.issues().iter().any(|issue| is_within(&issue))
 }
 
 fn deploy(decl: &GearDecl, model: &Model<'_>, report: &mut Report) {

@@ -98,7 +98,30 @@ pub fn compile(
             return Err(report);
         }
     };
-    if report.has_errors() { Err(report) } else { Ok(Compiler::new(&model, rack, fuse).compile()) }
+    if report.has_errors() {
+        return Err(report);
+    }
+    let is_here = |place: Option<&str>| place.is_none() || place == rack;
+    let deployed = |gear: usize| model.gears[gear].decl.deploy.as_ref().map(|rack| rack.value.as_str());
+    let members = (0..model.gears.len()).filter(|&gear| is_here(deployed(gear))).collect();
+    Ok(Compiler::new(&model, members, is_here, fuse).compile())
+}
+
+/// The gears of `rack` that can be made and tried although the scenario has errors: those of a known kind whose own
+/// config is sound, with the wires that exist between them. No rack, or one there is not, is every rack.
+pub(crate) fn trial(scenario: &Scenario, rack: Option<&str>, catalog: &Catalog, form: &Report) -> Circuit {
+    let model = Model::new(scenario, catalog);
+    let chosen = choose_rack(&model, rack).ok();
+    let is_sound = |index: usize| {
+        let gear = &model.gears[index];
+        let place = gear.decl.deploy.as_ref().map(|rack| rack.value.as_str());
+        let is_here = chosen.is_none_or(|rack| place.is_none() || place == rack);
+        let is_first = model.index(&gear.decl.name) == Some(index);
+        is_here && is_first && crate::check::is_sound(gear, scenario, form)
+    };
+    let members = (0..model.gears.len()).filter(|&gear| is_sound(gear)).collect();
+    // Not fused, for wires that make a circle have no order to be called in.
+    Compiler::new(&model, members, |_| true, Fuse::Off).compile()
 }
 
 fn choose_rack<'a>(model: &Model<'a>, rack: Option<&'a str>) -> Result<Option<&'a str>, Box<Issue>> {
@@ -125,11 +148,13 @@ struct Compiler<'m> {
 }
 
 impl<'m> Compiler<'m> {
-    /// Requires a scenario without errors.
-    fn new(model: &'m Model<'m>, rack: Option<&str>, fuse: Fuse) -> Self {
-        let is_here = |place: Option<&str>| place.is_none() || place == rack;
-        let deployed = |gear: usize| model.gears[gear].decl.deploy.as_ref().map(|rack| rack.value.as_str());
-        let members: Vec<usize> = (0..model.gears.len()).filter(|&gear| is_here(deployed(gear))).collect();
+    /// Requires members of known kinds, in order, and, to fuse them, a scenario without errors.
+    fn new(
+        model: &'m Model<'m>,
+        members: Vec<usize>,
+        is_here: impl Fn(Option<&str>) -> bool,
+        fuse: Fuse,
+    ) -> Self {
         let mut wires = Vec::new();
         for joint in model.joints() {
             let ends_here =

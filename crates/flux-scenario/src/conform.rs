@@ -149,7 +149,7 @@ impl<'s> Conform<'_, 's> {
     fn wrong_type(&mut self, wanted: &str, node: &Node, subject: &Subject<'_>) {
         let message = format!("{} must be {wanted}, found {}", subject.name, node.value.described());
         let mut issue = self.issue(Problem::WrongType, node.span, message);
-        issue.help = retype_help(wanted, &node.value);
+        issue.help = retype_help(wanted, &node.value, subject.name);
         self.report.push(issue);
     }
 
@@ -383,8 +383,17 @@ fn type_word(word: &str) -> Option<&'static str> {
     })
 }
 
-fn retype_help(wanted: &str, value: &Value) -> Option<String> {
+fn retype_help(wanted: &str, value: &Value, name: &str) -> Option<String> {
     match value {
+        Value::Null if wanted == "text" => {
+            Some("write one; a bare `null` is nothing, and the word in quotes is text: \"null\"".to_owned())
+        }
+        Value::Table(entries) if name == "`gears`" && wanted == "a list" => {
+            let gear = entries.first().map_or("NAME", |entry| &entry.key);
+            Some(format!(
+                "write each gear as an item of its own: `- name: {gear}`, with its `type` and `config`"
+            ))
+        }
         Value::Number(number) if wanted.contains("a duration") => {
             Some(format!("say the unit: \"{number}s\""))
         }

@@ -28,6 +28,7 @@ pub mod report;
 mod resolve;
 pub mod scenario;
 mod schema;
+mod secrecy;
 pub mod settings;
 pub mod source;
 pub mod subset;

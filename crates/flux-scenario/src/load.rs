@@ -18,6 +18,7 @@ use crate::report::{Issue, Report};
 use crate::resolve::Schemas;
 use crate::scenario::Scenario;
 use crate::schema::{Form, scenario_shape, toml_shape};
+use crate::secrecy::{hide_telling, telling_lines};
 use crate::settings::Settings;
 use crate::source::{Source, Span};
 use crate::words::{closest, did_you_mean, listed, quoted};
@@ -53,6 +54,12 @@ impl Loaded {
         let compiled = crate::compile(&self.scenario, rack, catalog, fuse);
         let circuit = compiled.map_err(|found| self.with_form(found))?;
         if self.report.has_errors() { Err(self.check(catalog)) } else { Ok(circuit) }
+    }
+
+    /// The gears of `rack` whose kind and config are sound, whatever else is wrong with the file: to be made and tried,
+    /// not to be run.
+    pub fn trial(&self, rack: Option<&str>, catalog: &Catalog) -> Circuit {
+        crate::circuit::trial(&self.scenario, rack, catalog, &self.report)
     }
 
     /// Adds problems of meaning to those of form. Where the form is wrong, what it would have meant says nothing new.
@@ -117,11 +124,11 @@ fn read(source: &Source, report: &mut Report, content: Content) -> Option<(Scena
     }
     match form(source.name()) {
         Some(Form::Yaml) => {
-            let root = yaml::parse(source, report)?;
+            let root = hiding(yaml::parse(source, report), source, report)?;
             Some((read_scenario(&root, report), Settings::default()))
         }
         Some(Form::Toml) => {
-            let root = join_dotted_routes(toml::parse(source, report)?);
+            let root = join_dotted_routes(hiding(toml::parse(source, report), source, report)?);
             let settings = read_toml(&root, report);
             let scenario = match content {
                 Content::Scenario => lower::fluxrig_toml(&root, report),
@@ -137,6 +144,15 @@ fn read(source: &Source, report: &mut Report, content: Content) -> Option<(Scena
             None
         }
     }
+}
+
+/// What was read, with everything hidden that could be secret by the key it stands under.
+fn hiding(root: Option<Node>, source: &Source, report: &mut Report) -> Option<Node> {
+    match &root {
+        Some(root) => hide_telling(root, report),
+        None => telling_lines(source.text()).into_iter().for_each(|span| report.hide(span)),
+    }
+    root
 }
 
 fn form(name: &str) -> Option<Form> {

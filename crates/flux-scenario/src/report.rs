@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::codes::{Code, Severity};
 use crate::limits::ISSUES_MAX;
+use crate::secrecy::userinfo;
 use crate::source::{Position, Source, Span};
 
 /// One problem.
@@ -203,8 +204,9 @@ impl Report {
 
     /// The text with a `*` for each byte of a secret, so that every span still fits.
     fn shown_text(&self) -> Cow<'_, str> {
-        let mut shown = Cow::Borrowed(self.source.text());
-        for &secret in &self.secrets {
+        let text = self.source.text();
+        let mut shown = Cow::Borrowed(text);
+        for secret in self.secrets.iter().copied().chain(userinfo(text)) {
             let Span { start, end } = self.source.clamp(secret);
             let mask: String = shown[start..end]
                 .chars()

@@ -7,6 +7,7 @@
 //! | `x-flux-port: {direction, name, emits?}` | a text | its value replaces `{}` in `name` and is a port |
 //! | | a table | each key does |
 //! | `x-flux-claim: {kind, when?}` | a text | the gear holds it exclusively, when the sibling keys in `when` have these values |
+//! | `x-flux-silences: {port, value, when?}` | any value | when it is `value`, and the sibling keys in `when` have these values, nothing leaves the output `port` |
 //! | `x-flux-file: true` | a text | a path relative to the scenario file; `scheme:name` is not a path |
 //! | `x-flux-secret: true` | any value | is shown as `***` |
 //!
@@ -109,7 +110,7 @@ impl Survey<'_> {
                 "oneOf" | "anyOf" | "allOf" => self.listed(value, &at),
                 "$ref" => self.reference(value, &at),
                 "format" => self.format(value, &at),
-                "x-flux-port" | "x-flux-claim" => self.annotation(word, value, &at),
+                "x-flux-port" | "x-flux-claim" | "x-flux-silences" => self.annotation(word, value, &at),
                 "x-flux-file" | "x-flux-secret" | "x-flux-inert" if !value.is_boolean() => {
                     self.problems.push(format!("{at}: must be true or false"));
                 }
@@ -154,6 +155,11 @@ impl Survey<'_> {
                     && text("name").is_some_and(|name| name.contains("{}"))
                     && matches!(text("emits").unwrap_or("process"), "process" | "emitter" | "both")
             }
+            "x-flux-silences" => {
+                text("port").is_some()
+                    && value.get("value").is_some()
+                    && value.get("when").is_none_or(Json::is_object)
+            }
             _ => text("kind").is_some() && value.get("when").is_none_or(Json::is_object),
         };
         if !fine {
@@ -183,6 +189,7 @@ mod tests {
                 "d": { "x-flux-port": { "direction": "up", "name": "out_{}" } },
                 "e": { "x-flux-secret": "yes" },
                 "f": { "prefixItems": [] },
+                "g": { "x-flux-silences": { "port": "out" } },
             }
         });
         let problems = assert_supported(&schema).unwrap_err().join("\n");
@@ -193,7 +200,8 @@ mod tests {
             #/properties/c/pattern: this keyword is not supported
             #/properties/d/x-flux-port: {"direction":"up","name":"out_{}"} is not a valid annotation
             #/properties/e/x-flux-secret: must be true or false
-            #/properties/f/prefixItems: this keyword is not supported"##]]
+            #/properties/f/prefixItems: this keyword is not supported
+            #/properties/g/x-flux-silences: {"port":"out"} is not a valid annotation"##]]
         .assert_eq(&problems);
     }
 }

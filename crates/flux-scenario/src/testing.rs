@@ -22,6 +22,10 @@ pub(crate) fn parsed(file: &str, text: &str, parse: fn(&Source, &mut Report) -> 
     for issue in report.issues() {
         let at = report.position(issue);
         shown.push_str(&format!("\n{}:{} {} {}", at.line, at.column, issue.code, issue.message));
+        for (span, label) in &issue.related {
+            let at = source.position(span.start);
+            shown.push_str(&format!(", {label} {}:{}", at.line, at.column));
+        }
     }
     shown.trim_start().to_owned()
 }
@@ -59,6 +63,8 @@ pub(crate) struct Tcp {
     frame_bytes_max: ByteSize,
     pool_size: NonZeroU16,
     tls: Option<Tls>,
+    #[schemars(extend("x-flux-silences" = { "port": "out", "value": false, "when": { "mode": "client" } }))]
+    read_responses: bool,
 }
 
 impl Default for Tcp {
@@ -71,6 +77,7 @@ impl Default for Tcp {
             frame_bytes_max: ByteSize(1 << 20),
             pool_size: NonZeroU16::new(4096).unwrap(),
             tls: None,
+            read_responses: true,
         }
     }
 }

@@ -16,7 +16,7 @@ const KEY_DOTS_MAX: usize = 256;
 pub(crate) fn parse(source: &Source, report: &mut Report) -> Option<Node> {
     let read = || {
         refuse_long_keys(source.text())?;
-        let document = Document::parse(source.text()).map_err(|error| syntax(&error))?;
+        let document = Document::parse(source.text()).map_err(|error| syntax(&error, source.text()))?;
         let mut reader = Reader { budget: Budget::default() };
         let root = document.as_table();
         reader.table(root.iter().filter_map(|(key, _)| root.get_key_value(key)), Span::default(), 0)
@@ -48,15 +48,45 @@ fn refuse_long_keys(text: &str) -> Result<(), Box<Issue>> {
     Ok(())
 }
 
-fn syntax(error: &toml_edit::TomlError) -> Box<Issue> {
+fn syntax(error: &toml_edit::TomlError, text: &str) -> Box<Issue> {
     let span = error.span().map(Span::new).unwrap_or_default();
     let message = error.message().trim();
     if message.contains("duplicate key") {
         let issue = Issue::new(Code::DuplicateKey, span, "this key is written twice");
-        return Box::new(issue.help("remove one of them"));
+        let issue = issue.help("remove one of them");
+        return Box::new(match first_written(text, span) {
+            Some(first) => issue.related(first, "first here"),
+            None => issue,
+        });
     }
     let issue = Issue::new(Code::TomlSyntax, span, format!("cannot read the TOML: {message}"));
     Box::new(issue.help("check quotes, brackets and the `=` of this line"))
+}
+
+/// Where the key that is written again at `again` was written first, if that is at the start of a line: since the
+/// header of its table, or, for a header itself, anywhere before.
+fn first_written(text: &str, again: Span) -> Option<Span> {
+    let key = text.get(again.start..again.end).filter(|key| !key.is_empty())?;
+    let before = &text[..again.start];
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    let is_header = text[line_start..].trim_start().starts_with('[');
+    let (mut at, mut first) = (0, None);
+    for line in text[..line_start].split_inclusive('\n') {
+        let start = at + line.len() - line.trim_start().len();
+        at += line.len();
+        let rest = &text[start..];
+        if rest.starts_with('[') && !is_header {
+            first = None;
+            continue;
+        }
+        let start = start + (rest.len() - rest.trim_start_matches(['[', ' ']).len()) * usize::from(is_header);
+        let after = text[start..].strip_prefix(key).map(str::trim_start);
+        let ends = if is_header { [']', '.'] } else { ['=', '.'] };
+        if first.is_none() && after.is_some_and(|after| after.starts_with(ends)) {
+            first = Some(Span { start, end: start + key.len() });
+        }
+    }
+    first
 }
 
 struct Reader {

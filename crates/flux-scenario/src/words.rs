@@ -1,5 +1,10 @@
 //! The wording of messages: lists, quotes and guesses at what was meant.
 
+use std::borrow::Cow;
+
+use crate::secrecy::userinfo;
+use crate::settings::REDACTED;
+
 /// The option most like a word that is none of them, when one is like it at all.
 pub(crate) fn closest<'a>(word: &str, options: &[&'a str]) -> Option<&'a str> {
     /// Beyond this a name is not a slip of the keyboard, and comparing costs too much.
@@ -46,9 +51,13 @@ pub(crate) fn listed(names: &[&str], conjunction: &str) -> String {
     }
 }
 
-/// A value from a file in quotes, cut when it is long.
+/// A value from a file in quotes, cut when it is long, without the password of a URL.
 pub(crate) fn quoted(text: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 60;
+    let mut text = Cow::Borrowed(text);
+    for place in userinfo(&text).into_iter().rev() {
+        text.to_mut().replace_range(place.start..place.end, REDACTED);
+    }
     if text.chars().count() <= SHOWN_CHARS_MAX {
         return format!("{text:?}");
     }

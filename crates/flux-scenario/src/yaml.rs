@@ -201,17 +201,16 @@ impl<'t, 'r> Builder<'t, 'r> {
     }
 
     fn syntax(&self, error: &ScanError) -> Issue {
-        let start = self.offsets.offset(*error.marker());
-        let span = Span { start, end: (start + 1).min(self.text.len()) };
-        let start = self.text.floor_char_boundary(span.start);
+        let start = self.text.floor_char_boundary(self.offsets.offset(*error.marker()).min(self.text.len()));
         let (before, after) = self.text.split_at(start);
-        let tab =
-            after.starts_with('\t') || before.rsplit('\n').next().is_some_and(|line| line.contains('\t'));
-        let help = if tab {
-            "YAML indents with spaces; replace the tab"
-        } else {
-            "check the indentation and quotes here and on the line before"
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        // The parser complains where the tab has led it.
+        let tab = before[line_start..].find('\t').map(|at| line_start + at);
+        let (start, help) = match tab.or(after.starts_with('\t').then_some(start)) {
+            Some(tab) => (tab, "YAML indents with spaces; replace the tab"),
+            None => (start, "check the indentation and quotes here and on the line before"),
         };
+        let span = Span { start, end: (start + 1).min(self.text.len()) };
         Issue::new(Code::YamlSyntax, span, format!("cannot read the YAML: {}", error.info())).help(help)
     }
 }

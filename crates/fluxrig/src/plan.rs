@@ -78,8 +78,9 @@ impl Plan {
             Ok(circuit) => (Some(circuit), loaded.check(&catalog)),
             Err(report) => (None, report),
         };
+        let trial = circuit.clone().unwrap_or_else(|| loaded.trial(rack, &catalog));
         let mut plan = Plan { registry, world, settings, circuit, report, settings_report, loaded };
-        plan.try_gears();
+        plan.try_gears(&trial);
         if plan.has_errors() {
             plan.circuit = None;
         }
@@ -121,9 +122,8 @@ impl Plan {
         std::iter::once(&self.report).chain(&self.settings_report)
     }
 
-    /// `init` is pure, so every gear can be tried without running anything.
-    fn try_gears(&mut self) {
-        let Some(circuit) = &self.circuit else { return };
+    /// `init` is pure, so every gear can be tried without running anything, whatever is wrong with the others.
+    fn try_gears(&mut self, circuit: &Circuit) {
         let files = DiskFiles::new(&self.world);
         for (gear, why) in Rack::try_gears(circuit, &self.registry, &self.settings.rack, &self.world, files) {
             let span = self.loaded.scenario.gear(&gear).map(|decl| decl.kind.span).unwrap_or_default();

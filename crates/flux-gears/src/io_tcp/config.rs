@@ -70,6 +70,7 @@ pub struct Config {
     pub max_connections: u32,
     /// Client: whether what the server sends becomes messages. Otherwise it is read and discarded.
     #[serde(default = "yes")]
+    #[schemars(extend("x-flux-silences" = { "port": "out", "value": false, "when": { "mode": "client" } }))]
     pub read_responses: bool,
     /// Client: whose messages share a connection.
     #[serde(default)]

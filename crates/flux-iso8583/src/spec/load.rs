@@ -1,6 +1,7 @@
 //! Loads a spec with everything it builds on and reports what is wrong with any of it.
 
 use std::hash::{DefaultHasher, Hasher};
+use std::path::{Component, Path};
 
 use super::{
     Problem, Report, Spec, layouts,
@@ -118,6 +119,11 @@ impl Sources<'_> {
         }
         let bytes = match layouts::builtin(name) {
             Some(text) => text.as_bytes().to_vec(),
+            None if leaves_directory(name) => {
+                let message = format!("`{name}` leads out of the directory of this file");
+                self.push(Code::MissingBase, at, message, "name a file beside it or below".to_owned());
+                return None;
+            }
             None => match (self.loader)(name) {
                 Ok(bytes) => bytes,
                 Err(why) => {
@@ -129,11 +135,22 @@ impl Sources<'_> {
         };
         self.files.push(name.to_owned());
         let node = self.parse(self.files.len() - 1, &bytes)?;
+        if !matches!(node.value, Yaml::Map(_)) {
+            let message = format!("`{name}` is no spec: a spec is a map");
+            self.push(Code::WrongShape, at, message, "name a file that starts like `id: shop`".to_owned());
+            return None;
+        }
         stack.push(name.to_owned());
         let merged = self.on_its_bases(node, stack);
         stack.pop();
         Some(merged)
     }
+}
+
+/// Whether a name, resolved against a directory, could be a file outside of it.
+fn leaves_directory(name: &str) -> bool {
+    let is_within = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    !Path::new(name).components().all(is_within) || name.contains('\\')
 }
 
 /// The document without the `spec:` around it, if it has one.

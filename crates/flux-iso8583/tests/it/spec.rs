@@ -15,6 +15,7 @@ fn load(text: &str) -> Result<Spec, Report> {
         "base.yaml" => {
             Ok(format!("{HEAD}extends: iso87ascii\nfields: {{41: {{alias: till.id}}}}").into_bytes())
         }
+        "list.yaml" => Ok(b"[a, b]".to_vec()),
         "loop.yaml" => Ok(format!("{HEAD}extends: loop.yaml").into_bytes()),
         _ => Err("there is no such file".to_owned()),
     })
@@ -228,6 +229,26 @@ fn bases_that_cannot_be_loaded_are_named() {
         expect![[r#"
         FR0805 1:1 `wire` is missing; name a base layout: `extends: iso87ascii`
         FR0810 4:10 `test.yaml` cannot be built on here: test.yaml -> test.yaml; a chain of at most 8, 16 files in all, none in its own chain
+    "#]],
+    );
+}
+
+#[test]
+fn a_base_is_a_map_in_the_directory_of_the_file_or_below() {
+    for name in ["../shared/base.yaml", "/etc/passwd", "a/../../b.yaml", r"..\b.yaml"] {
+        let report = load(&format!("{HEAD}extends: '{name}'")).unwrap_err();
+        let told = report
+            .problems
+            .iter()
+            .any(|problem| problem.message == format!("`{name}` leads out of the directory of this file"));
+        assert!(told, "{report}");
+    }
+    assert!(load(&format!("{HEAD}extends: ./base.yaml")).unwrap_err().to_string().contains("no such file"));
+    check(
+        "extends: list.yaml",
+        expect![[r#"
+        FR0805 1:1 `wire` is missing; name a base layout: `extends: iso87ascii`
+        FR0806 4:10 `list.yaml` is no spec: a spec is a map; name a file that starts like `id: shop`
     "#]],
     );
 }

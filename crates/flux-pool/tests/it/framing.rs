@@ -77,8 +77,16 @@ fn lengths() {
 #[test]
 fn delimiters() {
     use Position::{Prefix, Suffix};
-    check(&Delimited::lines(20), b"one\r\n\ntwo\nthree", expect![[r#"[b"one", b"", b"two"] the stream ended within a frame, after 5 bytes of it"#]]);
-    check(&delimited(b"||", Suffix, false), b"a|b||||c", expect![[r#"[b"a|b", b""] the stream ended within a frame, after 1 bytes of it"#]]);
+    check(
+        &Delimited::lines(20),
+        b"one\r\n\ntwo\nthree",
+        expect![[r#"[b"one", b"", b"two"] the stream ended within a frame, after 5 bytes of it"#]],
+    );
+    check(
+        &delimited(b"||", Suffix, false),
+        b"a|b||||c",
+        expect![[r#"[b"a|b", b""] the stream ended within a frame, after 1 bytes of it"#]],
+    );
     check(&delimited(b"||", Suffix, true), b"a||b||", expect![[r#"[b"a||", b"b||"] "#]]);
     check(&delimited(b"\x02", Prefix, false), b"\x02a\x02\x02bc", expect![[r#"[b"a", b"", b"bc"] "#]]);
     check(&delimited(b"##", Prefix, true), b"##a##b#", expect![[r###"[b"##a", b"##b#"] "###]]);

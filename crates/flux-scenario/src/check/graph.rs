@@ -88,9 +88,13 @@ fn unconsumed(model: &Model<'_>, report: &mut Report) {
     for gear in &model.gears {
         let (Some(manifest), Some(ports)) = (gear.manifest, &gear.ports) else { continue };
         let from_config = manifest.config_ports(&gear.decl.config);
+        let silent = manifest.silent_outputs(&gear.decl.config);
         let name = &gear.decl.name;
         for port in &ports.outputs {
-            if port.name == ERROR_PORT || taken.contains(&(name.value.as_str(), port.name.as_str())) {
+            if port.name == ERROR_PORT
+                || silent.contains(&port.name)
+                || taken.contains(&(name.value.as_str(), port.name.as_str()))
+            {
                 continue;
             }
             let span = from_config

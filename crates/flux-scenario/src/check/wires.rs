@@ -1,6 +1,6 @@
 //! Wires: their ends exist and face the right way, and a lane can carry them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{GearPorts, PortSpec};
 use crate::codes::Code;
@@ -20,11 +20,15 @@ enum End {
 pub(super) fn check(model: &Model<'_>, report: &mut Report) {
     let mut ids: BTreeMap<&str, Span> = BTreeMap::new();
     let mut seen: BTreeMap<(String, String), Span> = BTreeMap::new();
+    let mut sources: BTreeSet<Span> = BTreeSet::new();
     for route in &model.scenario.wires {
         if report.is_full() {
             return;
         }
-        endpoint(model, &route.from, End::From, report);
+        // A source with several targets is written once, and is wrong once.
+        if route.from.span == Span::default() || sources.insert(route.from.span) {
+            endpoint(model, &route.from, End::From, report);
+        }
         endpoint(model, &route.to, End::To, report);
         lane(model, route, report);
         if let Some(id) = &route.id
@@ -48,7 +52,8 @@ fn endpoint(model: &Model<'_>, end: &Endpoint, which: End, report: &mut Report) 
         let names = model.names();
         let issue = Issue::new(Code::UnknownGear, end.span, format!("there is no gear named `{}`", end.gear));
         let help = match closest(&end.gear, &names) {
-            Some(name) => did_you_mean(&format!("{name}.{}", end.port)),
+            Some(name) if names_port(model, end) => did_you_mean(&format!("{name}.{}", end.port)),
+            Some(name) => did_you_mean(name),
             None => format!("the gears are {}", listed(&names, "and")),
         };
         return report.push(issue.help(help));
@@ -57,6 +62,12 @@ fn endpoint(model: &Model<'_>, end: &Endpoint, which: End, report: &mut Report) 
     if let Some(ports) = &model.gears[index].ports {
         port(ports, end, which, report);
     }
+}
+
+/// Whether the port was written, rather than understood.
+fn names_port(model: &Model<'_>, end: &Endpoint) -> bool {
+    let written = model.scenario.source.text().get(end.span.start..end.span.end);
+    written.is_none_or(|text| text.is_empty() || text.contains('.'))
 }
 
 fn rack(model: &Model<'_>, gear: usize, end: &Endpoint, report: &mut Report) {

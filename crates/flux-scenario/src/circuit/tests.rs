@@ -317,3 +317,29 @@ fn a_gear_without_a_kind_does_not_compile_however_it_was_made() {
     let report = compile(&scenario, None, &catalog(), Fuse::On).unwrap_err();
     assert_eq!(report.issues()[0].message, "`a` has no kind");
 }
+
+#[test]
+fn every_gear_with_a_sound_config_can_be_tried_whatever_else_is_wrong() {
+    let text = "meta: {name: t, version: 1.0.0}
+gears:
+  - {name: fine, type: codec, config: {spec: x}}
+  - {name: other, type: tcp, deploy: nowhere, config: {bind: ':1'}}
+  - {name: also, type: tcp, config: {bind: ':1'}}
+  - {name: mistyped, type: tcp, config: {bnd: ':1'}}
+  - {name: lacking, type: codec}
+  - {name: stranger, type: sorce}
+  - {name: doubled, type: codec, config: {spec: x, spec: y}}
+  - {name: fine, type: codec, config: {spec: z}}
+wires:
+  - {from: fine.out, to: nobody.in}
+  - {from: fine.out, to: fine.in}
+";
+    let loaded = crate::load("t.yaml", text);
+    assert!(loaded.compile(None, &catalog(), Fuse::On).is_err());
+    for rack in [None, Some("unheard-of")] {
+        let circuit = loaded.trial(rack, &catalog());
+        let names: Vec<&str> = circuit.gears.iter().map(|gear| gear.name.as_str()).collect();
+        assert_eq!(names, ["fine", "other", "also"]);
+        assert_eq!(circuit.wires.len(), 1);
+    }
+}

@@ -322,6 +322,95 @@ fn a_secret_is_hidden_in_the_lines_shown() {
 }
 
 #[test]
+fn what_could_be_a_secret_is_hidden_whatever_is_wrong_with_it() {
+    let texts = [
+        ("a.toml", "[snake]\nurll = \"nats://user:hunter2@host:4222\"\n"),
+        ("a.toml", "[rack]\nbootstrap_secrt = \"hunter2\"\n"),
+        ("a.toml", "[base]\nnme = { bootstrap_secret = \"hunter2\" }\n"),
+        ("a.toml", "rak = { fuse = 1, db = { password = [\"hunter2\"] } }\n"),
+        ("a.toml", "[rack]\nbootstrap_secret = hunter2\n"),
+        ("a.toml", "[rack]\nbootstrap_secret = [\"hunter2\"]\n"),
+        ("a.yaml", "gears:\n  - {name: a, type: tcp, config: {pasword: hunter2, mode: x}}\n"),
+        ("a.yaml", "gears:\n  - {name: a, type: tcp, config: {mode: 'tcp://u:hunter2@x'}}\n"),
+        ("a.yaml", "gears:\n  - {name: a, api_key: hunter2, api_key: x}\n"),
+        ("a.yaml", "token: 'hunter2\n"),
+    ];
+    for (name, text) in texts {
+        let report = crate::load(name, text).check(&catalog());
+        let (shown, json) = (report.render(false), serde_json::to_string(&report.to_json()).unwrap());
+        assert!(report.has_errors(), "{text}");
+        assert!(!shown.contains("hunter2") && !json.contains("hunter2"), "{shown}\n{json}");
+    }
+}
+
+#[test]
+fn a_bad_source_is_told_once() {
+    let text = "
+[gears.a]
+spec = 'source'
+[gears.l]
+spec = 'log'
+[gears.m]
+spec = 'log'
+[bus.routes.aa]
+targets = ['l', 'm', 'l.in']
+[bus.routes.gatway]
+targets = ['m']
+[gears.gateway]
+spec = 'source'
+";
+    check(
+        "fluxrig.toml",
+        text,
+        expect![[r#"
+        warning[FR0307]: nothing takes what leaves `a.out`
+         --> fluxrig.toml:2:8
+          |
+        2 | [gears.a]
+          |        ^
+          |
+          = help: wire it; a `null` gear says that it is meant to be dropped
+
+        warning[FR0503]: no signal can reach `l`
+         --> fluxrig.toml:4:8
+          |
+        4 | [gears.l]
+          |        ^
+          |
+          = help: wire an output to one of its inputs, or remove it
+
+        warning[FR0503]: no signal can reach `m`
+         --> fluxrig.toml:6:8
+          |
+        6 | [gears.m]
+          |        ^
+          |
+          = help: wire an output to one of its inputs, or remove it
+
+        error[FR0301]: there is no gear named `aa`
+         --> fluxrig.toml:8:13
+          |
+        8 | [bus.routes.aa]
+          |             ^^
+          |
+          = help: the gears are `a`, `l` and `m`
+
+        error[FR0306]: `aa.out` leads to `l.in` twice
+         --> fluxrig.toml:9:22
+          |
+        9 | targets = ['l', 'm', 'l.in']
+          |            ---       ^^^^^^
+          |            |
+          |            first here
+          |
+          = help: remove one: each signal would arrive twice
+
+        fluxrig.toml: 2 errors, 3 warnings
+    "#]],
+    );
+}
+
+#[test]
 fn settings_alone_need_no_gears() {
     let (settings, report) = crate::load_settings("fluxrig.toml", "[logging]\nlevel = 'debug'\n");
     assert_eq!(report.render(false), "");

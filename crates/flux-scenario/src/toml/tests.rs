@@ -34,8 +34,19 @@ fn every_form_of_value() {
 }
 
 #[test]
+fn a_key_written_twice_shows_the_first() {
+    check(
+        "[a]\nk = 1\n[b]\nk = 2\nkk = 3\n k = 4",
+        expect!["6:2 FR0103 this key is written twice, first here 4:1"],
+    );
+    check("[a]\nk = 1\n[b]\n[a]\n", expect!["4:2 FR0103 this key is written twice, first here 1:2"]);
+    check("a.b = 1\na.b = 2\n", expect!["2:3 FR0103 this key is written twice"]);
+    check("a = { k = 1, k = 2 }\n", expect!["1:14 FR0103 this key is written twice"]);
+}
+
+#[test]
 fn what_is_refused_says_why() {
-    check("a = 1\na = 2", expect!["2:1 FR0103 this key is written twice"]);
+    check("a = 1\na = 2", expect!["2:1 FR0103 this key is written twice, first here 1:1"]);
     check(
         "a = ",
         expect!["1:5 FR0102 cannot read the TOML: string values must be quoted, expected literal string"],

@@ -62,7 +62,7 @@ fn what_is_refused_says_why() {
     check("a: *nobody", expect!["1:4 FR0101 cannot read the YAML: while parsing node, found unknown anchor"]);
     check(
         "a:\n\t- b",
-        expect!["2:2 FR0101 cannot read the YAML: tabs disallowed within this context (block indentation)"],
+        expect!["2:1 FR0101 cannot read the YAML: tabs disallowed within this context (block indentation)"],
     );
     check(
         "a: [1, 2",

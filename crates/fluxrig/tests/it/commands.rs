@@ -32,6 +32,30 @@ fn the_scenario_of_the_readme_is_sound() {
 }
 
 #[test]
+fn check_tries_every_gear_whatever_is_wrong_with_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("ports.yaml");
+    let text = "meta: {name: ports, version: v1.0.0}
+gears:
+  - {name: a, type: io_tcp, config: {mode: server, bind: '127.0.0.1:99999'}}
+  - {name: b, type: io_tcp, config: {mode: client}}
+wires:
+  - {from: a.out, to: nobody.in}
+  - {from: b.out, to: b.in}
+";
+    fs::write(&file, text).unwrap();
+    let listed = ended(&["check", "--json", file.to_str().unwrap()], "");
+    assert_eq!(listed.code, Some(1));
+    let report: Json = serde_json::from_str(&listed.stdout).unwrap();
+    let of_code = |code: &str| -> Vec<&Json> {
+        let issues = report["issues"].as_array().unwrap().iter();
+        issues.filter(|issue| issue["code"] == code).map(|issue| &issue["line"]).collect()
+    };
+    assert_eq!(of_code("FR0301"), [6]);
+    assert_eq!(of_code("FR0701"), [3, 4]);
+}
+
+#[test]
 fn check_reports_every_problem_with_its_place() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("broken.yaml");

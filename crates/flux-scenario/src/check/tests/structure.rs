@@ -109,6 +109,38 @@ wires:
 }
 
 #[test]
+fn gears_in_a_table_and_a_kind_that_is_nothing_get_help() {
+    check(
+        "gears: {line: {type: tcp}}\nwires: []\n",
+        expect![[r#"
+        error[FR0202]: `gears` must be a list, found a table
+         --> t.yaml:2:8
+          |
+        2 | gears: {line: {type: tcp}}
+          |        ^^^^^^^^^^^^^^^^^^^
+          |
+          = help: write each gear as an item of its own: `- name: line`, with its `type` and `config`
+
+        t.yaml: 1 error
+    "#]],
+    );
+    check(
+        "gears: [{name: a, type: null}]\n",
+        expect![[r#"
+        error[FR0202]: `type` must be text, found nothing
+         --> t.yaml:2:25
+          |
+        2 | gears: [{name: a, type: null}]
+          |                         ^^^^
+          |
+          = help: write one; a bare `null` is nothing, and the word in quotes is text: "null"
+
+        t.yaml: 1 error
+    "#]],
+    );
+}
+
+#[test]
 fn unknown_keys_and_wrong_types_of_the_structure() {
     check(
         "

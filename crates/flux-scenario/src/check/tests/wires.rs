@@ -247,3 +247,32 @@ wires:
         "#]],
     );
 }
+
+#[test]
+fn an_output_that_the_config_silences_needs_no_wire() {
+    let text = |config: &str| {
+        format!(
+            "gears:
+  - {{name: s, type: source}}
+  - {{name: w, type: tcp, config: {{{config}}}}}
+wires:
+  - {{from: s.out, to: w.in}}
+"
+        )
+    };
+    check(&text("mode: client, connect: 'x:1', read_responses: false"), expect![""]);
+    check(
+        &text("bind: ':1', read_responses: false"),
+        expect![[r#"
+        warning[FR0307]: nothing takes what leaves `w.out`
+         --> t.yaml:4:12
+          |
+        4 |   - {name: w, type: tcp, config: {bind: ':1', read_responses: false}}
+          |            ^
+          |
+          = help: wire it; a `null` gear says that it is meant to be dropped
+
+        t.yaml: 1 warning
+    "#]],
+    );
+}
