@@ -363,50 +363,66 @@ spec = 'source'
         "fluxrig.toml",
         text,
         expect![[r#"
-        warning[FR0307]: nothing takes what leaves `a.out`
-         --> fluxrig.toml:2:8
-          |
-        2 | [gears.a]
-          |        ^
-          |
-          = help: wire it; a `null` gear says that it is meant to be dropped
+            warning[FR0307]: nothing takes what leaves `a.out`
+             --> fluxrig.toml:2:8
+              |
+            2 | [gears.a]
+              |        ^
+              |
+              = help: wire it; a `null` gear says that it is meant to be dropped
 
-        warning[FR0503]: no signal can reach `l`
-         --> fluxrig.toml:4:8
-          |
-        4 | [gears.l]
-          |        ^
-          |
-          = help: wire an output to one of its inputs, or remove it
+            warning[FR0503]: no signal can reach `l`
+             --> fluxrig.toml:4:8
+              |
+            4 | [gears.l]
+              |        ^
+              |
+              = help: wire an output to one of its inputs, or remove it
 
-        warning[FR0503]: no signal can reach `m`
-         --> fluxrig.toml:6:8
-          |
-        6 | [gears.m]
-          |        ^
-          |
-          = help: wire an output to one of its inputs, or remove it
+            warning[FR0503]: no signal can reach `m`
+             --> fluxrig.toml:6:8
+              |
+            6 | [gears.m]
+              |        ^
+              |
+              = help: wire an output to one of its inputs, or remove it
 
-        error[FR0301]: there is no gear named `aa`
-         --> fluxrig.toml:8:13
-          |
-        8 | [bus.routes.aa]
-          |             ^^
-          |
-          = help: the gears are `a`, `l` and `m`
+            error[FR0301]: there is no gear named `aa`
+             --> fluxrig.toml:8:13
+              |
+            8 | [bus.routes.aa]
+              |             ^^
+              |
+              = help: the gears are `a`, `gateway`, `l` and `m`
 
-        error[FR0306]: `aa.out` leads to `l.in` twice
-         --> fluxrig.toml:9:22
-          |
-        9 | targets = ['l', 'm', 'l.in']
-          |            ---       ^^^^^^
-          |            |
-          |            first here
-          |
-          = help: remove one: each signal would arrive twice
+            error[FR0306]: `aa.out` leads to `l.in` twice
+             --> fluxrig.toml:9:22
+              |
+            9 | targets = ['l', 'm', 'l.in']
+              |            ---       ^^^^^^
+              |            |
+              |            first here
+              |
+              = help: remove one: each signal would arrive twice
 
-        fluxrig.toml: 2 errors, 3 warnings
-    "#]],
+            error[FR0301]: there is no gear named `gatway`
+              --> fluxrig.toml:10:13
+               |
+            10 | [bus.routes.gatway]
+               |             ^^^^^^
+               |
+               = help: did you mean `gateway`?
+
+            warning[FR0307]: nothing takes what leaves `gateway.out`
+              --> fluxrig.toml:12:8
+               |
+            12 | [gears.gateway]
+               |        ^^^^^^^
+               |
+               = help: wire it; a `null` gear says that it is meant to be dropped
+
+            fluxrig.toml: 3 errors, 4 warnings
+        "#]],
     );
 }
 

@@ -46,8 +46,8 @@ fn what_is_refused_says_why() {
     check(
         "a: 1\nb: 2\na: 3",
         expect![[r#"
-        {"a":1,"b":2}
-        3:1 FR0103 the key `a` is written twice"#]],
+            {"a":1,"b":2}
+            3:1 FR0103 the key `a` is written twice, first here 1:1"#]],
     );
     check(
         "a: !secret x",
