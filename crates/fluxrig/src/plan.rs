@@ -62,7 +62,7 @@ impl Plan {
     /// which rack's part it is about.
     fn read(file: &Path, settings_file: Option<&Path>, rack: Option<&str>) -> anyhow::Result<Plan> {
         let world = World::real();
-        let registry = Arc::new(flux_gears::builtin());
+        let registry = crate::gears().clone();
         let catalog = registry.catalog();
         let loaded = load(&file.display().to_string(), &bytes_of(&world, file)?);
         let (settings, settings_report) = match settings_file {

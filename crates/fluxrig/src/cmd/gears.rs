@@ -61,14 +61,14 @@ impl TypedValueParser for KindParser {
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        let kinds: Vec<_> = flux_gears::builtin().kinds().map(PossibleValue::new).collect();
+        let kinds: Vec<_> = crate::gears().kinds().map(PossibleValue::new).collect();
         Some(Box::new(kinds.into_iter()))
     }
 }
 
 impl Gears {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let catalog = flux_gears::builtin().catalog();
+        let catalog = crate::gears().catalog();
         match self.command {
             GearsCommand::List { json: true, .. } => {
                 stdout::line(serde_json::to_string(&manifests(&catalog))?)?

@@ -78,7 +78,7 @@ impl Scenario {
                     FileForm::Yaml => Form::Yaml,
                     FileForm::Toml => Form::Toml,
                 };
-                let schema = json_schema(form, &flux_gears::builtin().catalog());
+                let schema = json_schema(form, &crate::gears().catalog());
                 stdout::line(serde_json::to_string_pretty(&schema)?)?;
             }
         }

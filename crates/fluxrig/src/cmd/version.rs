@@ -16,7 +16,7 @@ pub(crate) struct Version {
 
 impl Version {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let catalog = flux_gears::builtin().catalog();
+        let catalog = crate::gears().catalog();
         let kinds: Vec<_> = catalog.kinds().collect();
         let version = env!("CARGO_PKG_VERSION");
         if self.json {

@@ -53,7 +53,12 @@ pub(crate) struct Running {
 impl Running {
     /// `fluxrig` with these words, its standard input open.
     pub(crate) fn start(words: &[&str]) -> Running {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_fluxrig"))
+        Running::start_program(Path::new(env!("CARGO_BIN_EXE_fluxrig")), words)
+    }
+
+    /// Another binary with the same command line.
+    pub(crate) fn start_program(program: &Path, words: &[&str]) -> Running {
+        let mut child = Command::new(program)
             .args(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -79,12 +84,17 @@ impl Running {
         let scenario = scenario.to_str().unwrap();
         let words = ["--log-format", "json", "--log-level", level, "run", scenario, "--until-stdin-ends"];
         let mut rack = Running::start(&words);
-        let address = rack.wait_for(|line| {
-            let event: Json = serde_json::from_str(line).ok()?;
-            let is_it = event["message"] == "listening" && event["gear"] == "term";
-            is_it.then(|| event["addr"].as_str().unwrap().to_owned())
-        });
+        let address = rack.wait_until_listening("term");
         (rack, address)
+    }
+
+    /// Where a gear of the rack, which logs in JSON, listens.
+    pub(crate) fn wait_until_listening(&mut self, gear: &str) -> String {
+        self.wait_for(|line| {
+            let event: Json = serde_json::from_str(line).ok()?;
+            let is_it = event["message"] == "listening" && event["gear"] == gear;
+            is_it.then(|| event["addr"].as_str().unwrap().to_owned())
+        })
     }
 
     /// Waits until each of these gears of the rack has a connection.
