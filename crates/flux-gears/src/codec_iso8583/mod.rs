@@ -3,7 +3,7 @@
 //! Decoding makes a view, not a tree: fields are found, checked and read in place, and a message that nobody edits is
 //! encoded by copying nothing.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use flux_gear::{
     Category, Data, Descriptor, Fault, FluxMsg, Gear, GearContext, InPort, OutPort, Outbox, Step, Value, keys,
@@ -12,8 +12,11 @@ use flux_iso8583::{Message, MessageView, Spec, WireError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+mod dialect;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use dialect::load_spec;
 
 /// Metadata written on decoding, and read on encoding when the data has no message type.
 const MTI: &str = "iso8583.mti";
@@ -87,7 +90,7 @@ impl Gear for CodecIso8583 {
 
     fn init(config: Config, ctx: &GearContext) -> Result<CodecIso8583, Fault> {
         Ok(CodecIso8583 {
-            spec: Arc::new(load_spec(config.spec_path.as_deref(), config.spec.as_deref(), ctx)?),
+            spec: load_spec(config.spec_path.as_deref(), config.spec.as_deref(), ctx)?,
             ctx: ctx.clone(),
             direction: config.direction,
             on_error: config.on_error,
@@ -168,23 +171,5 @@ impl CodecIso8583 {
         Err(Fault::invalid(format!("cannot {what} as `{}`", self.spec.id))
             .reason("bad_message")
             .caused_by(why))
-    }
-}
-
-/// The spec a configuration names: a file, or a built-in layout.
-pub(crate) fn load_spec(path: Option<&str>, builtin: Option<&str>, ctx: &GearContext) -> Result<Spec, Fault> {
-    let known = || Spec::builtin_names().join(", ");
-    match (path, builtin) {
-        (Some(path), None) => {
-            let bytes = ctx.read_file(path)?;
-            let beside = |other: &str| Path::new(path).with_file_name(other).display().to_string();
-            Spec::load(path, &bytes, &|other| ctx.files().read(&beside(other)).map(Vec::from))
-                .map_err(|report| Fault::fatal(format!("spec `{path}`")).reason("spec").caused_by(report))
-        }
-        (None, Some(name)) => Spec::builtin(name).ok_or_else(|| {
-            Fault::fatal(format!("no built-in spec `{name}`; there are: {}", known())).reason("spec")
-        }),
-        _ => Err(Fault::fatal(format!("set either `spec_path` (a file) or `spec` (one of: {})", known()))
-            .reason("spec")),
     }
 }

@@ -203,7 +203,7 @@ fn framing(config: &Config, frame_bytes_max: usize) -> LengthPrefixed {
 
 fn reading(config: &Config, ctx: &GearContext) -> Result<Reading, Fault> {
     let answers_by = match config.answer_network_management {
-        true => Some(Arc::new(load_spec(config.spec_path.as_deref(), config.spec.as_deref(), ctx)?)),
+        true => Some(load_spec(config.spec_path.as_deref(), config.spec.as_deref(), ctx)?),
         false => None,
     };
     Ok(Reading {
