@@ -196,35 +196,3 @@ fn an_outcome_that_is_over_is_absent_even_behind_many_others() {
     assert_eq!(valet.standing(&[99], later), Standing::Absent);
     assert_eq!(valet.redeem(&[98], later, |_| true, |_| 2), Redeemed::Unmatched);
 }
-
-/// A target, not a promise: run it with `--release --ignored --no-capture`.
-#[test]
-#[ignore = "measures; says nothing in a debug build"]
-#[allow(clippy::cast_precision_loss)]
-fn a_million_tickets_a_second() {
-    const ROUNDS: u64 = 4_000_000;
-    const IN_FLIGHT: u64 = 10_000;
-    let mut valet: Valet<u64, u64> = Valet::new(Settings {
-        lifetimes: vec![Duration::from_secs(60)],
-        retention: Duration::from_secs(5),
-        open_max: 100_000,
-        retained_max: 100_000,
-        destinations: 1,
-        hash_seed: 7,
-    });
-    let clock = Clock::real();
-    let began = clock.now();
-    let mut key = [b'0'; 40];
-    for n in 0..ROUNDS {
-        let now = began + Duration::from_micros(n);
-        key[..8].copy_from_slice(&n.to_le_bytes());
-        assert_eq!(valet.standing(&key, now), Standing::Absent);
-        valet.park(&key, n, 0, 0, now);
-        if let Some(earlier) = n.checked_sub(IN_FLIGHT) {
-            key[..8].copy_from_slice(&earlier.to_le_bytes());
-            assert_eq!(valet.redeem(&key, now, |_| true, |_| earlier), Redeemed::Request(earlier));
-        }
-    }
-    let took = clock.now() - began;
-    println!("{:.2} M park+redeem/s", ROUNDS as f64 / took.as_secs_f64() / 1e6);
-}
