@@ -16,6 +16,14 @@ pub(crate) fn is_request(msg: &FluxMsg) -> bool {
     mti(msg).is_some_and(|mti| response_mti(&mti).is_some())
 }
 
+/// Whether a message answers a request, and so is none.
+pub(crate) fn is_response(msg: &FluxMsg) -> bool {
+    let function = |mti: &[u8]| mti.get(2).copied();
+    mti(msg).is_some_and(|mti| {
+        flux_iso8583::exchange(&mti).is_some_and(|request| function(&request) != function(mti.as_bytes()))
+    })
+}
+
 /// Whether a reply of this exchange may answer a request.
 pub(crate) fn may_answer(reply: Option<[u8; 4]>, request: &FluxMsg) -> bool {
     reply.zip(of(request)).is_none_or(|(reply, request)| reply == request)

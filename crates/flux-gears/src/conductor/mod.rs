@@ -144,6 +144,9 @@ impl Conductor {
         let Some(line) = self.lines.iter_mut().find(takes) else {
             return Err(Fault::invalid("no route takes the request").reason("no_route"));
         };
+        if exchange::is_response(request) {
+            return Err(Fault::invalid("a response came in place of a request").reason("not_a_request"));
+        }
         self.correlation.write(request, &mut self.key)?;
         let fingerprint = self.fingerprinter.of(request);
         let now = self.ctx.world().clock.now();

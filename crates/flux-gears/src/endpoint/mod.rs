@@ -5,7 +5,7 @@
 //! wires  -> process     -> Conns: by conn.id, or Dialled: by any      -> the peer's queue -> socket
 //! ```
 //! A reader that finds the wires full waits, and does not read its socket meanwhile. A `process` that finds a peer's
-//! queue full waits for that peer, for `write_timeout` at most, by which time the pool has closed it.
+//! queue full has the peer disconnected, or waits for it, for `write_timeout` at most, by which time the pool has closed it.
 
 mod conns;
 mod dialled;
@@ -28,6 +28,7 @@ pub(crate) use conns::{Conn, ConnIds, Conns};
 pub(crate) use dialled::Dialled;
 pub(crate) use intake::{Dialect, OnMalformed, Received};
 pub(crate) use listen::{ListenAddress, warn_if_exposed};
+pub use peer::WhenQueueFull;
 pub(crate) use peer::{CLOSE_TIMEOUT, PeerSettings, connections_max, pool_config};
 pub(crate) use send::{no_connection, send, send_back};
 pub use tls::{ClientAuth, Tls};

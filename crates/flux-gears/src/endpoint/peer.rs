@@ -10,6 +10,8 @@ use flux_world::{
     BackoffPolicy,
     net::{Keepalive, SocketOptions},
 };
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// Time for the farewell of one peer: writing what is queued, and the peer's end of stream.
 pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -26,10 +28,21 @@ const DIALS_PER_S_MAX: u32 = 10_000;
 
 const _: () = assert!(super::waiting_room::WAITING_BYTES_MAX <= QUEUED_BYTES_MAX);
 
+/// What happens when as many messages are queued for one connection as may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenQueueFull {
+    /// Everything that is sent through this gear waits for that peer, until it reads or `write_timeout` has passed.
+    Wait,
+    /// The peer is disconnected, so that it delays nobody else.
+    Disconnect,
+}
+
 /// What the options of a gear say about its peers.
 pub(crate) struct PeerSettings {
     pub(crate) frame_bytes_max: usize,
     pub(crate) queued_messages_max: NonZeroUsize,
+    pub(crate) when_queue_full: WhenQueueFull,
     pub(crate) connect_timeout: Duration,
     /// 0 for none, like the other three.
     pub(crate) idle_timeout: Duration,
@@ -47,11 +60,15 @@ impl PeerSettings {
         let some = |time: Duration| (!time.is_zero()).then_some(time);
         let keepalive = some(self.tcp_keepalive).map(|idle| Keepalive { idle, ..Keepalive::default() });
         let bytes_max = QUEUED_BYTES_MAX.max(self.frame_bytes_max.saturating_mul(2));
+        let when_full = match self.when_queue_full {
+            WhenQueueFull::Wait => WhenFull::Block { at_most: Some(self.write_timeout) },
+            WhenQueueFull::Disconnect => WhenFull::Disconnect,
+        };
         PeerConfig {
             outbound: OutboundConfig {
                 frames_max: self.queued_messages_max,
                 bytes_max,
-                when_full: WhenFull::Block { at_most: Some(self.write_timeout) },
+                when_full,
                 when_down: WhenDown::Reject,
             },
             // Not used, as frames go straight to the wires; a frame must fit all the same.

@@ -9,7 +9,7 @@ use flux_gear::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::endpoint::Tls;
+use crate::endpoint::{Tls, WhenQueueFull};
 
 /// An ISO 8583 endpoint: it listens for terminals (`server`) or connects to a network (`client`).
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -66,9 +66,12 @@ pub struct Config {
     #[serde(default = "max_connections")]
     #[schemars(range(max = 1_000_000))]
     pub max_connections: u32,
-    /// Messages queued for one connection; `process` waits while it is full.
+    /// Messages queued for one connection.
     #[serde(default = "max_queued_messages")]
     pub max_queued_messages: NonZeroU16,
+    /// What happens when they are reached.
+    #[serde(default = "when_queue_full")]
+    pub when_queue_full: WhenQueueFull,
     /// Bytes of a protocol header in front of each message, taken off and put on. Not beside `tpdu_enabled`.
     #[serde(default)]
     pub protocol_header_size: u8,
@@ -222,6 +225,10 @@ fn seconds<const N: u64>() -> Duration {
 
 fn max_connections() -> u32 {
     4096
+}
+
+fn when_queue_full() -> WhenQueueFull {
+    WhenQueueFull::Disconnect
 }
 
 fn max_queued_messages() -> NonZeroU16 {

@@ -6,7 +6,7 @@ use flux_gear::{ByteSize, Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::endpoint::Tls;
+use crate::endpoint::{Tls, WhenQueueFull};
 
 /// A TCP endpoint: it listens (`server`) or connects (`client`), and turns bytes into messages and back.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -61,9 +61,12 @@ pub struct Config {
     #[serde(default = "max_buffered_messages")]
     #[schemars(range(max = 1_000_000))]
     pub max_buffered_messages: u32,
-    /// Messages queued for one connection; `process` waits while it is full.
+    /// Messages queued for one connection.
     #[serde(default = "max_queued_messages")]
     pub max_queued_messages: NonZeroU16,
+    /// What happens when they are reached.
+    #[serde(default = "when_queue_full")]
+    pub when_queue_full: WhenQueueFull,
     /// Connections at the same time; one more is refused. `0` is no limit.
     #[serde(default = "max_connections")]
     #[schemars(range(max = 1_000_000))]
@@ -152,6 +155,10 @@ fn frame_bytes_max() -> ByteSize {
 
 fn max_buffered_messages() -> u32 {
     1000
+}
+
+fn when_queue_full() -> WhenQueueFull {
+    WhenQueueFull::Wait
 }
 
 fn max_queued_messages() -> NonZeroU16 {

@@ -21,7 +21,7 @@ use flux_pool::{AcceptConfig, PeerConfig};
 use flux_world::Target;
 use parking_lot::Mutex;
 
-pub use crate::endpoint::{ClientAuth, Tls};
+pub use crate::endpoint::{ClientAuth, Tls, WhenQueueFull};
 pub use config::{Config, Framing, Mode, Position, Sharing};
 
 use crate::endpoint::{
@@ -266,6 +266,7 @@ fn peer_config(config: &Config, plan: &Plan, frame_bytes_max: usize) -> PeerConf
         tcp_keepalive: config.tcp_keepalive.0,
         half_close_timeout: if is_server { config.half_close_timeout.0 } else { Duration::ZERO },
         write_timeout: config.write_timeout.0,
+        when_queue_full: config.when_queue_full,
         reconnect_wait: config.reconnect_wait.0,
         reconnect_wait_max: config.reconnect_wait_max.0,
     };

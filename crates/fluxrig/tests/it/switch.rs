@@ -2,7 +2,7 @@
 //! request.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{ErrorKind, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     sync::Arc,
 };
@@ -31,6 +31,14 @@ impl Line {
 
     fn say(&mut self, message: &Json) {
         self.0.write_all(&framed(&bytes_of(message))).unwrap();
+    }
+
+    /// Says it again and again, and reads nothing, until the other side has had enough.
+    fn says_until_it_is_cut_off(&mut self, message: &Json) {
+        let many = framed(&bytes_of(message)).repeat(64);
+        self.0.set_write_timeout(Some(PATIENCE)).unwrap();
+        let why = std::iter::repeat_with(|| self.0.write_all(&many)).find_map(Result::err).unwrap();
+        assert!(matches!(why.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{why}");
     }
 
     /// Expects that this is the next message to come.
@@ -250,6 +258,31 @@ fn nobody_gets_the_answer_to_another_card() {
     first.hears(&answer("000001"));
     second.say(&other);
     switch.refuses("000001", "key_conflict");
+}
+
+#[test]
+fn a_terminal_cannot_answer() {
+    let mut switch = Switch::start("valet: {default_ttl: 60s}");
+    let mut terminal = switch.terminal();
+    terminal.say(&answer("000001"));
+    switch.refuses("000001", "not_a_request");
+}
+
+#[test]
+fn a_terminal_that_does_not_read_is_disconnected_and_delays_nobody() {
+    let mut switch = Switch::start_with("valet: {default_ttl: 60s, retain_after_close: 60s}", |text| {
+        text.replace("idle_timeout: 60s}", "idle_timeout: 60s, write_timeout: 60s, max_queued_messages: 16}")
+    });
+    let mut terminal = switch.terminal();
+    terminal.say(&request("000001"));
+    switch.visa.hears(&request("000001"));
+    switch.visa.say(&answer("000001"));
+    terminal.hears(&answer("000001"));
+    // The same answer again and again, until no buffer between here and the rack has room for it.
+    let mut deaf = switch.terminal();
+    deaf.says_until_it_is_cut_off(&request("000001"));
+    terminal.say(&request("000001"));
+    terminal.hears(&answer("000001"));
 }
 
 #[test]
