@@ -15,36 +15,22 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("flux-gear", &["flux-scenario", "flux-signal", "flux-world"]),
     ("flux-gears", &["flux-gear", "flux-pool", "flux-iso8583", "flux-signal", "flux-world"]),
     ("flux-rack", &["flux-gear", "flux-scenario", "flux-signal", "flux-world"]),
-    (
-        "fluxrig",
-        &[
-            "flux-gear",
-            "flux-gears",
-            "flux-iso8583",
-            "flux-journal",
-            "flux-pool",
-            "flux-rack",
-            "flux-scenario",
-            "flux-signal",
-            "flux-world",
-        ],
-    ),
+    ("fluxrig", LIBRARIES),
     ("xtask", &[]),
     // Measures everything, and nothing imports it.
-    (
-        "flux-bench",
-        &[
-            "flux-gear",
-            "flux-gears",
-            "flux-iso8583",
-            "flux-journal",
-            "flux-pool",
-            "flux-rack",
-            "flux-scenario",
-            "flux-signal",
-            "flux-world",
-        ],
-    ),
+    ("flux-bench", LIBRARIES),
+];
+
+const LIBRARIES: &[&str] = &[
+    "flux-gear",
+    "flux-gears",
+    "flux-iso8583",
+    "flux-journal",
+    "flux-pool",
+    "flux-rack",
+    "flux-scenario",
+    "flux-signal",
+    "flux-world",
 ];
 
 /// Crates that must stay clear of the async runtime.

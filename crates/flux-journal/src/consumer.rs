@@ -51,10 +51,7 @@ impl Consumer {
     pub async fn next(&mut self, records_max: usize) -> Result<Batch, ReadError> {
         let (shared, standing) = (self.shared.clone(), self.standing.clone());
         loop {
-            let mut progress = std::pin::pin!(shared.progress.notified());
-            let mut settled = std::pin::pin!(standing.settled.notified());
-            progress.as_mut().enable();
-            settled.as_mut().enable();
+            let (progress, settled) = (shared.progress.notified(), standing.settled.notified());
             let is_finished = shared.segments.lock().is_finished;
             let acked = shared.acked();
             let skipped = self.skip_dropped();
@@ -113,8 +110,7 @@ impl Consumer {
         };
         let standing = self.standing.clone();
         loop {
-            let mut settled = std::pin::pin!(standing.settled.notified());
-            settled.as_mut().enable();
+            let settled = standing.settled.notified();
             if self.low() >= self.next {
                 return Ok(self.skip_until(until));
             }

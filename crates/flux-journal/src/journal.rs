@@ -216,8 +216,7 @@ impl Journal {
         shared.room.notify_waiters();
         shared.ring();
         loop {
-            let mut progress = std::pin::pin!(shared.progress.notified());
-            progress.as_mut().enable();
+            let progress = shared.progress.notified();
             if shared.segments.lock().is_finished {
                 break;
             }
@@ -237,8 +236,7 @@ impl Journal {
         let (shared, waits) = (&self.inner.shared, self.inner.shared.config.append_deadline);
         let deadline = shared.clock.now() + waits;
         loop {
-            let mut room = std::pin::pin!(shared.room.notified());
-            room.as_mut().enable();
+            let room = shared.room.notified();
             match attempt() {
                 Err(AppendError::Full { .. }) => {}
                 taken_or_not => return taken_or_not,

@@ -79,7 +79,10 @@ pub(crate) fn open(
     }
     recovery.records = sequence - segments.first().map_or(sequence, |first| first.base_sequence);
     recovery.next = sequence;
-    let shared = Arc::new(share(world, directory, config, keys, segments, cursors, sequence, time_ns));
+    let oldest = segments.first().map_or(sequence, |first| first.base_sequence);
+    let by_name = standings(cursors, oldest, sequence);
+    let gather = Gather::from(sequence, time_ns);
+    let shared = Arc::new(share(world, directory, config, keys, segments, by_name, gather));
     let entropy = world.entropy.fork();
     let open = OpenSegment::create(&shared, &entropy, id, sequence, time_ns)
         .map_err(|stall| not_created(directory, stall))?;
@@ -157,43 +160,35 @@ fn not_created(directory: &Path, stall: Stall) -> OpenError {
     io_at(directory, io::Error::other(format!("a new segment cannot be made: {reason}")))
 }
 
-#[allow(clippy::too_many_arguments, reason = "they are the parts of one struct, each once")]
+/// Where consumers stand. Nobody settled what is not there, and what is gone needs no settling.
+fn standings(cursors: BTreeMap<String, Cursor>, oldest: u64, next: u64) -> BTreeMap<String, Arc<Standing>> {
+    let standing = |mut cursor: Cursor| {
+        if cursor.high() > next {
+            cursor = Cursor::at(cursor.low().min(next));
+        }
+        cursor.settle_until(oldest);
+        Arc::new(Standing { cursor: cursor.into(), ..Standing::default() })
+    };
+    cursors.into_iter().map(|(name, cursor)| (name, standing(cursor))).collect()
+}
+
 fn share(
     world: &World,
     directory: &Path,
     config: Config,
     keys: Keys,
     list: Vec<Segment>,
-    cursors: BTreeMap<String, Cursor>,
-    sequence: u64,
-    time_ns: i64,
+    by_name: BTreeMap<String, Arc<Standing>>,
+    gather: Gather,
 ) -> Shared {
-    let oldest = list.first().map_or(sequence, |first| first.base_sequence);
-    let standing = |mut cursor: Cursor| {
-        // Nobody settled what is not there, and what is gone needs no settling.
-        if cursor.high() > sequence {
-            cursor = Cursor::at(cursor.low().min(sequence));
-        }
-        cursor.settle_until(oldest);
-        Arc::new(Standing { cursor: cursor.into(), ..Standing::default() })
-    };
-    let by_name = cursors.into_iter().map(|(name, cursor)| (name, standing(cursor))).collect();
+    let sequence = gather.sequence_next;
     Shared {
         directory: directory.to_owned(),
         config,
         keys,
         disk: world.disk.clone(),
         clock: world.clock,
-        gather: Mutex::new(Gather {
-            bytes: Vec::new(),
-            sequence_next: sequence,
-            records: 0,
-            appends: 0,
-            time_ns,
-            full: None,
-            end: None,
-            wants_sync: false,
-        }),
+        gather: Mutex::new(gather),
         acked: AtomicU64::new(sequence),
         synced: AtomicU64::new(sequence),
         progress: Notify::new(),

@@ -188,11 +188,7 @@ impl Shared {
     /// Waits until all records before `until` are acknowledged at this level.
     pub(crate) async fn wait(&self, until: u64, ack: Ack) -> Result<(), AppendError> {
         loop {
-            let mut progress = std::pin::pin!(self.progress.notified());
-            if self.watermark(ack) >= until {
-                return Ok(());
-            }
-            progress.as_mut().enable();
+            let progress = self.progress.notified();
             if self.watermark(ack) >= until {
                 return Ok(());
             }
@@ -221,6 +217,20 @@ impl Shared {
 }
 
 impl Gather {
+    /// Nothing gathered; what comes goes on from there.
+    pub(crate) fn from(sequence: u64, time_ns: i64) -> Self {
+        Self {
+            bytes: Vec::new(),
+            sequence_next: sequence,
+            records: 0,
+            appends: 0,
+            time_ns,
+            full: None,
+            end: None,
+            wants_sync: false,
+        }
+    }
+
     fn may_take(&self, need: usize, shared: &Shared) -> Result<(), AppendError> {
         let full = |full| Err(AppendError::Full { full, waited: std::time::Duration::ZERO });
         match (&self.end, self.full) {

@@ -294,10 +294,7 @@ impl Writer {
 
     /// The oldest segment, if nobody needs it: all consumers have settled it, or its time is up.
     fn trimmable(&self) -> Option<(Segment, bool)> {
-        let oldest = {
-            let segments = self.shared.segments.lock();
-            segments.list.split_last().and_then(|(_, sealed)| sealed.first().cloned())?
-        };
+        let oldest = self.oldest_sealed()?;
         let is_empty = oldest.base_sequence == oldest.sequence_next;
         let is_settled = self.shared.low().is_some_and(|low| low >= oldest.sequence_next);
         if is_empty || is_settled {
@@ -321,15 +318,16 @@ impl Writer {
 
     /// Removes the oldest sealed segment, read or not.
     fn drop_oldest(&mut self) -> Result<bool, Stall> {
-        let oldest = {
-            let segments = self.shared.segments.lock();
-            segments.list.split_last().and_then(|(_, sealed)| sealed.first().cloned())
-        };
-        let Some(oldest) = oldest else { return Ok(false) };
+        let Some(oldest) = self.oldest_sealed() else { return Ok(false) };
         let unread = self.unread(&oldest);
         self.shared.counters.dropped_by_size.fetch_add(unread, Ordering::Relaxed);
         self.remove(&oldest)?;
         Ok(true)
+    }
+
+    fn oldest_sealed(&self) -> Option<Segment> {
+        let segments = self.shared.segments.lock();
+        segments.list.split_last().and_then(|(_, sealed)| sealed.first().cloned())
     }
 
     /// Records of a segment that some consumer has not settled; all when there is no consumer.
@@ -440,9 +438,10 @@ impl Work for Writer {
                 self.is_finished = true;
             }
         }
-        let is_closing = self.full.is_some() && self.shared.gather.lock().end.is_some();
-        if let Some(full) = self.full.filter(|_| is_closing) {
-            self.shared.gather.lock().end = Some(End::Failed(full.to_string()));
+        if let Some(full) = self.full
+            && let Some(end) = &mut self.shared.gather.lock().end
+        {
+            *end = End::Failed(full.to_string());
             self.is_finished = true;
         }
     }
@@ -452,12 +451,8 @@ impl Work for Writer {
             self.publish(group);
         }
         self.acknowledge();
-        let has_room = {
-            let mut gather = self.shared.gather.lock();
-            gather.full = self.full;
-            self.full.is_none()
-        };
-        if has_room {
+        self.shared.gather.lock().full = self.full;
+        if self.full.is_none() {
             self.shared.room.notify_waiters();
         }
         self.rest()

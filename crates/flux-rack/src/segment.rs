@@ -187,13 +187,11 @@ impl Segment {
         let mut is_more = false;
         for at in 0..self.intake.len() {
             let wire = &self.intake[at];
-            let mut msgs = self.onward.buffer();
-            let taken = wire.take(self.shared.settings.batch_messages_max, &mut msgs);
-            if taken == 0 {
-                self.onward.recycle(msgs);
+            if wire.len() == 0 {
                 continue;
             }
-            self.since_yield += taken;
+            let mut msgs = self.onward.buffer();
+            self.since_yield += wire.take(self.shared.settings.batch_messages_max, &mut msgs);
             let routes = self.shared.patchbay.load_full();
             self.onward.run(wire.to_cell, wire.to_port, msgs);
             self.run_stack(&routes).await;
@@ -254,6 +252,7 @@ impl Segment {
             (Some(work), Err(Stop::NotUp)) => self.onward.except(Exception::NotUp(work)),
             (None, _) => {}
         }
+        // What passed crossed first and was put down first: it also runs first.
         self.onward.stack[bottom..].rotate_left(first);
     }
 
@@ -283,10 +282,12 @@ impl Segment {
 
     /// Sends messages that all left by the same port on their way, or ends them.
     fn pass(&mut self, cell: usize, port: Option<OutPort>, mut msgs: VecDeque<Held>, routes: &Routes) {
-        let targets = port.map(|port| routes.targets(self.cells[cell].gear, port));
-        match (targets, port) {
-            _ if msgs.is_empty() => self.onward.recycle(msgs),
-            (Some([targets @ .., last]), _) => {
+        let Some(port) = port.filter(|_| !msgs.is_empty()) else {
+            msgs.drain(..).for_each(Held::end);
+            return self.onward.recycle(msgs);
+        };
+        match routes.targets(self.cells[cell].gear, port) {
+            [targets @ .., last] => {
                 let bottom = self.onward.stack.len();
                 for target in targets {
                     let mut copies = self.onward.buffer();
@@ -296,13 +297,9 @@ impl Segment {
                 self.onward.forward(last, msgs);
                 self.onward.stack[bottom..].reverse();
             }
-            (Some([]), Some(port)) => {
+            [] => {
                 let strays = msgs.drain(..).map(|held| (port, held.release())).collect();
                 self.onward.except(Exception::NoWire { cell, strays });
-            }
-            _ => {
-                msgs.drain(..).for_each(Held::end);
-                self.onward.recycle(msgs);
             }
         }
     }
@@ -333,11 +330,6 @@ impl Segment {
         }
         // The first emission runs first, and to its end.
         self.onward.stack[bottom..].reverse();
-    }
-
-    /// Sends a message out of a gear's port from outside `process`. Whether a wire leaves the port.
-    fn emit(&mut self, cell: usize, port: OutPort, msg: FluxMsg, routes: &Routes) -> bool {
-        self.onward.send(routes.targets(self.cells[cell].gear, port), msg).is_none()
     }
 
     /// Hands over what waits to cross, waiting for room, so that back-pressure reaches this segment's own wires.

@@ -12,7 +12,7 @@ use flux_scenario::settings::{Level, Logging};
 use flux_world::World;
 use jiff::Timestamp;
 use serde_json::json;
-use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
+use tracing_subscriber::EnvFilter;
 
 use crate::log_thread::LogThread;
 
@@ -59,7 +59,6 @@ pub(crate) fn init_logging(options: &LogOptions, settings: &Logging) -> anyhow::
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(move || writer.clone())
-        .with_span_events(FmtSpan::NONE)
         .log_internal_errors(false);
     match options.log_format {
         LogFormat::Text => lines.with_ansi(has_color()).with_target(false).init(),

@@ -7,7 +7,7 @@ use flux_world::{Clock, Instant};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use super::{fingerprint::Fingerprint, valet::Valet};
+use super::{exchange::Exchange, fingerprint::Fingerprint, valet::Valet};
 
 /// Requests that time out together and are emitted in one go.
 const EXPIRED_BATCH_MAX: usize = 32;
@@ -26,6 +26,7 @@ pub(crate) struct Desk {
 /// A request that waits for its reply.
 pub(crate) struct Parked {
     pub(crate) request: Held,
+    pub(crate) exchange: Option<Exchange>,
     pub(crate) fingerprint: Fingerprint,
 }
 

@@ -1,32 +1,41 @@
 //! What ISO 8583 message types say of who answers whom. Messages without one say nothing, and nothing is held against them.
 
 use flux_gear::{FluxMsg, Text, Value};
-use flux_iso8583::response_mti;
 
 /// The message type, in the data or as the codec noted it in the metadata.
 const MTI: &str = "iso8583.mti";
 
-/// The exchange a message belongs to: the message type of its request.
-pub(crate) fn of(msg: &FluxMsg) -> Option<[u8; 4]> {
-    flux_iso8583::exchange(&mti(msg)?)
+/// The exchange of a message: the message type of its request.
+pub(crate) type Exchange = [u8; 4];
+
+/// The part of a message in its exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// It asks, and answers none.
+    Request(Exchange),
+    /// It answers, and asks nothing.
+    Response(Exchange),
+    /// It has no message type, or one that is kept for other uses.
+    Unknown(Option<Exchange>),
 }
 
-/// Whether a message is a request itself, and so answers none.
-pub(crate) fn is_request(msg: &FluxMsg) -> bool {
-    mti(msg).is_some_and(|mti| response_mti(&mti).is_some())
-}
+impl Part {
+    pub(crate) fn of(msg: &FluxMsg) -> Part {
+        let Some(mti) = mti(msg) else { return Part::Unknown(None) };
+        let exchange = flux_iso8583::exchange(&mti);
+        match exchange {
+            Some(exchange) if flux_iso8583::response_mti(&mti).is_some() => Part::Request(exchange),
+            Some(exchange) if exchange[2] != mti.as_bytes()[2] => Part::Response(exchange),
+            other => Part::Unknown(other),
+        }
+    }
 
-/// Whether a message answers a request, and so is none.
-pub(crate) fn is_response(msg: &FluxMsg) -> bool {
-    let function = |mti: &[u8]| mti.get(2).copied();
-    mti(msg).is_some_and(|mti| {
-        flux_iso8583::exchange(&mti).is_some_and(|request| function(&request) != function(mti.as_bytes()))
-    })
-}
-
-/// Whether a reply of this exchange may answer a request.
-pub(crate) fn may_answer(reply: Option<[u8; 4]>, request: &FluxMsg) -> bool {
-    reply.zip(of(request)).is_none_or(|(reply, request)| reply == request)
+    pub(crate) fn exchange(self) -> Option<Exchange> {
+        match self {
+            Part::Request(exchange) | Part::Response(exchange) => Some(exchange),
+            Part::Unknown(exchange) => exchange,
+        }
+    }
 }
 
 fn mti(msg: &FluxMsg) -> Option<Text> {

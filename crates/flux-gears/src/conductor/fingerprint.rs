@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hasher};
 
 use flux_gear::{FluxMsg, Key, Value};
 
-use super::exchange;
+use super::exchange::Exchange;
 
 /// The processing code: as one value where the spec takes it apart, and where it does not.
 const PROCESSING_CODE: [&str; 2] = ["iso8583.raw.3", "iso8583.field.3"];
@@ -30,11 +30,10 @@ impl Fingerprinter {
         Fingerprinter { fields, secret }
     }
 
-    pub(crate) fn of(&self, request: &FluxMsg) -> Fingerprint {
+    pub(crate) fn of(&self, request: &FluxMsg, exchange: Option<Exchange>) -> Fingerprint {
         let mut hash = Hash(DefaultHasher::new());
         self.secret.iter().for_each(|half| hash.0.write_u64(*half));
         // No message repeats one of another exchange, whatever else they share.
-        let exchange = exchange::of(request);
         hash.text(exchange.as_ref().map(|digits| &digits[..]));
         match (self.fields.is_empty(), exchange) {
             (false, _) => {
@@ -92,6 +91,7 @@ mod tests {
     use flux_gear::FluxId;
 
     use super::*;
+    use crate::conductor::exchange::Part;
 
     /// Whether a request with these values has the fingerprint of the first one.
     #[track_caller]
@@ -103,7 +103,7 @@ mod tests {
                 values.iter().flat_map(|(path, text)| [*path, *text]).collect::<String>().into();
             let mut msg = FluxMsg::new(FluxId::v7(1, 1), 0, payload);
             values.iter().for_each(|(path, text)| msg.data.set(path, (*text).into()).unwrap());
-            fingerprinter.of(&msg)
+            fingerprinter.of(&msg, Part::of(&msg).exchange())
         };
         assert_eq!(of(first) == of(second), is_same, "{first:?} {second:?}");
     }
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn a_fingerprint_says_nothing_without_the_secret() {
         let msg = FluxMsg::new(FluxId::v7(1, 1), 0, &b"4111111111111111"[..]);
-        let with = |secret| Fingerprinter::new(Vec::new(), secret).of(&msg);
+        let with = |secret| Fingerprinter::new(Vec::new(), secret).of(&msg, None);
         assert_ne!(with([1, 2]), with([1, 3]));
         assert_ne!(with([1, 2]), with([2, 2]));
     }

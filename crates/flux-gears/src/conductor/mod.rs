@@ -29,6 +29,7 @@ use answer::{ORIGIN, ReturnContext};
 use correlation::{Correlation, NoKey};
 use desk::{Desk, Exit, Outcome, Parked};
 use destinations::{Destinations, Tree};
+use exchange::Part;
 use fingerprint::Fingerprinter;
 use matching::Matcher;
 use valet::{Redeemed, Standing};
@@ -144,11 +145,13 @@ impl Conductor {
         let Some(line) = self.lines.iter_mut().find(takes) else {
             return Err(Fault::invalid("no route takes the request").reason("no_route"));
         };
-        if exchange::is_response(request) {
+        let part = Part::of(request);
+        if let Part::Response(_) = part {
             return Err(Fault::invalid("a response came in place of a request").reason("not_a_request"));
         }
+        let exchange = part.exchange();
         self.correlation.write(request, &mut self.key)?;
-        let fingerprint = self.fingerprinter.of(request);
+        let fingerprint = self.fingerprinter.of(request, exchange);
         let now = self.ctx.world().clock.now();
         let mut counter = self.desk.counter();
         match counter.valet.standing(&self.key, now) {
@@ -182,7 +185,7 @@ impl Conductor {
             let why = format!("no destination of route `{}` is up", line.name);
             return Err(Fault::invalid(why).reason("no_destination"));
         };
-        let parked = Parked { request: Held::new(request.clone()), fingerprint };
+        let parked = Parked { request: Held::new(request.clone()), exchange, fingerprint };
         counter.valet.park(&self.key, parked, line.lifetime, chosen, now);
         self.desk.leave(counter);
         self.send_out(request, self.destinations.get(chosen).port, out);
@@ -206,19 +209,21 @@ impl Conductor {
             out.forward(elsewhere);
             return Ok(());
         }
-        if exchange::is_request(reply) {
+        let part = Part::of(reply);
+        if let Part::Request(_) = part {
             return Err(Fault::invalid("a request came in place of a reply").reason("not_a_reply"));
         }
         self.correlation.write(reply, &mut self.key)?;
-        let exchange = exchange::of(reply);
+        // Who says nothing of the exchange may answer any.
+        let may_answer = |request: &Parked| {
+            part.exchange().zip(request.exchange).is_none_or(|(reply, request)| reply == request)
+        };
         let now = self.ctx.world().clock.now();
         let mut counter = self.desk.counter();
-        let redeemed = counter.valet.redeem(
-            &self.key,
-            now,
-            |parked| exchange::may_answer(exchange, parked.request.msg()),
-            |parked| Outcome { reply: unleased(reply), fingerprint: parked.fingerprint },
-        );
+        let redeemed = counter.valet.redeem(&self.key, now, may_answer, |parked| Outcome {
+            reply: unleased(reply),
+            fingerprint: parked.fingerprint,
+        });
         self.desk.leave(counter);
         let (why, reason) = match redeemed {
             Redeemed::Request(parked) => {

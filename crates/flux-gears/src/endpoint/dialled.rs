@@ -46,10 +46,13 @@ impl Dialled {
             for peer in (0..up.len()).map(in_turn) {
                 match peer.try_send(frame.clone()) {
                     Ok(()) => return Some(Ok(Step::Done)),
-                    Err(TrySendError::Full(_) | TrySendError::Disconnected(_) | TrySendError::Closed(_)) => {}
-                    Err(TrySendError::TooLarge(_) | TrySendError::Dropped | TrySendError::Overflowed) => {
-                        break;
-                    }
+                    Err(
+                        TrySendError::Full(_)
+                        | TrySendError::Overflowed
+                        | TrySendError::Disconnected(_)
+                        | TrySendError::Closed(_),
+                    ) => {}
+                    Err(TrySendError::TooLarge(_) | TrySendError::Dropped) => break,
                 }
             }
             (!up.is_empty()).then(|| send(in_turn(0), frame.clone()))

@@ -192,7 +192,7 @@ impl<D> Drop for Handover<'_, D> {
         if !self.msgs.is_empty() {
             let (frames, conn) = (self.msgs.len(), &self.conn.id);
             self.intake.link.refuse_frames(frames as u64);
-            tracing::warn!(gear = self.intake.ctx.name(), %conn, frames, "the rack is stopping, frames refused");
+            tracing::warn!(gear = self.intake.ctx.name(), %conn, frames, "frames left: the connection or the rack ended before the wires took them");
         }
         self.batch.frames.extend(self.msgs.drain(..).map(|msg| msg.payload.clone()));
         self.conn.return_buffer(std::mem::take(&mut self.msgs));

@@ -12,6 +12,7 @@ mod dialled;
 mod gate;
 mod intake;
 mod listen;
+pub(crate) mod options;
 mod peer;
 mod send;
 mod tls;

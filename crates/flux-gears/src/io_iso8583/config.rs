@@ -1,15 +1,15 @@
 //! The configuration of `io_iso8583`.
 
-use std::{
-    num::{NonZeroU8, NonZeroU16},
-    time::Duration as Span,
-};
+use std::num::{NonZeroU8, NonZeroU16};
 
 use flux_gear::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::endpoint::{Tls, WhenQueueFull};
+use crate::endpoint::{
+    Tls, WhenQueueFull,
+    options::{Mode, max_connections, max_queued_messages, one, seconds, yes},
+};
 
 /// An ISO 8583 endpoint: it listens for terminals (`server`) or connects to a network (`client`).
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -129,16 +129,6 @@ pub struct Config {
     pub unsafe_raw_frame_log: bool,
 }
 
-/// Which side opens the connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// Others connect to us.
-    Server,
-    /// We connect to others, and again when the connection is lost.
-    Client,
-}
-
 /// What message types and bitmaps are written in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -219,30 +209,10 @@ fn bind() -> String {
     ":8583".into()
 }
 
-fn seconds<const N: u64>() -> Duration {
-    Duration(Span::from_secs(N))
-}
-
-fn max_connections() -> u32 {
-    4096
-}
-
 fn when_queue_full() -> WhenQueueFull {
     WhenQueueFull::Disconnect
 }
 
-fn max_queued_messages() -> NonZeroU16 {
-    NonZeroU16::new(4096).expect("4096 is not 0")
-}
-
 fn tpdu_length() -> NonZeroU8 {
     NonZeroU8::new(5).expect("5 is not 0")
-}
-
-fn one() -> NonZeroU16 {
-    NonZeroU16::MIN
-}
-
-fn yes() -> bool {
-    true
 }

@@ -21,13 +21,14 @@ use flux_pool::{
 };
 use flux_world::Target;
 
-pub use crate::endpoint::{ClientAuth, Tls, WhenQueueFull};
-pub use config::{Config, Encoding, Endian, LengthSize, Mode, Variant};
+pub use crate::endpoint::{ClientAuth, Tls, WhenQueueFull, options::Mode};
+pub use config::{Config, Encoding, Endian, LengthSize, Variant};
 
 use crate::{
     codec_iso8583::load_spec,
     endpoint::{
         ConnIds, Dialled, Endpoint, ListenAddress, OnMalformed, PeerSettings, connections_max, no_connection,
+        options::{bad_config, target},
         send, warn_if_exposed,
     },
 };
@@ -177,9 +178,7 @@ impl Plan {
                 is_encrypted: config.tls.as_ref().is_some_and(|tls| tls.enabled),
             }),
             Mode::Client => {
-                let text =
-                    config.connect.as_deref().ok_or_else(|| bad_config("a client needs `connect`".into()))?;
-                let target: Target = text.parse().map_err(|why| bad_config(format!("`connect`: {why}")))?;
+                let target = target(config.connect.as_deref())?;
                 Ok(Plan::Client { target, pool_size: config.pool_size.get() })
             }
         }
@@ -235,9 +234,4 @@ fn peer_config(config: &Config, plan: &Plan, framing: &LengthPrefixed) -> PeerCo
         reconnect_wait_max: config.reconnect_wait_max.0,
     }
     .config()
-}
-
-#[cold]
-fn bad_config(problem: String) -> Fault {
-    Fault::fatal(problem).reason("config")
 }

@@ -1,12 +1,15 @@
 //! The configuration of `io_tcp`.
 
-use std::{num::NonZeroU16, time::Duration as Span};
+use std::num::NonZeroU16;
 
 use flux_gear::{ByteSize, Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::endpoint::{Tls, WhenQueueFull};
+use crate::endpoint::{
+    Tls, WhenQueueFull,
+    options::{Mode, max_connections, max_queued_messages, one, seconds, yes},
+};
 
 /// A TCP endpoint: it listens (`server`) or connects (`client`), and turns bytes into messages and back.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -93,16 +96,6 @@ pub struct Config {
     pub tls: Option<Tls>,
 }
 
-/// Which side opens the connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// Others connect to us.
-    Server,
-    /// We connect to others, and again when the connection is lost.
-    Client,
-}
-
 /// How bytes become messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -145,10 +138,6 @@ fn bind() -> String {
     ":8080".into()
 }
 
-fn seconds<const N: u64>() -> Duration {
-    Duration(Span::from_secs(N))
-}
-
 fn frame_bytes_max() -> ByteSize {
     ByteSize(1 << 20)
 }
@@ -159,20 +148,4 @@ fn max_buffered_messages() -> u32 {
 
 fn when_queue_full() -> WhenQueueFull {
     WhenQueueFull::Wait
-}
-
-fn max_queued_messages() -> NonZeroU16 {
-    NonZeroU16::new(4096).expect("4096 is not 0")
-}
-
-fn max_connections() -> u32 {
-    4096
-}
-
-fn one() -> NonZeroU16 {
-    NonZeroU16::MIN
-}
-
-fn yes() -> bool {
-    true
 }

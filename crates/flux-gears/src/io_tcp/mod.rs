@@ -21,12 +21,14 @@ use flux_pool::{AcceptConfig, PeerConfig};
 use flux_world::Target;
 use parking_lot::Mutex;
 
-pub use crate::endpoint::{ClientAuth, Tls, WhenQueueFull};
-pub use config::{Config, Framing, Mode, Position, Sharing};
+pub use crate::endpoint::{ClientAuth, Tls, WhenQueueFull, options::Mode};
+pub use config::{Config, Framing, Position, Sharing};
 
 use crate::endpoint::{
     ConnIds, Dialled, Endpoint, ListenAddress, OnMalformed, PeerSettings, WaitingRoom, connections_max,
-    no_connection, send, send_back, warn_if_exposed,
+    no_connection,
+    options::{bad_config, target},
+    send, send_back, warn_if_exposed,
 };
 use dialect::Tcp;
 use framing::WriteOnly;
@@ -240,9 +242,7 @@ impl Plan {
                 Ok(Plan::Server { bind: config.bind.parse()?, is_encrypted })
             }
             Mode::Client => {
-                let text =
-                    config.connect.as_deref().ok_or_else(|| bad_config("a client needs `connect`".into()))?;
-                let target: Target = text.parse().map_err(|why| bad_config(format!("`connect`: {why}")))?;
+                let target = target(config.connect.as_deref())?;
                 Ok(match config.connections {
                     Sharing::Shared => {
                         Plan::Shared { target, pool_size: config.pool_size.get(), reads_responses }
@@ -272,9 +272,4 @@ fn peer_config(config: &Config, plan: &Plan, frame_bytes_max: usize) -> PeerConf
     };
     let attempts_max = matches!(plan, Plan::PerSource { .. }).then_some(NonZeroU32::MIN);
     PeerConfig { attempts_max, ..settings.config() }
-}
-
-#[cold]
-fn bad_config(problem: String) -> Fault {
-    Fault::fatal(problem).reason("config")
 }

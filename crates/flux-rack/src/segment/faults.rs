@@ -109,8 +109,7 @@ impl Segment {
         if let Some(port) = routes.error_port(gear) {
             let mut msg = work.msg.release();
             stamp(&mut msg.metadata, &name, fault.reason_word(), &fault.to_string());
-            msg.count_hops(2);
-            self.emit(work.cell, port, msg, routes);
+            self.onward.send(routes.targets(gear, port), msg);
         } else {
             let port = cell.inputs.get(usize::from(work.port.0)).cloned().unwrap_or_default();
             self.bury(work.cell, port, work.msg.release(), fault.reason_word(), fault.to_string(), attempts)

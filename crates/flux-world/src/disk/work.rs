@@ -101,26 +101,6 @@ impl Worker {
     pub fn bell(&self) -> Bell {
         self.bell.clone()
     }
-
-    /// Lets the worker do what already waits, then waits for its end without blocking the runtime.
-    pub async fn end(mut self) {
-        self.is_ending.store(true, Ordering::Release);
-        self.bell.ring();
-        match &mut self.handle {
-            Handle::Thread(thread) => {
-                if let Some(thread) = thread.take() {
-                    // A panic of the worker was told by `give_up`.
-                    let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-                }
-            }
-            #[cfg(feature = "sim")]
-            Handle::Task(task) => {
-                while !task.is_finished() {
-                    tokio::time::sleep(Duration::from_micros(100)).await;
-                }
-            }
-        }
-    }
 }
 
 impl Drop for Worker {

@@ -224,7 +224,8 @@ fn read_keys(world: &World, path: &std::path::Path) -> anyhow::Result<Keys> {
     let bytes = input::file(&world.disk, path, KEY_FILE_BYTES_MAX)?;
     let text =
         std::str::from_utf8(&bytes).with_context(|| format!("`{}` is not UTF-8 text", path.display()))?;
-    let keys = text.lines().filter(|line| !line.trim().is_empty()).enumerate().map(|(number, line)| {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let keys = lines.map(|(number, line)| {
         let key = line.split_once(':').and_then(|(id, digits)| {
             let secret = crate::cmd::msg::from_hex(digits)?.try_into().ok()?;
             Some(flux_journal::Key { id: id.trim().parse().ok()?, secret })

@@ -81,6 +81,15 @@ fn answer(trace: &str) -> Json {
     answer
 }
 
+/// A request of the terminal goes to the scheme, and its answer comes back.
+#[track_caller]
+fn serves(terminal: &mut Line, scheme: &mut Line, trace: &str) {
+    terminal.say(&request(trace));
+    scheme.hears(&request(trace));
+    scheme.say(&answer(trace));
+    terminal.hears(&answer(trace));
+}
+
 /// The rack, and its connections to the two schemes.
 struct Switch {
     rack: Running,
@@ -139,18 +148,12 @@ impl Switch {
 fn a_scheme_that_goes_is_replaced_and_gets_its_requests_again_when_it_is_back() {
     let mut switch = Switch::start("valet: {default_ttl: 60s}");
     let mut terminal = switch.terminal();
-    terminal.say(&request("000001"));
-    switch.visa.hears(&request("000001"));
-    switch.visa.say(&answer("000001"));
-    terminal.hears(&answer("000001"));
+    serves(&mut terminal, &mut switch.visa, "000001");
 
     let visa = switch.listeners[0].take().unwrap().local_addr().unwrap();
     switch.visa.0.shutdown(std::net::Shutdown::Both).unwrap();
     switch.wait_for("visa", "disconnected");
-    terminal.say(&request("000002"));
-    switch.mc.hears(&request("000002"));
-    switch.mc.say(&answer("000002"));
-    terminal.hears(&answer("000002"));
+    serves(&mut terminal, &mut switch.mc, "000002");
 
     switch.listeners[1] = None;
     switch.mc.0.shutdown(std::net::Shutdown::Both).unwrap();
@@ -161,10 +164,7 @@ fn a_scheme_that_goes_is_replaced_and_gets_its_requests_again_when_it_is_back() 
     let listener = TcpListener::bind(visa).unwrap();
     switch.visa = Line::over(listener.accept().unwrap().0);
     switch.wait_for("visa", "connected");
-    terminal.say(&request("000004"));
-    switch.visa.hears(&request("000004"));
-    switch.visa.say(&answer("000004"));
-    terminal.hears(&answer("000004"));
+    serves(&mut terminal, &mut switch.visa, "000004");
 }
 
 #[test]
@@ -177,10 +177,7 @@ fn a_request_without_an_answer_times_out_and_its_late_answer_reaches_nobody() {
     switch.visa.say(&answer("000001"));
     switch.refuses("000001", "unmatched_reply");
     // It may be tried again, and this time the answer comes in time.
-    terminal.say(&request("000001"));
-    switch.visa.hears(&request("000001"));
-    switch.visa.say(&answer("000001"));
-    terminal.hears(&answer("000001"));
+    serves(&mut terminal, &mut switch.visa, "000001");
 }
 
 #[test]
@@ -198,10 +195,7 @@ fn a_duplicate_is_absorbed_while_its_first_is_open() {
         terminal.hears(&answer(trace));
     }
     // One answer serves both: what comes next belongs to the next request.
-    terminal.say(&request("000003"));
-    switch.visa.hears(&request("000003"));
-    switch.visa.say(&answer("000003"));
-    terminal.hears(&answer("000003"));
+    serves(&mut terminal, &mut switch.visa, "000003");
 }
 
 #[test]
@@ -274,10 +268,7 @@ fn a_terminal_that_does_not_read_is_disconnected_and_delays_nobody() {
         text.replace("idle_timeout: 60s}", "idle_timeout: 60s, write_timeout: 60s, max_queued_messages: 16}")
     });
     let mut terminal = switch.terminal();
-    terminal.say(&request("000001"));
-    switch.visa.hears(&request("000001"));
-    switch.visa.say(&answer("000001"));
-    terminal.hears(&answer("000001"));
+    serves(&mut terminal, &mut switch.visa, "000001");
     // The same answer again and again, until no buffer between here and the rack has room for it.
     let mut deaf = switch.terminal();
     deaf.says_until_it_is_cut_off(&request("000001"));
@@ -317,10 +308,7 @@ fn one_terminal_that_sends_rubbish_does_not_stop_the_others() {
     vandal.say(&request("000001"));
     switch.visa.hears(&request("000001"));
     let mut terminal = switch.terminal();
-    terminal.say(&request("000002"));
-    switch.visa.hears(&request("000002"));
-    switch.visa.say(&answer("000002"));
-    terminal.hears(&answer("000002"));
+    serves(&mut terminal, &mut switch.visa, "000002");
 }
 
 #[test]
@@ -341,10 +329,7 @@ fn an_answer_to_a_terminal_that_is_gone_is_named_in_the_log() {
 fn an_outcome_that_is_retained_is_replayed_to_whoever_asks_again() {
     let mut switch = Switch::start("valet: {default_ttl: 60s, retain_after_close: 60s}");
     let mut terminal = switch.terminal();
-    terminal.say(&request("000001"));
-    switch.visa.hears(&request("000001"));
-    switch.visa.say(&answer("000001"));
-    terminal.hears(&answer("000001"));
+    serves(&mut terminal, &mut switch.visa, "000001");
     // The terminal lost its connection and did not see the answer, say.
     drop(terminal);
     let mut terminal = switch.terminal();
