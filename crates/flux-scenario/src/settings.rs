@@ -15,6 +15,8 @@ pub use secret::Secret;
 
 use crate::units::{ByteSize, Duration};
 
+/// Directory for state where none is named, relative to the working directory.
+pub const STATE_DIR: &str = "./data";
 /// Port of the HTTP API.
 pub const API_PORT: u16 = 8090;
 /// Port of the bus between rack and mixer.
@@ -51,9 +53,10 @@ pub struct Base {
     /// Name of the rack. Of several racks in a scenario it is this one, unless `--rack` says otherwise.
     #[schemars(extend("format" = "name-or-empty"))]
     pub name: String,
-    /// Directory for state.
-    #[schemars(extend("x-flux-inert" = true))]
-    pub state_dir: String,
+    /// Directory for all that outlives the process: the last good scenario, the passport, journals; and the control
+    /// socket. One rack has it at a time. When it is not set it is `./data`, and used only by a scenario that keeps
+    /// something on disk. `--state-dir` wins.
+    pub state_dir: Option<String>,
     /// File of the passport, in the state directory.
     #[schemars(extend("x-flux-inert" = true))]
     pub state_file: String,
@@ -342,7 +345,7 @@ impl Default for Base {
     fn default() -> Self {
         Base {
             name: String::new(),
-            state_dir: "./data".into(),
+            state_dir: None,
             state_file: "rack.flux".into(),
             scenario_file: "scenario.flux".into(),
         }

@@ -106,8 +106,22 @@ impl Disk {
     ///
     /// Written beside it, synced, renamed over it, and the directory synced.
     pub fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        self.replace(path, content, Self::create)
+    }
+
+    /// As [`Disk::write_atomic`], for a file that its owner alone may read (mode 0600).
+    pub fn write_atomic_private(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        self.replace(path, content, Self::create_private)
+    }
+
+    fn replace(
+        &self,
+        path: &Path,
+        content: &[u8],
+        create: impl FnOnce(&Self, &Path) -> io::Result<DiskFile>,
+    ) -> io::Result<()> {
         let beside = beside(path)?;
-        let written = self.write_synced(&beside, content).and_then(|()| self.rename(&beside, path));
+        let written = self.write_synced(&beside, content, create).and_then(|()| self.rename(&beside, path));
         if written.is_err() {
             // The old content stands; the half-written copy is only litter, and the first error is the one that counts.
             let _ = self.remove(&beside);
@@ -119,6 +133,10 @@ impl Disk {
     /// Creates an empty file to read and write; `AlreadyExists` when there is one.
     pub fn create(&self, path: &Path) -> io::Result<DiskFile> {
         on_disk!(self, real: real::create(path).map(DiskFile::real), disk => disk.create(path).map(DiskFile::simulated))
+    }
+
+    fn create_private(&self, path: &Path) -> io::Result<DiskFile> {
+        on_disk!(self, real: real::create_private(path).map(DiskFile::real), disk => disk.create(path).map(DiskFile::simulated))
     }
 
     /// Opens a file to read and write.
@@ -134,6 +152,11 @@ impl Disk {
     /// Makes a directory and those above it; fine when it is there.
     pub fn make_dir(&self, path: &Path) -> io::Result<()> {
         on_disk!(self, real: std::fs::create_dir_all(path), disk => disk.make_dir(path))
+    }
+
+    /// As [`Disk::make_dir`]; the directories it makes are for their owner alone (mode 0700).
+    pub fn make_private_dir(&self, path: &Path) -> io::Result<()> {
+        on_disk!(self, real: real::make_private_dir(path), disk => disk.make_dir(path))
     }
 
     /// The files of a directory, by name; directories in it are left out.
@@ -161,7 +184,8 @@ impl Disk {
         on_disk!(self, real: real::free_bytes(directory), disk => disk.free_bytes(directory))
     }
 
-    /// Takes the lock file `path`, which stays behind; `WouldBlock` when another holder has it.
+    /// Takes the lock file `path`, which stays behind; `WouldBlock` when another holder has it. Where nothing can be
+    /// written, a lock file that is there is taken all the same.
     pub fn lock(&self, path: &Path) -> io::Result<DiskLock> {
         let held = on_disk!(
             self,
@@ -194,11 +218,16 @@ impl Disk {
         on_disk!(self, real: Worker::on_thread(name, work), disk => Ok(Worker::on_task(disk.clone(), work)))
     }
 
-    fn write_synced(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+    fn write_synced(
+        &self,
+        path: &Path,
+        content: &[u8],
+        create: impl FnOnce(&Self, &Path) -> io::Result<DiskFile>,
+    ) -> io::Result<()> {
         if self.exists(path) {
             self.remove(path)?;
         }
-        let file = self.create(path)?;
+        let file = create(self, path)?;
         file.write_at(0, content)?;
         file.sync_all()
     }
@@ -301,6 +330,22 @@ mod tests {
     fn of_endless_input_no_more_is_read_than_allowed() {
         let why = read_bounded(io::repeat(0), 1 << 16).unwrap_err();
         assert_eq!(why.kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn what_is_private_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let directory = tempfile::tempdir().unwrap();
+        let (disk, inner) = (Disk::real(), directory.path().join("a/b"));
+        disk.make_private_dir(&inner).unwrap();
+        disk.make_private_dir(&inner).unwrap();
+        let file = inner.join("key");
+        disk.write_atomic(&file, b"public").unwrap();
+        disk.write_atomic_private(&file, b"private").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!([mode(&directory.path().join("a")), mode(&inner), mode(&file)], [0o700, 0o700, 0o600]);
+        assert_eq!(disk.read(&file, 7).unwrap(), "private");
     }
 
     #[test]

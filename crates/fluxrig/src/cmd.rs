@@ -21,6 +21,7 @@ mod msg;
 mod plan;
 mod run;
 mod scenario;
+mod status;
 mod version;
 
 /// fluxrig wires protocols together at the edge: card terminals, plant controllers, sockets, files.
@@ -39,6 +40,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Run(run::Run),
+    Status(status::Status),
     Check(check::Check),
     Plan(plan::PlanBetween),
     Explain(explain::Explain),
@@ -69,6 +71,7 @@ impl Command {
         };
         match self {
             Command::Run(run) => run.run(log),
+            Command::Status(status) => status.run(),
             Command::Check(check) => check.run(),
             Command::Plan(plan) => plan.run(),
             Command::Explain(explain) => explain.run(),

@@ -17,13 +17,18 @@ use std::{
 use clap::Parser;
 use flux_gear::Registry;
 
+mod alarms;
 mod cmd;
+mod control;
 mod disk_files;
 mod input;
 mod live;
 mod log_thread;
 mod markdown;
 mod plan;
+mod running;
+mod state_dir;
+mod status;
 mod stdout;
 mod stop;
 mod terminal;

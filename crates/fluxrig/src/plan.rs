@@ -97,6 +97,11 @@ impl Plan {
         self.reports().all(Report::is_empty)
     }
 
+    /// The file it is from.
+    pub(crate) fn name(&self) -> &str {
+        self.loaded.source.name()
+    }
+
     /// Where a gear is declared: file, line and column.
     pub(crate) fn place(&self, gear: &str) -> String {
         let source = &self.loaded.source;

@@ -35,6 +35,7 @@ fn what_is_not_marked_as_inert_is_honoured() {
     }
     expect![[r#"
         base.name
+        base.state_dir
         logging.level
         logging.trace
         logging.debug

@@ -1,14 +1,13 @@
 //! `fluxrig run`: a rack of its own, until it is told to stop.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
-use clap::Args;
-use flux_rack::Rack;
+use clap::{Args, ValueHint};
 use flux_scenario::graph;
 
 use crate::{
-    disk_files::DiskFiles,
     plan::PlanOptions,
+    running::Running,
     stdout,
     stop::{StopOptions, StopSignal},
     terminal::{self, LogOptions},
@@ -20,6 +19,7 @@ Examples:
   fluxrig run switch.yaml --dry-run                    what would run, and in which tasks
   fluxrig run switch.yaml --config fluxrig.toml        a scenario in one file, settings in another
   fluxrig run fluxrig.toml                             both in one
+  fluxrig run switch.yaml --state-dir /var/lib/switch  one that `fluxrig status` finds
   fluxrig --log-level flux_pool=debug run switch.yaml  connections in detail";
 
 /// Run a scenario until SIGTERM or Ctrl-C, then drain
@@ -28,7 +28,8 @@ Examples:
 /// in hand is finished, what is left at `rack.drain_timeout` is named. A second signal stops at once.
 ///
 /// Exit status: 0 after a clean drain, 1 when something was left or discarded (dead letters are) or the scenario has
-/// errors, 2 when the file cannot be read, a gear cannot start, or the usage is wrong.
+/// errors, 2 when the file cannot be read, a gear cannot start, another rack has the state directory, or the usage is
+/// wrong.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Run {
@@ -37,6 +38,10 @@ pub(crate) struct Run {
     /// Check everything, print the plan (gears by task, wires, the order of draining), and start nothing
     #[arg(long)]
     dry_run: bool,
+    /// Directory for the control socket and all that outlives the process; it wins over `base.state_dir`. One rack has
+    /// it at a time. Not named: `./data`, and only if the scenario keeps something on disk
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, env = "FLUXRIG_STATE_DIR")]
+    state_dir: Option<PathBuf>,
     #[command(flatten)]
     stop: StopOptions,
 }
@@ -52,21 +57,10 @@ impl Run {
             return Ok(ExitCode::SUCCESS);
         }
         terminal::runtime(plan.settings.rack.threads)?.block_on(async {
-            let files = DiskFiles::new(&plan.world);
             // Listening for signals first: one that arrives while booting must not kill half a rack.
-            let mut stop = StopSignal::new(self.stop)?;
-            let (registry, world) = (plan.registry.clone(), plan.world.clone());
-            let rack = Rack::boot(circuit, registry, &plan.settings.rack, world, files).await;
-            let rack = rack.map_err(|why| anyhow::anyhow!("{}: {why}", plan.place(why.gear())))?;
-            tracing::info!(scenario = %self.plan.file.display(), gears = rack.stats().gears.len(), "rack is up");
-            stop.wait().await;
-            tracing::info!("draining; signal again to stop at once");
-            let report = tokio::select! {
-                biased;
-                report = rack.shut_down() => report,
-                () = stop.wait() => return Ok(ExitCode::FAILURE),
-            };
-            Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            let stop = StopSignal::new(self.stop)?;
+            let running = Running::boot(plan, circuit, self.state_dir).await?;
+            Ok(running.run(stop).await)
         })
     }
 }

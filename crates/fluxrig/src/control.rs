@@ -1,0 +1,52 @@
+//! What a rack can be asked while it runs: the commands of its control socket, and their answers.
+//!
+//! ```text
+//! rack> {"command":"status"}                      one JSON object a line
+//! rack< {"ok":{"version":"0.1.0","pid":4711,..}}
+//! rack> {"command":"reload","dry_run":false}
+//! rack< {"error":"gear `line`: ..."}
+//! ```
+//!
+//! The socket is `control.sock` in the state directory; who may connect is whoever owns that file, and root.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+mod client;
+mod server;
+
+pub(crate) use client::{RackOptions, ask};
+pub(crate) use server::{Asked, ControlSocket};
+
+/// Name of the socket in the state directory.
+const SOCKET_FILE: &str = "control.sock";
+/// Longest line of a request, its end counted.
+const REQUEST_BYTES_MAX: usize = 64 << 10;
+/// Longest line of an answer: the status of a rack with thousands of gears.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Longest silence of a client before its connection is closed, and longest wait for it to take an answer.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for an answer. A reload has its own deadlines, well below.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// What a rack can be asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// How it does.
+    Status {},
+}
+
+/// What comes back: what was asked for, or why not.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer<T> {
+    /// What was asked for.
+    Ok(T),
+    /// Why there is no such thing.
+    Error(String),
+}
+
+#[cfg(test)]
+mod tests;

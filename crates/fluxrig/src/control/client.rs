@@ -1,0 +1,82 @@
+//! The command line's side of the control socket: one question, one answer.
+
+use std::{
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueHint};
+use flux_scenario::{limits::FILE_BYTES_MAX, load_settings, settings::STATE_DIR};
+use flux_world::World;
+use serde::de::DeserializeOwned;
+
+use super::{ANSWER_BYTES_MAX, ANSWER_TIMEOUT, Answer, CLIENT_TIMEOUT, Request, SOCKET_FILE};
+use crate::{input, terminal};
+
+/// Which of the racks that run here.
+#[derive(Args, Clone)]
+pub(crate) struct RackOptions {
+    /// The state directory of the rack; else what the settings say, else `./data`
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, env = "FLUXRIG_STATE_DIR")]
+    state_dir: Option<PathBuf>,
+    /// Settings (`fluxrig.toml`) that name the state directory
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, env = "FLUXRIG_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl RackOptions {
+    /// The directory they mean.
+    pub(crate) fn state_dir(&self) -> anyhow::Result<PathBuf> {
+        let named = match (&self.state_dir, &self.config) {
+            (Some(named), _) => Some(named.clone()),
+            (None, Some(file)) => {
+                let text = input::file(&World::real().disk, file, FILE_BYTES_MAX)?;
+                let (settings, report) = load_settings(&file.display().to_string(), &text);
+                if report.has_errors() {
+                    bail!("{}", report.render(terminal::has_color()).trim_end());
+                }
+                settings.base.state_dir.map(PathBuf::from)
+            }
+            (None, None) => None,
+        };
+        Ok(named.unwrap_or_else(|| STATE_DIR.into()))
+    }
+}
+
+/// Asks the rack that has this state directory.
+///
+/// # Errors
+/// When there is no such rack, when it does not answer, and when it refuses.
+pub(crate) fn ask<T: DeserializeOwned>(state_dir: &Path, request: &Request) -> anyhow::Result<T> {
+    let shown = state_dir.display();
+    let stream = match UnixStream::connect(state_dir.join(SOCKET_FILE)) {
+        Ok(stream) => stream,
+        Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => bail!(
+            "no rack runs with the state directory `{shown}`: name it with --state-dir; a rack has one when it is \
+             started with --state-dir or `base.state_dir`, or when it keeps something on disk"
+        ),
+        Err(why) => return Err(why).with_context(|| format!("cannot reach the rack at `{shown}`")),
+    };
+    let line = exchange(stream, request).with_context(|| format!("the rack at `{shown}` did not answer"))?;
+    match serde_json::from_str(&line).context("the answer is not understood: is the rack another version?")? {
+        Answer::Ok(told) => Ok(told),
+        Answer::Error(why) => bail!(why),
+    }
+}
+
+fn exchange(mut stream: UnixStream, request: &Request) -> anyhow::Result<String> {
+    stream.set_write_timeout(Some(CLIENT_TIMEOUT))?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT + Duration::from_secs(1)))?;
+    let mut line = serde_json::to_string(request)?;
+    line.push('\n');
+    stream.write_all(line.as_bytes())?;
+    let mut answer = String::new();
+    BufReader::new(stream.take(ANSWER_BYTES_MAX as u64)).read_line(&mut answer)?;
+    if !answer.ends_with('\n') {
+        bail!("it hung up");
+    }
+    Ok(answer)
+}

@@ -1,0 +1,146 @@
+//! The rack's side of the control socket: a task that takes requests in, one line each, and hands them to the rack.
+
+use std::{
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use flux_world::Clock;
+use serde_json::Value as Json;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{
+        UnixListener, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{mpsc, oneshot},
+    task::{JoinHandle, JoinSet},
+};
+
+use super::{ANSWER_TIMEOUT, Answer, CLIENT_TIMEOUT, REQUEST_BYTES_MAX, Request, SOCKET_FILE};
+
+/// Clients that are served at a time; others wait to be accepted.
+const CLIENTS_MAX: usize = 8;
+/// Pause before the next attempt when nobody can be accepted, as without descriptors.
+const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
+/// Answer once the rack is on its way out.
+const LEAVING: &str = "the rack is stopping";
+
+/// A request, and where its answer goes.
+pub(crate) struct Asked {
+    pub(crate) request: Request,
+    pub(crate) answer: oneshot::Sender<Answer<Json>>,
+}
+
+/// The socket, served by a task of its own until it is dropped.
+pub(crate) struct ControlSocket {
+    path: PathBuf,
+    asked: mpsc::Receiver<Asked>,
+    task: JoinHandle<()>,
+}
+
+impl ControlSocket {
+    /// Opens the socket of a state directory that is ours; what a process before us left behind is replaced.
+    ///
+    /// # Errors
+    /// When it cannot be made, as on a disk that cannot be written, or where its path is over the system's limit of
+    /// about a hundred bytes.
+    pub(crate) fn open(state_dir: &Path, clock: Clock) -> io::Result<ControlSocket> {
+        let path = state_dir.join(SOCKET_FILE);
+        let made_as = state_dir.join(format!("{SOCKET_FILE}.new"));
+        let _ = fs::remove_file(&made_as);
+        let listener = UnixListener::bind(&made_as)?;
+        fs::set_permissions(&made_as, Permissions::from_mode(0o600))?;
+        let owner = fs::metadata(&made_as)?.uid();
+        fs::rename(&made_as, &path)?;
+        // One at a time: the rack does what it is asked in order.
+        let (ask, asked) = mpsc::channel(1);
+        let task = tokio::spawn(serve(listener, owner, clock, ask));
+        Ok(ControlSocket { path, asked, task })
+    }
+
+    /// The next request. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Asked {
+        match self.asked.recv().await {
+            Some(asked) => asked,
+            // The task ends only when it is aborted.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        self.task.abort();
+        // Left behind, it would be replaced by the next rack.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+async fn serve(listener: UnixListener, owner: u32, clock: Clock, ask: mpsc::Sender<Asked>) {
+    let mut clients = JoinSet::new();
+    loop {
+        while clients.len() >= CLIENTS_MAX {
+            clients.join_next().await;
+        }
+        tokio::select! {
+            biased;
+            Some(_) = clients.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) if may_ask(&stream, owner) => {
+                    clients.spawn(attend(stream, clock, ask.clone()));
+                }
+                Ok(_) => {}
+                Err(_) => clock.sleep(ACCEPT_PAUSE).await,
+            },
+        }
+    }
+}
+
+fn may_ask(stream: &UnixStream, owner: u32) -> bool {
+    stream.peer_cred().is_ok_and(|peer| [owner, 0].contains(&peer.uid()))
+}
+
+/// Answers one client until it leaves, falls silent, or sends what is no line.
+async fn attend(stream: UnixStream, clock: Clock, ask: mpsc::Sender<Asked>) {
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    loop {
+        let Ok(Ok(Some(line))) = clock.timeout(CLIENT_TIMEOUT, next_line(&mut read)).await else { return };
+        let answer = match serde_json::from_slice(&line) {
+            Ok(request) => answer(request, clock, &ask).await,
+            Err(why) => Answer::Error(format!("not a request: {why}")),
+        };
+        let told = clock.timeout(CLIENT_TIMEOUT, tell(&mut write, &answer)).await;
+        if !matches!(told, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+/// A line with its end; `None` where input ends, and where a line does not in its time.
+async fn next_line(read: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    read.take(REQUEST_BYTES_MAX as u64).read_until(b'\n', &mut line).await?;
+    Ok(line.ends_with(b"\n").then_some(line))
+}
+
+async fn answer(request: Request, clock: Clock, ask: &mpsc::Sender<Asked>) -> Answer<Json> {
+    let (answer, answered) = oneshot::channel();
+    let asked = async {
+        ask.send(Asked { request, answer }).await.ok()?;
+        answered.await.ok()
+    };
+    match clock.timeout(ANSWER_TIMEOUT, asked).await {
+        Ok(answer) => answer.unwrap_or_else(|| Answer::Error(LEAVING.into())),
+        Err(_) => Answer::Error(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())),
+    }
+}
+
+async fn tell(write: &mut OwnedWriteHalf, answer: &Answer<Json>) -> io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    write.write_all(&line).await
+}

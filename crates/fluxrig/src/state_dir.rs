@@ -1,0 +1,102 @@
+//! The state directory of a rack: made when something needs it, and had by one rack at a time.
+
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    process,
+};
+
+use anyhow::{Context, bail};
+use flux_scenario::{Circuit, Lane};
+use flux_world::{Disk, disk::DiskLock};
+
+/// Locked while a rack has the directory; holds the id of its process, for people and for the error of the next one.
+const LOCK_FILE: &str = "lock";
+/// A process id, and room for what else might be there.
+const LOCK_BYTES_MAX: usize = 64;
+
+/// A state directory that is ours until this is dropped.
+pub(crate) struct StateDir {
+    path: PathBuf,
+    _lock: DiskLock,
+}
+
+impl StateDir {
+    /// Makes the directory where it is missing, and takes it.
+    ///
+    /// # Errors
+    /// When another process has it, which is named, and when it can neither be made nor locked.
+    pub(crate) fn take(disk: &Disk, path: &Path) -> anyhow::Result<StateDir> {
+        let shown = path.display();
+        disk.make_private_dir(path).with_context(|| format!("cannot make the state directory `{shown}`"))?;
+        let file = path.join(LOCK_FILE);
+        let lock = match disk.lock(&file) {
+            Ok(lock) => lock,
+            Err(why) if why.kind() == ErrorKind::WouldBlock => bail!(
+                "the state directory `{shown}` is in use by {}: stop that rack, or give this one a directory of its \
+                 own with --state-dir or `base.state_dir`",
+                holder(disk, &file)
+            ),
+            Err(why) => {
+                return Err(why).with_context(|| format!("cannot lock the state directory `{shown}`"));
+            }
+        };
+        // The lock holds without the note, as on a full disk.
+        let _ = note_holder(disk, &file);
+        Ok(StateDir { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Whether a circuit has anything to keep on disk, so that it needs a state directory even if none is named.
+pub(crate) fn is_needed(circuit: &Circuit) -> bool {
+    circuit.wires.iter().any(|wire| wire.lane == Lane::Durable)
+}
+
+fn note_holder(disk: &Disk, file: &Path) -> std::io::Result<()> {
+    let note = disk.open(file)?;
+    note.set_bytes(0)?;
+    note.write_at(0, format!("{}\n", process::id()).as_bytes())
+}
+
+fn holder(disk: &Disk, file: &Path) -> String {
+    let note = disk.read_start(file, LOCK_BYTES_MAX).unwrap_or_default();
+    let id = std::str::from_utf8(&note).ok().and_then(|note| note.trim().parse::<u32>().ok());
+    id.map_or_else(|| "another process".into(), |id| format!("process {id}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_and_the_next_is_told_who_has_it() {
+        let (directory, disk) = (tempfile::tempdir().unwrap(), Disk::real());
+        let path = directory.path().join("data");
+        let first = StateDir::take(&disk, &path).unwrap();
+        let refused = |pid: &str| {
+            let why = StateDir::take(&disk, &path).err().unwrap().to_string();
+            assert!(why.contains(&format!("is in use by {pid}: stop that rack")), "{why}");
+        };
+        refused(&format!("process {}", process::id()));
+        fs::write(path.join(LOCK_FILE), "rubbish").unwrap();
+        refused("another process");
+        drop(first);
+        StateDir::take(&disk, &path).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_named() {
+        let (directory, disk) = (tempfile::tempdir().unwrap(), Disk::real());
+        let file = directory.path().join("file");
+        fs::write(&file, "").unwrap();
+        let why = StateDir::take(&disk, &file.join("data")).err().unwrap();
+        assert!(format!("{why:#}").starts_with("cannot make the state directory `"), "{why:#}");
+    }
+}

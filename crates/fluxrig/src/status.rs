@@ -1,0 +1,131 @@
+//! How a running rack does, as data for scripts and as text for people.
+
+use std::fmt;
+
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use flux_scenario::units::Duration;
+use serde::{Deserialize, Serialize};
+
+use crate::alarms::AlarmStatus;
+
+/// One line below the head.
+const TABLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// A rack at one moment. Counts are since a gear was first made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RackStatus {
+    pub(crate) version: String,
+    pub(crate) pid: u32,
+    /// The file it runs.
+    pub(crate) scenario: String,
+    pub(crate) uptime_ms: u64,
+    /// What is wrong now.
+    pub(crate) alarms: Vec<AlarmStatus>,
+    pub(crate) gears: Vec<GearStatus>,
+    pub(crate) wires: Vec<WireStatus>,
+    /// Dead letters held.
+    pub(crate) dead_letters: usize,
+}
+
+/// A gear at that moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GearStatus {
+    pub(crate) gear: String,
+    pub(crate) kind: String,
+    /// Time since it was made; a reload that keeps it does not reset it, a restart after a fault neither.
+    pub(crate) uptime_ms: u64,
+    pub(crate) processed: u64,
+    pub(crate) emitted: u64,
+    /// Messages it refused for good.
+    pub(crate) invalid: u64,
+    /// Times it failed as a whole and was started again.
+    pub(crate) restarted: u64,
+    pub(crate) dead_lettered: u64,
+}
+
+/// A wire at that moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct WireStatus {
+    pub(crate) wire: String,
+    pub(crate) lane: String,
+    /// Messages in it now.
+    pub(crate) depth: usize,
+    pub(crate) passed: u64,
+    /// Times a sender waited for room.
+    pub(crate) blocked: u64,
+}
+
+impl fmt::Display for RackStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RackStatus { version, pid, scenario, uptime_ms, alarms, gears, wires, dead_letters } = self;
+        writeln!(f, "{scenario}: up {}, process {pid}, fluxrig {version}", rough(*uptime_ms))?;
+        for AlarmStatus { alarm, why, for_ms } in alarms {
+            writeln!(f, "ALARM {}: {why} (for {})", alarm.word(), rough(*for_ms))?;
+        }
+        let mut table = columns(["gear", "kind", "up", "processed", "emitted", "invalid", "restarted"], 2);
+        for gear in gears {
+            let counts = [gear.processed, gear.emitted, gear.invalid, gear.restarted].map(|n| n.to_string());
+            let words = [gear.gear.clone(), gear.kind.clone(), rough(gear.uptime_ms)];
+            table.add_row(words.into_iter().chain(counts));
+        }
+        writeln!(f, "\n{}", table)?;
+        let mut table = columns(["wire", "lane", "depth", "passed", "blocked"], 2);
+        for wire in wires {
+            let counts = [wire.depth as u64, wire.passed, wire.blocked].map(|n| n.to_string());
+            table.add_row([wire.wire.clone(), wire.lane.clone()].into_iter().chain(counts));
+        }
+        writeln!(f, "\n{}", table)?;
+        writeln!(f, "\ndead letters: {dead_letters}")
+    }
+}
+
+/// A table whose columns after the first `words` are numbers.
+fn columns<const N: usize>(head: [&str; N], words: usize) -> Table {
+    let mut table = Table::new();
+    table.load_style(TABLE).set_header(head);
+    table.column_iter_mut().skip(words).for_each(|column| {
+        column.set_cell_alignment(CellAlignment::Right);
+    });
+    table
+}
+
+/// A span as people say it: seconds, below one milliseconds.
+fn rough(ms: u64) -> String {
+    let ms = if ms < 1_000 { ms } else { ms / 1_000 * 1_000 };
+    Duration(std::time::Duration::from_millis(ms)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn people_see_what_scripts_read() {
+        let status: RackStatus = serde_json::from_value(serde_json::json!({
+            "version": "0.1.0", "pid": 4711, "scenario": "switch.yaml", "uptime_ms": 192_345,
+            "alarms": [{"alarm": "control_socket", "why": "no room", "for_ms": 90}],
+            "gears": [{"gear": "term", "kind": "io_iso8583", "uptime_ms": 192_300, "processed": 1, "emitted": 22,
+                "invalid": 0, "restarted": 3, "dead_lettered": 4}],
+            "wires": [{"wire": "term.out -> dec.in", "lane": "hot", "depth": 5, "passed": 600, "blocked": 7}],
+            "dead_letters": 4
+        }))
+        .unwrap();
+        expect![[r#"
+            switch.yaml: up 3m12s, process 4711, fluxrig 0.1.0
+            ALARM control_socket: no room (for 90ms)
+
+             gear   kind            up   processed   emitted   invalid   restarted 
+            ───────────────────────────────────────────────────────────────────────
+             term   io_iso8583   3m12s           1        22         0           3 
+
+             wire                 lane   depth   passed   blocked 
+            ──────────────────────────────────────────────────────
+             term.out -> dec.in   hot        5      600         7 
+
+            dead letters: 4
+        "#]]
+        .assert_eq(&status.to_string());
+    }
+}
