@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use anyhow::Context;
 use flux_gear::mock::FilesInMemory;
-use flux_rack::Rack;
+use flux_rack::{Rack, Surroundings};
 use flux_scenario::{Fuse, load, settings::RackSettings};
 use flux_signal::{FluxId, FluxMsg};
 use flux_world::World;
@@ -65,9 +65,14 @@ async fn rack(fuse: Fuse) -> anyhow::Result<f64> {
         .map_err(|report| anyhow::anyhow!("{}", report.render(false)))?;
     let files = Arc::new(FilesInMemory(BTreeMap::new()));
     let began = Instant::now();
-    let rack = Rack::boot(circuit, registry, &RackSettings::default(), World::real(), files)
-        .await
-        .context("boot")?;
+    let surroundings = Surroundings {
+        registry,
+        settings: RackSettings::default(),
+        world: World::real(),
+        files,
+        state_dir: std::env::temp_dir().join("fluxrig-chain"),
+    };
+    let rack = Rack::boot(circuit, surroundings).await.context("boot")?;
     ARRIVED.notified().await;
     let rate = MESSAGES as f64 / began.elapsed().as_secs_f64() / 1e6;
     rack.shut_down().await;

@@ -1,6 +1,6 @@
 //! The gear contract. Types say what prose could only ask for.
 
-use std::{future::Future, num::NonZeroU32, pin::Pin};
+use std::{any::Any, future::Future, num::NonZeroU32, pin::Pin};
 
 use flux_scenario::catalog::{Category, Direction, Emits, PortSpec, Status, Terminus};
 use flux_signal::{Fault, FluxMsg};
@@ -47,11 +47,29 @@ pub trait Gear: Send + Sized + 'static {
         Box::pin(async {})
     }
 
+    /// Gives what it has in hand and its sockets to the gear that takes its place in a live reload, and is afterwards as
+    /// if it had never been started: nothing it spawned may go on. It is then stopped, or, when the reload fails, given
+    /// the legacy back and started again. `None`: there is nothing to give, or it cannot be given.
+    ///
+    /// Called between messages. Must not wait: the gears around it stand still meanwhile.
+    fn hand_over(&mut self) -> Option<Legacy> {
+        None
+    }
+
+    /// Takes what a gear of the same name left, before [`start`](Gear::start), which goes on from there. What it has no
+    /// use for it gives back: a gear of another kind, or with another configuration, left it.
+    fn take_over(&mut self, legacy: Legacy) -> Option<Legacy> {
+        Some(legacy)
+    }
+
     /// Gives everything back. By value: there is no after. Must also work on a gear that was never started.
     fn stop(self) -> impl Future<Output = ()> + Send {
         async {}
     }
 }
+
+/// What one gear leaves to the next of its name: the heir downcasts it to the type it expects.
+pub type Legacy = Box<dyn Any + Send>;
 
 /// Ends when a draining gear has nothing in hand. The host bounds it with the drain deadline.
 pub type Drain = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin};
 
 use flux_signal::{Fault, FluxMsg, LimitError, Limits};
 
-use crate::{Drain, Emitter, Gear, Held, InPort, OutPort, Outbox, Step};
+use crate::{Drain, Emitter, Gear, Held, InPort, Legacy, OutPort, Outbox, Step};
 
 /// The [`Gear`] contract without its types. Implemented for every gear and for nothing else.
 pub trait HostedGear: Send {
@@ -28,6 +28,10 @@ pub trait HostedGear: Send {
     ) -> Result<Step, Fault>;
     /// See [`Gear::drain`].
     fn drain(&mut self) -> Drain;
+    /// See [`Gear::hand_over`].
+    fn hand_over(&mut self) -> Option<Legacy>;
+    /// See [`Gear::take_over`].
+    fn take_over(&mut self, legacy: Legacy) -> Option<Legacy>;
     /// See [`Gear::stop`].
     fn stop(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
@@ -101,6 +105,14 @@ impl<G: Gear> HostedGear for G {
 
     fn drain(&mut self) -> Drain {
         Gear::drain(self)
+    }
+
+    fn hand_over(&mut self) -> Option<Legacy> {
+        Gear::hand_over(self)
+    }
+
+    fn take_over(&mut self, legacy: Legacy) -> Option<Legacy> {
+        Gear::take_over(self, legacy)
     }
 
     fn stop(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {

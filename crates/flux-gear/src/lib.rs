@@ -25,7 +25,7 @@ pub use context::{Files, GearContext, GearParts};
 pub use control::{Control, ControlEvent, Link};
 pub use discards::Discards;
 pub use emit::{Emission, EmitError, Emitter, Outbox, Outlet, Receipt};
-pub use gear::{Descriptor, Drain, Gear, Held, InPort, OutPort, Step, Waiting};
+pub use gear::{Descriptor, Drain, Gear, Held, InPort, Legacy, OutPort, Step, Waiting};
 pub use hosted::{HostedGear, Stretch};
 pub use ids::IdSource;
 pub use key::{Key, KeyParseError};

@@ -5,14 +5,17 @@ use std::{collections::VecDeque, sync::Arc};
 use flux_gear::{Emitter, Fault, FluxId, GearContext, Held, HostedGear, InPort, InitError};
 use flux_world::{Backoff, Instant};
 
-use crate::{contain::Contained, rack::Shared, stats::GearCounters};
+use crate::{
+    contain::{Contained, contained},
+    rack::Shared,
+    stats::GearCounters,
+};
 
 /// Makes a gear and its context anew: at boot, and after it failed.
 pub(crate) type Make = Arc<dyn Fn() -> Result<(Box<dyn HostedGear>, GearContext), InitError> + Send + Sync>;
 
 /// A gear in its segment.
 pub(crate) struct Cell {
-    pub(crate) gear: usize,
     pub(crate) name: String,
     pub(crate) inputs: Vec<String>,
     pub(crate) outputs: Vec<String>,
@@ -38,6 +41,19 @@ pub(crate) enum State {
     Up(Box<dyn HostedGear>),
     /// It failed; it is made again then.
     Down(Instant),
+    /// It is on its way from one state to another.
+    Gone,
+}
+
+/// What became of what a gear leaves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bequest {
+    /// There was none.
+    Nothing,
+    /// The heir has it.
+    Taken,
+    /// The heir had no use for it.
+    Refused,
 }
 
 /// Counts since the last flush.
@@ -63,7 +79,6 @@ impl Tally {
 
 /// What a cell is made of.
 pub(crate) struct CellParts {
-    pub(crate) gear: usize,
     pub(crate) name: String,
     pub(crate) inputs: Vec<String>,
     pub(crate) outputs: Vec<String>,
@@ -78,7 +93,6 @@ impl Cell {
     pub(crate) fn new(parts: CellParts) -> Result<Cell, InitError> {
         let (hosted, ctx) = (parts.make)()?;
         Ok(Cell {
-            gear: parts.gear,
             name: parts.name,
             inputs: parts.inputs,
             outputs: parts.outputs,
@@ -105,11 +119,10 @@ impl Cell {
         };
         if started.is_ok() {
             self.backoff.up(clock.now());
-            let now = clock.now();
-            let State::Made(gear) = std::mem::replace(&mut self.state, State::Down(now)) else {
-                return Ok(());
+            self.state = match std::mem::replace(&mut self.state, State::Gone) {
+                State::Made(gear) => State::Up(gear),
+                as_it_is => as_it_is,
             };
-            self.state = State::Up(gear);
         }
         started
     }
@@ -126,11 +139,37 @@ impl Cell {
         }
     }
 
+    /// Has the gear leave what it has to the gear in `heir`, which is not started yet. A gear that has left something
+    /// is as if it had not been started either; one whose legacy was refused has it back and must be started.
+    pub(crate) fn bequeath(&mut self, heir: &mut Cell) -> Bequest {
+        let (State::Up(gear) | State::Made(gear), State::Made(next)) = (&mut self.state, &mut heir.state)
+        else {
+            return Bequest::Nothing;
+        };
+        let Some(legacy) = contained(|| gear.hand_over()).flatten() else { return Bequest::Nothing };
+        // An heir that panics has what it took.
+        let refused = contained(|| next.take_over(legacy)).flatten();
+        let bequest = if refused.is_some() { Bequest::Refused } else { Bequest::Taken };
+        if let Some(refused) = refused {
+            contained(|| gear.take_over(refused));
+        }
+        self.state = match std::mem::replace(&mut self.state, State::Gone) {
+            State::Up(gear) => State::Made(gear),
+            as_it_is => as_it_is,
+        };
+        bequest
+    }
+
+    /// Whether the gear is started.
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.state, State::Up(_))
+    }
+
     /// When a failed gear is due.
     pub(crate) fn restart_at(&self) -> Option<Instant> {
         match self.state {
             State::Down(at) => Some(at),
-            State::Made(_) | State::Up(_) => None,
+            State::Made(_) | State::Up(_) | State::Gone => None,
         }
     }
 
@@ -153,8 +192,10 @@ impl Cell {
 
     /// Stops the gear for good.
     pub(crate) async fn stop(mut self, shared: &Shared) {
-        let now = shared.world.clock.now();
-        if let State::Made(gear) | State::Up(gear) = std::mem::replace(&mut self.state, State::Down(now)) {
+        if !self.pending.is_empty() {
+            shared.discards.add(&self.name, "down", self.pending.len() as u64);
+        }
+        if let State::Made(gear) | State::Up(gear) = std::mem::replace(&mut self.state, State::Gone) {
             self.give_back(gear, shared).await;
         }
     }

@@ -27,3 +27,8 @@ impl<T> Future for Contained<'_, T> {
 pub(crate) fn panicked() -> Fault {
     Fault::fatal("gear panicked").reason("panic")
 }
+
+/// Calls into a gear; `None` when it panicked.
+pub(crate) fn contained<T>(call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
+}

@@ -44,6 +44,20 @@ impl DeadLetter {
         let reason = Text::from(reason);
         DeadLetter { msg, gear: gear.into(), port: port.into(), reason, message, attempts: 1, unix_ns }
     }
+
+    /// A message on its way to `gear.port` when a reload took that away.
+    pub(crate) fn gone(msg: FluxMsg, gear: &str, port: &str, unix_ns: i64) -> DeadLetter {
+        let message = format!("a reload took `{gear}.{port}` away while the message was on its way there");
+        DeadLetter {
+            msg,
+            gear: gear.into(),
+            port: port.into(),
+            reason: "gone".into(),
+            message,
+            attempts: 0,
+            unix_ns,
+        }
+    }
 }
 
 /// The dead letters of one rack, oldest first, in memory.

@@ -7,18 +7,24 @@
 //! queues emptied in batches ([`wire`]). What a gear's own tasks emit goes by queue into the receiving segment,
 //! in the task that emits: that is the other half of the gear, and it waits when the wire is full.
 
+mod assembly;
 mod cell;
 mod contain;
 mod dead_letters;
+mod draft;
 mod outlet;
 mod rack;
+mod reload;
 mod routes;
 mod segment;
 mod shutdown;
 mod stats;
+mod tuning;
 mod wire;
+mod workshop;
 
 pub use dead_letters::{DeadLetter, DeadLetters};
-pub use rack::{BootError, Rack};
+pub use rack::{ChangeError, Rack, Surroundings};
+pub use reload::Reloaded;
 pub use shutdown::{Discarded, DrainReport, Left};
 pub use stats::{GearStats, LatencyStats, RackStats, WireStats};

@@ -4,14 +4,20 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use flux_gear::{EmitError, FluxMsg, OutPort, Outlet};
 
-use crate::{dead_letters::DeadLetter, rack::Shared, routes::Target, stats::GearCounters, wire::Closed};
+use crate::{
+    dead_letters::DeadLetter,
+    rack::Shared,
+    routes::{Patchbay, Target},
+    stats::GearCounters,
+    wire::Closed,
+};
 
 /// What an [`flux_gear::Emitter`] sends through.
 pub(crate) struct RackOutlet {
-    pub(crate) gear: usize,
     pub(crate) name: String,
     pub(crate) outputs: Vec<String>,
     pub(crate) counters: Arc<GearCounters>,
+    pub(crate) patchbay: Arc<Patchbay>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -23,14 +29,15 @@ impl From<Closed> for EmitError {
 
 impl Outlet for RackOutlet {
     fn try_send(&self, port: OutPort, msgs: &mut Vec<FluxMsg>) -> Result<(), EmitError> {
-        let routes = self.shared.patchbay.load();
+        let routes = self.patchbay.load();
         // Only the common case is worth a shortcut: one wire, every message within limits.
-        match routes.targets(self.gear, port) {
+        match routes.targets(port) {
             [Target { wires, .. }] if wires.len() == 1 && self.first_over_limit(msgs).is_none() => {
                 let before = msgs.len();
-                let pushed = wires[0].try_push(msgs);
+                // A closed wire is for `send` to find out about.
+                let _ = wires[0].try_push(msgs);
                 self.counters.emitted.add((before - msgs.len()) as u64);
-                Ok(pushed?)
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -59,22 +66,53 @@ impl RackOutlet {
     }
 
     async fn send_within_limits(&self, port: OutPort, msgs: &mut Vec<FluxMsg>) -> Result<(), EmitError> {
-        let routes = self.shared.patchbay.load_full();
         let emitted = msgs.len() as u64;
-        match routes.targets(self.gear, port) {
-            [] => self.bury(port, msgs).await,
-            [Target { wires, .. }] if wires.len() == 1 => wires[0].push(msgs).await?,
-            targets => {
-                for target in targets {
-                    for msg in msgs.iter() {
-                        target.wires[target.shard(msg)].push(&mut vec![msg.clone()]).await?;
-                    }
-                }
-                msgs.clear();
+        loop {
+            let routes = self.patchbay.load_full();
+            match self.send_by(routes.targets(port), port, msgs).await {
+                Ok(()) => break,
+                // A reload took the wire away: what is left goes where the port leads now.
+                Err(Closed) if !Arc::ptr_eq(&routes, &self.patchbay.load()) => {}
+                Err(Closed) => return Err(EmitError::Stopping),
             }
         }
         self.counters.emitted.add(emitted);
         Ok(())
+    }
+
+    async fn send_by(
+        &self,
+        targets: &[Target],
+        port: OutPort,
+        msgs: &mut Vec<FluxMsg>,
+    ) -> Result<(), Closed> {
+        match targets {
+            [] => self.bury(port, msgs).await,
+            [Target { wires, .. }] if wires.len() == 1 => wires[0].push(msgs).await?,
+            targets => {
+                while let Some(msg) = msgs.first() {
+                    for target in targets {
+                        self.send_one(port, target, msg).await?;
+                    }
+                    msgs.remove(0);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one of several copies. Of a wire that a reload took away, it goes to the one in its place, if there is one.
+    async fn send_one(&self, port: OutPort, target: &Target, msg: &FluxMsg) -> Result<(), Closed> {
+        let mut msg = vec![msg.clone()];
+        let wire = &target.wires[target.shard(&msg[0])];
+        let Err(Closed) = wire.push(&mut msg).await else { return Ok(()) };
+        let routes = self.patchbay.load_full();
+        let place = routes.targets(port);
+        match place.iter().find(|other| other.wires[0].name == wire.name) {
+            Some(other) if Arc::ptr_eq(&other.wires[0], &target.wires[0]) => Err(Closed),
+            Some(other) => other.wires[other.shard(&msg[0])].push(&mut msg).await,
+            None => Ok(()),
+        }
     }
 
     fn first_over_limit(&self, msgs: &[FluxMsg]) -> Option<usize> {

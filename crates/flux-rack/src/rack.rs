@@ -1,75 +1,67 @@
-//! A running rack: boots a circuit whole or not at all, tells how it does, and shuts it down.
+//! A running rack: what runs, how to reach it, and what it counts.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
-use flux_gear::{
-    Control, Discards, Emitter, Fault, Files, GearContext, GearParts, IdSource, InPort, InitError, Key,
-    KeyParseError, OutPort, Registry,
-};
-use flux_scenario::{
-    catalog::ERROR_PORT,
-    circuit::{Circuit, CircuitGear},
-    settings::RackSettings,
-};
+use flux_gear::{Control, Discards, Fault, Files, InitError, KeyParseError, Registry};
+use flux_scenario::{circuit::Circuit, settings::RackSettings};
 use flux_signal::Limits;
-use flux_world::{Backoff, BackoffPolicy, World};
+use flux_world::World;
 use tokio::{
-    sync::{Notify, mpsc, oneshot},
-    task::JoinHandle,
+    sync::{mpsc, oneshot},
+    task::{JoinHandle, JoinSet},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    cell::{Cell, CellParts, Make},
+    assembly::Assembly,
+    cell::Cell,
     dead_letters::DeadLetters,
-    outlet::RackOutlet,
-    routes::{GearRoutes, Patchbay, Routes, Target},
-    segment::{Command, Segment},
-    stats::{GearCounters, RackStats, WireCounters},
-    wire::Wire,
+    reload::Visitor,
+    segment::Command,
+    stats::{RackStats, WireCounters},
+    tuning::Tuning,
+    workshop::Workshop,
 };
 
 /// A running rack. Dropping it aborts its tasks; [`Rack::shut_down`] ends it properly.
 pub struct Rack {
-    pub(crate) circuit: Circuit,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) assembly: Assembly,
+    /// As the assembly lays them out.
     pub(crate) segments: Vec<SegmentHandle>,
-    /// By gear: where its instances run, as segment and place in it.
-    pub(crate) instances: Vec<Vec<(usize, usize)>>,
-    counters: Vec<Arc<GearCounters>>,
-    control: Control,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) workshop: Workshop,
+    /// Gears that reloads took out, which finish what they have, and their wires.
+    pub(crate) retiring: JoinSet<()>,
+    pub(crate) visitors: Vec<Visitor>,
+}
+
+/// What a rack is given to run in.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The kinds of gears it can make.
+    pub registry: Arc<Registry>,
+    /// How it runs them.
+    pub settings: RackSettings,
+    /// Clock, entropy, network, disk.
+    pub world: World,
+    /// Files named in configurations.
+    pub files: Arc<dyn Files>,
+    /// Where it keeps what must outlive it. Made when something needs it.
+    pub state_dir: PathBuf,
 }
 
 /// What all parts of a rack share.
 pub(crate) struct Shared {
     pub(crate) world: World,
-    pub(crate) patchbay: Patchbay,
     pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) discards: Discards,
     pub(crate) limits: Limits,
     pub(crate) settings: Tuning,
 }
 
-/// The settings that the running rack acts on, in its own units.
-#[derive(Clone)]
-pub(crate) struct Tuning {
-    pub(crate) batch_messages_max: usize,
-    pub(crate) lane_queue_size: usize,
-    pub(crate) lane_send_timeout: Duration,
-    pub(crate) process_timeout: Duration,
-    pub(crate) start_timeout: Duration,
-    pub(crate) stop_timeout: Duration,
-    pub(crate) drain_timeout: Duration,
-    pub(crate) attempts_max: u32,
-    pub(crate) retry_backoff: BackoffPolicy,
-    pub(crate) restart_backoff: BackoffPolicy,
-}
-
 /// A segment's task and how to reach it.
 pub(crate) struct SegmentHandle {
     pub(crate) commands: mpsc::Sender<Command>,
-    pub(crate) task: JoinHandle<Vec<Cell>>,
+    pub(crate) task: JoinHandle<()>,
 }
 
 impl Drop for SegmentHandle {
@@ -78,15 +70,23 @@ impl Drop for SegmentHandle {
     }
 }
 
-/// Longest time a gear may take to start: a bind is retried, a dial is not waited for.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+impl SegmentHandle {
+    /// Sends a command and waits for its reply. `None` when the segment is gone.
+    pub(crate) async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.ok()?;
+        answer.await.ok()
+    }
 
-/// Commands a segment may have waiting.
-const COMMANDS_MAX: usize = 16;
+    /// Takes its gears back, at the end of the batch in hand. `None` when it does not come to that in time: it goes on.
+    pub(crate) async fn leave(&self, world: &World, patience: Duration) -> Option<Vec<Cell>> {
+        world.clock.timeout(patience, self.ask(|left| Command::Leave { left })).await.ok().flatten()
+    }
+}
 
-/// Why a rack did not boot. Nothing of it is left running.
+/// Why a rack did not become what it was to be. It is what it was: at boot, nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum BootError {
+pub enum ChangeError {
     /// A gear could not be made.
     #[error("gear `{gear}`: {source}")]
     Init {
@@ -111,86 +111,82 @@ pub enum BootError {
         /// Why.
         source: KeyParseError,
     },
+    /// A gear did not come to the end of the message in hand.
+    #[error("gear `{gear}` did not finish the messages in hand within {waited:?}")]
+    Busy {
+        /// Its name.
+        gear: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
 }
 
-impl BootError {
+impl ChangeError {
     /// The gear that stood in the way.
     pub fn gear(&self) -> &str {
         match self {
-            BootError::Init { gear, .. }
-            | BootError::Start { gear, .. }
-            | BootError::PartitionBy { gear, .. } => gear,
+            ChangeError::Init { gear, .. }
+            | ChangeError::Start { gear, .. }
+            | ChangeError::PartitionBy { gear, .. }
+            | ChangeError::Busy { gear, .. } => gear,
         }
     }
 }
 
 impl Rack {
     /// Makes every gear, then starts them, sinks first. If one fails, those already started are stopped.
-    pub async fn boot(
-        circuit: Circuit,
-        registry: Arc<Registry>,
-        settings: &RackSettings,
-        world: World,
-        files: Arc<dyn Files>,
-    ) -> Result<Rack, BootError> {
-        let rack = Builder::new(circuit, registry, settings, world, files).build()?;
-        for &gear in rack.circuit.drain_order.iter().rev() {
-            if let Err(source) = rack.start(gear).await {
-                let gear = rack.circuit.gears[gear].name.clone();
-                rack.leave().await;
-                return Err(BootError::Start { gear, source });
-            }
-        }
+    pub async fn boot(circuit: Circuit, surroundings: Surroundings) -> Result<Rack, ChangeError> {
+        let mut rack = Rack::empty(surroundings);
+        rack.reload(circuit).await?;
         Ok(rack)
     }
 
+    fn empty(surroundings: Surroundings) -> Rack {
+        let settings = &surroundings.settings;
+        let limits = Limits {
+            hops_max: settings.max_hops.get(),
+            message_bytes_max: usize::try_from(settings.max_payload_size.0).unwrap_or(usize::MAX),
+        };
+        let shared = Arc::new(Shared {
+            world: surroundings.world.clone(),
+            dead_letters: Arc::new(dead_letters(settings)),
+            discards: Discards::default(),
+            limits,
+            settings: Tuning::from(settings),
+        });
+        Rack {
+            assembly: Assembly::default(),
+            segments: Vec::new(),
+            workshop: Workshop::new(surroundings, shared.clone()),
+            shared,
+            retiring: JoinSet::new(),
+            visitors: Vec::new(),
+        }
+    }
+
     /// Makes every gear and starts none: each that refuses its configuration, and why. Pure, as `init` is.
-    pub fn try_gears(
-        circuit: &Circuit,
-        registry: &Arc<Registry>,
-        settings: &RackSettings,
-        world: &World,
-        files: Arc<dyn Files>,
-    ) -> Vec<(String, InitError)> {
-        let builder = Builder::new(circuit.clone(), registry.clone(), settings, world.clone(), files);
+    pub fn try_gears(circuit: &Circuit, surroundings: Surroundings) -> Vec<(String, InitError)> {
+        let rack = Rack::empty(surroundings);
         let gears = circuit.gears.iter().enumerate();
         gears
-            .filter_map(|(at, gear)| (builder.make(at, gear))().err().map(|why| (gear.name.clone(), why)))
+            .filter_map(|(at, gear)| {
+                let make = rack.workshop.make(gear, circuit.bindings(at));
+                make().err().map(|why| (gear.name.clone(), why))
+            })
             .collect()
-    }
-
-    async fn start(&self, gear: usize) -> Result<(), Fault> {
-        for &(segment, cell) in &self.instances[gear] {
-            let started = self.ask(segment, |started| Command::Start { cell, started }).await;
-            started.unwrap_or_else(|| Err(Fault::fatal("the segment is gone")))?;
-        }
-        Ok(())
-    }
-
-    /// Sends a command and waits for its reply. `None` when the segment is gone.
-    pub(crate) async fn ask<T>(
-        &self,
-        segment: usize,
-        command: impl FnOnce(oneshot::Sender<T>) -> Command,
-    ) -> Option<T> {
-        let (reply, answer) = oneshot::channel();
-        self.segments[segment].commands.send(command(reply)).await.ok()?;
-        answer.await.ok()
     }
 
     /// What was counted so far.
     pub fn stats(&self) -> RackStats {
-        let routes = self.shared.patchbay.load();
-        let named = self.circuit.gears.iter().zip(&self.counters);
-        let mut wires: Vec<_> = routes.gears.iter().flat_map(|gear| gear.outputs.iter().flatten()).collect();
-        wires.sort_by_key(|target| target.slot);
+        let Assembly { circuit, seats, wires, .. } = &self.assembly;
+        let gears = circuit.gears.iter().zip(seats);
+        let wires = circuit.wires.iter().zip(wires);
         RackStats {
-            gears: named.map(|(gear, counters)| counters.snapshot(&gear.name, &gear.kind)).collect(),
+            gears: gears.map(|(gear, seat)| seat.counters.snapshot(&gear.name, &gear.kind)).collect(),
             wires: wires
-                .into_iter()
-                .map(|target| {
-                    let queues = target.wires.iter().map(|wire| (&wire.counters, wire.len()));
-                    WireCounters::snapshot(&target.wires[0].name, queues)
+                .map(|(wire, queues)| {
+                    let queues = queues.iter().map(|queue| (&queue.counters, queue.len()));
+                    WireCounters::snapshot(&wire.id, queues)
                 })
                 .collect(),
             dead_letters: self.shared.dead_letters.len(),
@@ -204,227 +200,11 @@ impl Rack {
 
     /// Which links are up, and commands to connections.
     pub fn control(&self) -> &Control {
-        &self.control
+        &self.workshop.control
     }
-}
-
-/// Turns a circuit into a rack that is made but not started.
-struct Builder {
-    circuit: Circuit,
-    registry: Arc<Registry>,
-    files: Arc<dyn Files>,
-    shared: Arc<Shared>,
-    ids: Arc<IdSource>,
-    control: Control,
-}
-
-impl Builder {
-    fn new(
-        circuit: Circuit,
-        registry: Arc<Registry>,
-        settings: &RackSettings,
-        world: World,
-        files: Arc<dyn Files>,
-    ) -> Builder {
-        let limits = Limits {
-            hops_max: settings.max_hops.get(),
-            message_bytes_max: usize::try_from(settings.max_payload_size.0).unwrap_or(usize::MAX),
-        };
-        let ids = Arc::new(IdSource::new(&world));
-        let shared = Arc::new(Shared {
-            world,
-            patchbay: ArcSwap::default(),
-            dead_letters: Arc::new(dead_letters(settings)),
-            discards: Discards::default(),
-            limits,
-            settings: Tuning::from(settings),
-        });
-        Builder { circuit, registry, files, shared, ids, control: Control::default() }
-    }
-
-    fn build(self) -> Result<Rack, BootError> {
-        let instances = instances(&self.circuit);
-        let segments = instances.iter().flatten().map(|(segment, _)| segment + 1).max().unwrap_or(0);
-        let counters: Vec<Arc<GearCounters>> = self.circuit.gears.iter().map(|_| Arc::default()).collect();
-        let bells: Vec<Arc<Notify>> = (0..segments).map(|_| Arc::default()).collect();
-        let routes = self.routes(&instances, &bells)?;
-
-        let mut cells: Vec<BTreeMap<usize, Cell>> = (0..segments).map(|_| BTreeMap::new()).collect();
-        for (at, gear) in self.circuit.gears.iter().enumerate() {
-            for &(segment, place) in &instances[at] {
-                let cell = self.cell(at, gear, counters[at].clone())?;
-                cells[segment].insert(place, cell);
-            }
-        }
-        let mut intakes: Vec<Vec<Arc<Wire>>> = vec![Vec::new(); segments];
-        for (wire, route) in self.circuit.wires.iter().zip(wires_in_order(&routes)) {
-            for (&(segment, _), queue) in instances[wire.to.0].iter().zip(&route.wires) {
-                intakes[segment].push(queue.clone());
-            }
-        }
-        let slots = routes.slots;
-        self.shared.patchbay.store(Arc::new(routes));
-        let segments = cells
-            .into_iter()
-            .zip(intakes)
-            .zip(bells)
-            .map(|((cells, intake), bell)| {
-                let (commands, obeyed) = mpsc::channel(COMMANDS_MAX);
-                let cells = cells.into_values().collect();
-                let segment = Segment::new(cells, intake, bell, obeyed, self.shared.clone(), slots);
-                SegmentHandle { commands, task: tokio::spawn(segment.run()) }
-            })
-            .collect();
-        Ok(Rack {
-            circuit: self.circuit,
-            shared: self.shared,
-            segments,
-            instances,
-            counters,
-            control: self.control,
-        })
-    }
-
-    fn routes(&self, instances: &[Vec<(usize, usize)>], bells: &[Arc<Notify>]) -> Result<Routes, BootError> {
-        let mut routes = Routes { gears: Vec::new(), slots: 0 };
-        for gear in &self.circuit.gears {
-            let error = gear.outputs.iter().position(|port| port == ERROR_PORT);
-            routes.gears.push(GearRoutes {
-                outputs: gear.outputs.iter().map(|_| Vec::new()).collect(),
-                error: error.map(|at| OutPort::at(port_number(at))),
-            });
-        }
-        for wire in &self.circuit.wires {
-            let (gear, input) = wire.to;
-            let receiver = &self.circuit.gears[gear];
-            let queue = |&(segment, place): &(usize, usize)| {
-                let (bell, clock) = (bells[segment].clone(), self.shared.world.clock);
-                let to = (place, InPort(port_number(input)));
-                Arc::new(Wire::new(wire.id.clone(), to, &self.shared.settings, bell, clock))
-            };
-            let queues: Vec<_> = instances[gear].iter().map(queue).collect();
-            let slot = routes.slots;
-            routes.slots += queues.len();
-            routes.gears[wire.from.0].outputs[wire.from.1].push(Target {
-                wires: queues,
-                to_port: InPort(port_number(input)),
-                key: partition_key(receiver)?,
-                slot,
-                fused: wire.fused.then(|| instances[gear][0].1),
-            });
-        }
-        Ok(routes)
-    }
-
-    fn cell(&self, at: usize, gear: &CircuitGear, counters: Arc<GearCounters>) -> Result<Cell, BootError> {
-        let outlet = RackOutlet {
-            gear: at,
-            name: gear.name.clone(),
-            outputs: gear.outputs.clone(),
-            counters: counters.clone(),
-            shared: self.shared.clone(),
-        };
-        let parts = CellParts {
-            gear: at,
-            name: gear.name.clone(),
-            inputs: gear.inputs.clone(),
-            outputs: gear.outputs.clone(),
-            counters,
-            emitter: Emitter::new(Arc::new(outlet)),
-            make: self.make(at, gear),
-            backoff: Backoff::new(self.shared.settings.restart_backoff),
-        };
-        Cell::new(parts).map_err(|source| BootError::Init { gear: gear.name.clone(), source })
-    }
-
-    fn make(&self, at: usize, gear: &CircuitGear) -> Make {
-        let (gear, bindings) = (gear.clone(), self.circuit.bindings(at));
-        let (registry, files, control) = (self.registry.clone(), self.files.clone(), self.control.clone());
-        let (world, ids, limits) = (self.shared.world.clone(), self.ids.clone(), self.shared.limits);
-        let discards = self.shared.discards.clone();
-        let id = ids.next(world.clock.unix_ms());
-        Arc::new(move || {
-            let ctx = GearContext::new(GearParts {
-                name: gear.name.clone(),
-                id,
-                inputs: gear.inputs.clone(),
-                outputs: gear.outputs.clone(),
-                bindings: bindings.clone(),
-                world: world.clone(),
-                ids: ids.clone(),
-                control: control.clone(),
-                files: files.clone(),
-                discards: discards.clone(),
-                limits,
-                tasks: TaskTracker::new(),
-                stopping: CancellationToken::new(),
-            });
-            Ok((registry.init(&gear.kind, gear.config.clone(), &ctx)?, ctx))
-        })
-    }
-}
-
-/// Where each gear runs: its segment of the circuit, or a segment of its own for each further parallel instance.
-fn instances(circuit: &Circuit) -> Vec<Vec<(usize, usize)>> {
-    let mut next = circuit.segments.len();
-    let mut instances = Vec::new();
-    for (at, gear) in circuit.gears.iter().enumerate() {
-        let place = circuit.segments[gear.segment].iter().position(|&other| other == at);
-        let mut places = vec![(gear.segment, place.expect("a gear is in its segment"))];
-        for _ in 1..gear.parallel {
-            places.push((next, 0));
-            next += 1;
-        }
-        instances.push(places);
-    }
-    instances
-}
-
-/// The targets in the order of the circuit's wires: that in which slots were given out.
-fn wires_in_order(routes: &Routes) -> Vec<&Target> {
-    let mut targets: Vec<_> = routes.gears.iter().flat_map(|gear| gear.outputs.iter().flatten()).collect();
-    targets.sort_by_key(|target| target.slot);
-    targets
 }
 
 fn dead_letters(settings: &RackSettings) -> DeadLetters {
     let bytes_max = usize::try_from(settings.dead_letters_bytes_max.0).unwrap_or(usize::MAX);
     DeadLetters::new(settings.dead_letters_max as usize, bytes_max)
-}
-
-fn partition_key(gear: &CircuitGear) -> Result<Option<Key>, BootError> {
-    let key = gear.partition_by.as_deref().map(str::parse).transpose();
-    key.map_err(|source| BootError::PartitionBy { gear: gear.name.clone(), source })
-}
-
-fn port_number(at: usize) -> u16 {
-    u16::try_from(at).expect("a checked scenario has fewer ports")
-}
-
-impl From<&RackSettings> for Tuning {
-    fn from(settings: &RackSettings) -> Tuning {
-        let size = |n: std::num::NonZeroU32| NonZeroUsize::try_from(n).map_or(usize::MAX, NonZeroUsize::get);
-        let (retry, restart) = (&settings.retry, &settings.error_restart);
-        Tuning {
-            batch_messages_max: size(settings.batch_messages_max),
-            lane_queue_size: size(settings.lane_queue_size),
-            lane_send_timeout: settings.lane_send_timeout.0,
-            process_timeout: settings.process_timeout.0,
-            start_timeout: START_TIMEOUT,
-            stop_timeout: settings.cleanup_timeout.0,
-            drain_timeout: settings.drain_timeout.0,
-            attempts_max: retry.attempts,
-            retry_backoff: BackoffPolicy {
-                base: retry.backoff.0,
-                cap: retry.backoff_max.0,
-                ..BackoffPolicy::default()
-            },
-            restart_backoff: BackoffPolicy {
-                base: restart.backoff.0,
-                cap: restart.backoff_max.0,
-                stable_after: restart.stable_after.0,
-                is_first_immediate: false,
-            },
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! The patchbay: where each output port leads, swapped as a whole.
+//! Where the output ports of one gear lead, swapped as a whole.
 
 use std::{
     hash::{BuildHasher, BuildHasherDefault},
@@ -11,27 +11,23 @@ use rustc_hash::FxHasher;
 
 use crate::wire::Wire;
 
-/// All wires of a rack. Readers load it once per batch; a new one replaces it atomically.
+/// The patchbay of one gear: what its own tasks emit goes where it says now. The gear's segment has routes of its own,
+/// which do not change for as long as the segment runs.
 pub(crate) type Patchbay = ArcSwap<Routes>;
 
-/// Where each output port of each gear leads.
+/// Where the output ports of one gear lead.
 #[derive(Default)]
 pub(crate) struct Routes {
-    /// By gear, then by output port.
-    pub(crate) gears: Vec<GearRoutes>,
+    /// By output port.
+    pub(crate) outputs: Vec<Vec<Target>>,
+    /// The gear's `error` output, if it has one.
+    pub(crate) error: Option<OutPort>,
     /// Number of slots used by all targets.
     pub(crate) slots: usize,
 }
 
-/// Where the output ports of one gear lead.
-#[derive(Default)]
-pub(crate) struct GearRoutes {
-    pub(crate) outputs: Vec<Vec<Target>>,
-    /// The gear's `error` output, if it has one.
-    pub(crate) error: Option<OutPort>,
-}
-
 /// One wire as its sender sees it.
+#[derive(Clone)]
 pub(crate) struct Target {
     /// The queues into the receiving gear: one, or one for each of its parallel instances.
     pub(crate) wires: Vec<Arc<Wire>>,
@@ -39,7 +35,8 @@ pub(crate) struct Target {
     pub(crate) to_port: InPort,
     /// Chooses the instance.
     pub(crate) key: Option<Key>,
-    /// First of the slots in which a segment keeps, per queue, what waits to cross; the tally of a fused wire.
+    /// First of the slots, counted per gear, in which a segment keeps, per queue, what waits to cross; the tally of a
+    /// fused wire.
     pub(crate) slot: usize,
     /// The receiving gear's place in the sender's own segment: then `process` emissions are calls.
     pub(crate) fused: Option<usize>,
@@ -47,18 +44,25 @@ pub(crate) struct Target {
 
 impl Routes {
     /// Where a port leads. A port that no wire leaves leads nowhere.
-    pub(crate) fn targets(&self, gear: usize, port: OutPort) -> &[Target] {
-        self.gears
-            .get(gear)
-            .and_then(|gear| gear.outputs.get(port.place()))
-            .map(Vec::as_slice)
-            .unwrap_or_default()
+    pub(crate) fn targets(&self, port: OutPort) -> &[Target] {
+        self.outputs.get(port.place()).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The error port of a gear, if a wire leaves it.
-    pub(crate) fn error_port(&self, gear: usize) -> Option<OutPort> {
-        let port = self.gears.get(gear)?.error?;
-        (!self.targets(gear, port).is_empty()).then_some(port)
+    /// The error port, if a wire leaves it.
+    pub(crate) fn error_port(&self) -> Option<OutPort> {
+        self.error.filter(|&port| !self.targets(port).is_empty())
+    }
+
+    /// The same where every wire is a queue: for a gear that left the segment in which some were calls.
+    pub(crate) fn without_calls(&self) -> Routes {
+        let queued = |target: &Target| Target { fused: None, ..target.clone() };
+        let outputs = self.outputs.iter().map(|targets| targets.iter().map(queued).collect());
+        Routes { outputs: outputs.collect(), error: self.error, slots: self.slots }
+    }
+
+    /// All targets, in the order of their slots.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Target> {
+        self.outputs.iter().flatten()
     }
 }
 

@@ -25,8 +25,10 @@ mod faults;
 /// A task that runs gears.
 pub(crate) struct Segment {
     pub(crate) cells: Vec<Cell>,
+    /// By cell: where its outputs lead.
+    exits: Vec<Exits>,
     /// All wires that end here.
-    intake: Vec<Arc<Wire>>,
+    intakes: Vec<Intake>,
     /// Rings when one of them has something.
     bell: Arc<Notify>,
     commands: mpsc::Receiver<Command>,
@@ -35,6 +37,20 @@ pub(crate) struct Segment {
     onward: Onward,
     /// Messages taken since the task last let the others run.
     since_yield: usize,
+}
+
+/// The end of a wire, at a port of a gear of this segment.
+pub(crate) struct Intake {
+    pub(crate) wire: Arc<Wire>,
+    pub(crate) cell: usize,
+    pub(crate) port: InPort,
+}
+
+/// Where the outputs of one gear of this segment lead.
+struct Exits {
+    routes: Arc<Routes>,
+    /// Its first slot among those of the segment.
+    slot: usize,
 }
 
 /// Messages a segment runs before it lets the other tasks of its core run.
@@ -76,14 +92,12 @@ pub(crate) struct Work {
 
 /// What a rack asks of a segment. Obeyed between batches, when no message is in hand.
 pub(crate) enum Command {
-    /// Start a gear.
-    Start { cell: usize, started: oneshot::Sender<Result<(), Fault>> },
     /// Tell a gear to drain; the reply ends when it has nothing in hand. A gear that is down has nothing.
     Drain { cell: usize, draining: oneshot::Sender<Option<Drain>> },
     /// Reply once everything taken before is processed.
     Sync { done: oneshot::Sender<()> },
-    /// Give the gears back and end.
-    Leave,
+    /// Give the gears back and end, unless nobody waits for them any more.
+    Leave { left: oneshot::Sender<Vec<Cell>> },
 }
 
 /// Why a gear did not take a message to the end of `process`.
@@ -103,17 +117,26 @@ enum Exception {
 }
 
 impl Segment {
+    /// A segment of gears, each with where its outputs lead, and the wires that end at them.
     pub(crate) fn new(
-        cells: Vec<Cell>,
-        intake: Vec<Arc<Wire>>,
+        gears: Vec<(Cell, Arc<Routes>)>,
+        intakes: Vec<Intake>,
         bell: Arc<Notify>,
         commands: mpsc::Receiver<Command>,
         shared: Arc<Shared>,
-        slots: usize,
     ) -> Segment {
+        let mut slots = 0;
+        let exits = |routes: Arc<Routes>| {
+            let slot = slots;
+            slots += routes.slots;
+            Exits { routes, slot }
+        };
+        let (cells, routes): (Vec<_>, Vec<_>) = gears.into_iter().unzip();
+        let exits: Vec<_> = routes.into_iter().map(exits).collect();
         Segment {
             cells,
-            intake,
+            exits,
+            intakes,
             bell,
             commands,
             shared,
@@ -130,15 +153,20 @@ impl Segment {
     }
 
     /// Runs until told to leave; then gives its gears back.
-    pub(crate) async fn run(mut self) -> Vec<Cell> {
+    pub(crate) async fn run(mut self) {
+        self.catch_up().await;
         loop {
             let restart_at = self.cells.iter().filter_map(Cell::restart_at).min();
             let clock = self.shared.world.clock;
             tokio::select! {
                 biased;
                 command = self.commands.recv() => match command {
-                    None | Some(Command::Leave) => return self.cells,
-                    Some(command) => self.obey(command).await,
+                    None => return,
+                    Some(Command::Leave { left }) => match left.send(self.cells) {
+                        Ok(()) => return,
+                        Err(cells) => self.cells = cells,
+                    },
+                    Some(command) => self.obey(command),
                 },
                 () = async { clock.sleep_until(restart_at.expect("guarded")).await }, if restart_at.is_some() => {
                     self.restart_due().await;
@@ -148,27 +176,29 @@ impl Segment {
         }
     }
 
-    async fn obey(&mut self, command: Command) {
+    /// Runs what its gears have waiting, last gear first: that of one further down was sent earlier.
+    async fn catch_up(&mut self) {
+        for cell in (0..self.cells.len()).rev() {
+            self.deliver_pending(cell).await;
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
         // A reply nobody waits for is no loss: the rack has given up on this segment.
         match command {
-            Command::Start { cell, started } => {
-                let result = self.cells[cell].start(&self.shared).await;
-                self.deliver_pending(cell).await;
-                let _ = started.send(result);
-            }
             Command::Drain { cell, draining } => {
                 let drain = match &mut self.cells[cell].state {
                     State::Made(gear) | State::Up(gear) => {
                         catch_unwind(AssertUnwindSafe(|| gear.drain())).ok()
                     }
-                    State::Down(_) => None,
+                    State::Down(_) | State::Gone => None,
                 };
                 let _ = draining.send(drain);
             }
             Command::Sync { done } => {
                 let _ = done.send(());
             }
-            Command::Leave => {}
+            Command::Leave { .. } => {}
         }
     }
 
@@ -185,18 +215,17 @@ impl Segment {
     /// Takes a batch from every wire in turn, runs it, and lets the other tasks have the core.
     async fn work(&mut self) {
         let mut is_more = false;
-        for at in 0..self.intake.len() {
-            let wire = &self.intake[at];
+        for at in 0..self.intakes.len() {
+            let Intake { wire, cell, port } = &self.intakes[at];
             if wire.len() == 0 {
                 continue;
             }
             let mut msgs = self.onward.buffer();
             self.since_yield += wire.take(self.shared.settings.batch_messages_max, &mut msgs);
-            let routes = self.shared.patchbay.load_full();
-            self.onward.run(wire.to_cell, wire.to_port, msgs);
-            self.run_stack(&routes).await;
-            self.flush(&routes).await;
-            is_more |= self.intake[at].len() > 0;
+            self.onward.run(*cell, *port, msgs);
+            self.run_stack().await;
+            self.flush().await;
+            is_more |= self.intakes[at].wire.len() > 0;
         }
         if is_more {
             self.bell.notify_one();
@@ -208,25 +237,25 @@ impl Segment {
     }
 
     /// Does what is on the stack, until all is done.
-    async fn run_stack(&mut self, routes: &Routes) {
+    async fn run_stack(&mut self) {
         while let Some(todo) = self.onward.stack.pop() {
             match todo {
-                Todo::Run(run) => self.advance(run, routes),
-                Todo::Exception(exception) => self.handle(*exception, routes).await,
+                Todo::Run(run) => self.advance(run),
+                Todo::Exception(exception) => self.handle(*exception).await,
             }
             if self.onward.waiting_to_cross >= self.shared.settings.batch_messages_max {
-                self.cross(routes).await;
+                self.cross().await;
             }
         }
     }
 
     /// Takes messages through one gear, up to the first that does not do as those before it.
-    fn advance(&mut self, mut run: Run, routes: &Routes) {
+    fn advance(&mut self, mut run: Run) {
         let mut stretch = Stretch::new(&self.shared.limits);
         let step = self.process(&mut run, &mut stretch);
         let Run { cell, port, mut msgs } = run;
         if stretch.messages == msgs.len() && matches!(step, Ok(Step::Done)) {
-            return self.pass(cell, stretch.port, msgs, routes);
+            return self.pass(cell, stretch.port, msgs);
         }
         let mut passed = self.onward.buffer();
         passed.extend(msgs.drain(..stretch.messages));
@@ -242,10 +271,10 @@ impl Segment {
             self.onward.stack.push(Todo::Run(Run { cell, port, msgs }));
         }
         let bottom = self.onward.stack.len();
-        self.pass(cell, stretch.port, passed, routes);
+        self.pass(cell, stretch.port, passed);
         let first = self.onward.stack.len() - bottom;
         match (other, step) {
-            (Some(work), Ok(Step::Done)) => self.route(work, routes),
+            (Some(work), Ok(Step::Done)) => self.route(work),
             (Some(work), Ok(Step::Wait(rest))) => self.onward.except(Exception::Waits(work, rest)),
             (Some(work), Err(Stop::Fault(fault))) => self.onward.except(Exception::Failed(work, fault)),
             (Some(work), Err(Stop::Panic)) => self.onward.except(Exception::Panicked(work)),
@@ -281,20 +310,21 @@ impl Segment {
     }
 
     /// Sends messages that all left by the same port on their way, or ends them.
-    fn pass(&mut self, cell: usize, port: Option<OutPort>, mut msgs: VecDeque<Held>, routes: &Routes) {
+    fn pass(&mut self, cell: usize, port: Option<OutPort>, mut msgs: VecDeque<Held>) {
         let Some(port) = port.filter(|_| !msgs.is_empty()) else {
             msgs.drain(..).for_each(Held::end);
             return self.onward.recycle(msgs);
         };
-        match routes.targets(self.cells[cell].gear, port) {
+        let Exits { routes, slot } = &self.exits[cell];
+        match routes.targets(port) {
             [targets @ .., last] => {
                 let bottom = self.onward.stack.len();
                 for target in targets {
                     let mut copies = self.onward.buffer();
                     copies.extend(msgs.iter().map(|held| Held::new(held.msg().clone())));
-                    self.onward.forward(target, copies);
+                    self.onward.forward(*slot, target, copies);
                 }
-                self.onward.forward(last, msgs);
+                self.onward.forward(*slot, last, msgs);
                 self.onward.stack[bottom..].reverse();
             }
             [] => {
@@ -305,7 +335,7 @@ impl Segment {
     }
 
     /// Sends what a gear emitted for one message on its way; that message is done with, unless it was forwarded.
-    fn route(&mut self, work: Work, routes: &Routes) {
+    fn route(&mut self, work: Work) {
         let bottom = self.onward.stack.len();
         let cell = &mut self.cells[work.cell];
         let mut strays = Vec::new();
@@ -321,7 +351,7 @@ impl Segment {
                     msg
                 }
             };
-            if let Some(msg) = self.onward.send(routes.targets(cell.gear, port), msg) {
+            if let Some(msg) = self.onward.send(&self.exits[work.cell], port, msg) {
                 strays.push((port, msg));
             }
         }
@@ -333,13 +363,15 @@ impl Segment {
     }
 
     /// Hands over what waits to cross, waiting for room, so that back-pressure reaches this segment's own wires.
-    async fn cross(&mut self, routes: &Routes) {
-        for target in routes.gears.iter().flat_map(|gear| gear.outputs.iter().flatten()) {
-            for (shard, wire) in target.wires.iter().enumerate() {
-                let waiting = &mut self.onward.crossings[target.slot + shard];
-                if !waiting.is_empty() {
-                    // A closed wire means that the rack gives up: what is left abandons its lease.
-                    let _ = wire.push(waiting).await;
+    async fn cross(&mut self) {
+        for Exits { routes, slot } in &self.exits {
+            for target in routes.all() {
+                for (shard, wire) in target.wires.iter().enumerate() {
+                    let waiting = &mut self.onward.crossings[slot + target.slot + shard];
+                    if !waiting.is_empty() {
+                        // A closed wire means that the rack gives up: what is left abandons its lease.
+                        let _ = wire.push(waiting).await;
+                    }
                 }
             }
         }
@@ -347,15 +379,17 @@ impl Segment {
     }
 
     /// Ends a batch: everything has crossed and is counted.
-    async fn flush(&mut self, routes: &Routes) {
+    async fn flush(&mut self) {
         if self.onward.waiting_to_cross > 0 {
-            self.cross(routes).await;
+            self.cross().await;
         }
         self.cells.iter_mut().for_each(Cell::flush_tally);
-        for target in routes.gears.iter().flat_map(|gear| gear.outputs.iter().flatten()) {
-            let tally = std::mem::take(&mut self.onward.fused_tally[target.slot]);
-            if tally > 0 {
-                target.wires[0].counters.called(tally);
+        for Exits { routes, slot } in &self.exits {
+            for target in routes.all() {
+                let tally = std::mem::take(&mut self.onward.fused_tally[slot + target.slot]);
+                if tally > 0 {
+                    target.wires[0].counters.called(tally);
+                }
             }
         }
     }
@@ -381,32 +415,33 @@ impl Onward {
         self.stack.push(Todo::Exception(Box::new(exception)));
     }
 
-    /// Sends one message to all targets; gives it back when there is none.
-    fn send(&mut self, targets: &[Target], msg: FluxMsg) -> Option<FluxMsg> {
-        let Some((last, others)) = targets.split_last() else { return Some(msg) };
+    /// Sends one message to all targets of a port; gives it back when there is none.
+    fn send(&mut self, Exits { routes, slot }: &Exits, port: OutPort, msg: FluxMsg) -> Option<FluxMsg> {
+        let Some((last, others)) = routes.targets(port).split_last() else { return Some(msg) };
         for target in others {
-            self.send_to(target, msg.clone());
+            self.send_to(*slot, target, msg.clone());
         }
-        self.send_to(last, msg);
+        self.send_to(*slot, last, msg);
         None
     }
 
-    fn send_to(&mut self, target: &Target, msg: FluxMsg) {
+    fn send_to(&mut self, slot: usize, target: &Target, msg: FluxMsg) {
         let mut msgs = self.buffer();
         msgs.push_back(msg.into());
-        self.forward(target, msgs);
+        self.forward(slot, target, msgs);
     }
 
-    fn forward(&mut self, target: &Target, mut msgs: VecDeque<Held>) {
+    /// Sends messages on their way to one target of a gear whose slots begin at `slot`.
+    fn forward(&mut self, slot: usize, target: &Target, mut msgs: VecDeque<Held>) {
         match target.fused {
             Some(cell) => {
-                self.fused_tally[target.slot] += msgs.len() as u64;
+                self.fused_tally[slot + target.slot] += msgs.len() as u64;
                 self.run(cell, target.to_port, msgs);
             }
             None => {
                 self.waiting_to_cross += msgs.len();
                 for held in msgs.drain(..) {
-                    self.crossings[target.slot + target.shard(held.msg())].push(held);
+                    self.crossings[slot + target.slot + target.shard(held.msg())].push(held);
                 }
                 self.recycle(msgs);
             }

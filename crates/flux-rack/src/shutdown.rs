@@ -6,7 +6,12 @@ use flux_signal::Text;
 use flux_world::Instant;
 use serde::Serialize;
 
-use crate::{contain::Contained, rack::Rack, segment::Command};
+use crate::{
+    assembly::{Assembly, Place},
+    contain::Contained,
+    rack::Rack,
+    segment::Command,
+};
 
 /// How a rack was left.
 #[derive(Debug, Clone, Serialize)]
@@ -75,9 +80,12 @@ impl Rack {
         let began = clock.now();
         let deadline = began + self.shared.settings.drain_timeout;
         let mut left = Vec::new();
-        for gear in self.circuit.drain_order.clone() {
+        // They may still send to the others.
+        let retired = async { while self.retiring.join_next().await.is_some() {} };
+        let _ = clock.timeout_at(deadline, retired).await;
+        for gear in self.assembly.circuit.drain_order.clone() {
             if !self.drain(gear, deadline).await {
-                left.push(Left { name: self.circuit.gears[gear].name.clone(), messages: None });
+                left.push(Left { name: self.assembly.circuit.gears[gear].name.clone(), messages: None });
             }
         }
         left.extend(self.queued());
@@ -96,9 +104,10 @@ impl Rack {
     async fn drain(&self, gear: usize, deadline: Instant) -> bool {
         let clock = self.shared.world.clock;
         let mut in_time = true;
-        for &(segment, cell) in &self.instances[gear] {
+        for &Place { segment, cell } in &self.assembly.seats[gear].places {
             let drained = async {
-                let draining = self.ask(segment, |draining| Command::Drain { cell, draining }).await;
+                let segment = &self.segments[segment];
+                let draining = segment.ask(|draining| Command::Drain { cell, draining }).await;
                 if let Some(Some(drain)) = draining {
                     // A panic while draining leaves nothing to wait for.
                     let _ = Contained(drain).await;
@@ -112,16 +121,13 @@ impl Rack {
 
     /// Ends when all that left the gear is processed by those it went to.
     async fn wires_from(&self, gear: usize) {
-        let routes = self.shared.patchbay.load_full();
-        for target in routes.gears[gear].outputs.iter().flatten() {
-            for wire in &target.wires {
-                wire.wait_until_empty().await;
-            }
+        let Assembly { circuit, seats, wires, .. } = &self.assembly;
+        let from_it = || circuit.wires.iter().zip(wires).filter(|(wire, _)| wire.from.0 == gear);
+        for queue in from_it().flat_map(|(_, queues)| queues) {
+            queue.wait_until_empty().await;
         }
-        for wire in self.circuit.wires.iter().filter(|wire| wire.from.0 == gear) {
-            for &(segment, _) in &self.instances[wire.to.0] {
-                self.ask(segment, |done| Command::Sync { done }).await;
-            }
+        for place in from_it().flat_map(|(wire, _)| &seats[wire.to.0].places) {
+            self.segments[place.segment].ask(|done| Command::Sync { done }).await;
         }
     }
 
@@ -133,25 +139,19 @@ impl Rack {
 
     /// Takes the gears back from their segments and stops them, sources first.
     async fn stop(&mut self) {
-        let (clock, grace) = (self.shared.world.clock, self.shared.settings.stop_timeout);
-        let routes = self.shared.patchbay.load_full();
-        for target in routes.gears.iter().flat_map(|gear| gear.outputs.iter().flatten()) {
-            target.wires.iter().for_each(|wire| wire.close());
-        }
+        let grace = self.shared.settings.stop_timeout;
+        self.assembly.wires.iter().flatten().for_each(|wire| wire.close());
         let mut cells = Vec::new();
-        for segment in &mut self.segments {
+        for segment in &self.segments {
             // A segment that does not answer in time is aborted; its gears are dropped where they stand.
-            let left = async {
-                let _ = segment.commands.send(Command::Leave).await;
-                (&mut segment.task).await
-            };
-            match clock.timeout(grace, left).await {
-                Ok(Ok(given_back)) => cells.extend(given_back),
-                Ok(Err(_)) | Err(_) => segment.task.abort(),
+            match segment.leave(&self.shared.world, grace).await {
+                Some(given_back) => cells.extend(given_back),
+                None => segment.task.abort(),
             }
         }
-        let place = |gear: usize| self.circuit.drain_order.iter().position(|&other| other == gear);
-        cells.sort_by_key(|cell| place(cell.gear));
+        let order = &self.assembly.circuit.drain_order;
+        let rank = |gear: Option<usize>| order.iter().position(|&other| Some(other) == gear);
+        cells.sort_by_key(|cell| rank(self.assembly.gear(&cell.name)));
         for cell in cells {
             cell.stop(&self.shared).await;
         }

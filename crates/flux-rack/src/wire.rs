@@ -12,27 +12,23 @@ use std::{
     time::Duration,
 };
 
-use flux_gear::{Held, InPort};
+use flux_gear::Held;
 use flux_world::{Clock, Instant};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, TryAcquireError};
 
-use crate::{rack::Tuning, stats::WireCounters};
+use crate::{stats::WireCounters, tuning::Tuning};
 
-/// An edge of the running graph, into one input port of one gear.
+/// An edge of the running graph, into one input port of one gear. It outlives both: a reload may put other gears at its
+/// ends, and what is in it stays.
 pub(crate) struct Wire {
     pub(crate) name: String,
-    /// The receiving gear, by its place in its segment.
-    pub(crate) to_cell: usize,
-    pub(crate) to_port: InPort,
     pub(crate) counters: WireCounters,
     queue: Mutex<Queue>,
     /// Length of the queue, readable without the lock.
     len: AtomicUsize,
     room: Semaphore,
     capacity: usize,
-    /// Wakes the receiving segment. Shared by all wires into it.
-    bell: Arc<Notify>,
     /// Rings each time the queue becomes empty.
     emptied: Notify,
     clock: Clock,
@@ -42,35 +38,37 @@ pub(crate) struct Wire {
 
 struct Queue {
     messages: VecDeque<Held>,
+    /// Wakes the receiving segment. Shared by all wires into it.
+    bell: Arc<Notify>,
+    is_closed: bool,
     /// Messages taken since the wire was made.
     taken: u64,
     /// One message at a time is timed on its way: its number, and when it entered.
     timed: Option<(u64, Instant)>,
 }
 
-/// The receiving rack is stopping.
+/// The rack is stopping, or a reload has taken the wire away.
 pub(crate) struct Closed;
 
 impl Wire {
-    pub(crate) fn new(
-        name: String,
-        (to_cell, to_port): (usize, InPort),
-        tuning: &Tuning,
-        bell: Arc<Notify>,
-        clock: Clock,
-    ) -> Wire {
+    /// An empty wire. It wakes nobody until it is connected.
+    pub(crate) fn new(name: String, tuning: &Tuning, clock: Clock) -> Wire {
         let capacity = tuning.lane_queue_size;
+        let queue = Queue {
+            messages: VecDeque::new(),
+            bell: Arc::default(),
+            is_closed: false,
+            taken: 0,
+            timed: None,
+        };
         Wire {
             name,
-            to_cell,
-            to_port,
             alarm_after: tuning.lane_send_timeout,
             counters: WireCounters::default(),
-            queue: Mutex::new(Queue { messages: VecDeque::new(), taken: 0, timed: None }),
+            queue: Mutex::new(queue),
             len: AtomicUsize::new(0),
             room: Semaphore::new(capacity),
             capacity,
-            bell,
             emptied: Notify::new(),
             clock,
         }
@@ -90,7 +88,7 @@ impl Wire {
                 // Another sender was faster: look again.
                 Err(TryAcquireError::NoPermits) => continue,
             }
-            self.append(msgs.drain(..n));
+            self.append(msgs, n)?;
         }
         Ok(())
     }
@@ -105,7 +103,7 @@ impl Wire {
         while !msgs.is_empty() {
             let n = msgs.len().min(self.capacity);
             self.wait_for_room(u32::try_from(n).unwrap_or(u32::MAX)).await?;
-            self.append(msgs.drain(..n));
+            self.append(msgs, n)?;
         }
         Ok(())
     }
@@ -126,22 +124,26 @@ impl Wire {
         Ok(())
     }
 
-    fn append<M: Into<Held>>(&self, msgs: impl ExactSizeIterator<Item = M>) {
-        let n = msgs.len();
-        let was_empty = {
+    /// Moves the first `n` messages, for which there is room, into the queue.
+    fn append<M: Into<Held>>(&self, msgs: &mut Vec<M>, n: usize) -> Result<(), Closed> {
+        let bell = {
             let mut queue = self.queue.lock();
+            if queue.is_closed {
+                return Err(Closed);
+            }
             if queue.timed.is_none() && queue.messages.is_empty() {
                 queue.timed = Some((queue.taken, self.clock.now()));
             }
-            let was_empty = queue.messages.is_empty();
-            queue.messages.extend(msgs.map(Into::into));
+            let bell = queue.messages.is_empty().then(|| queue.bell.clone());
+            queue.messages.extend(msgs.drain(..n).map(Into::into));
             self.len.fetch_add(n, Ordering::Release);
-            was_empty
+            bell
         };
         self.counters.passed(n);
-        if was_empty {
-            self.bell.notify_one();
+        if let Some(bell) = bell {
+            bell.notify_one();
         }
+        Ok(())
     }
 
     /// Moves up to `max` messages to the end of `into`; returns how many.
@@ -178,6 +180,12 @@ impl Wire {
         self.len.load(Ordering::Acquire)
     }
 
+    /// Whether it is closed and empty: nothing will ever come out of it.
+    pub(crate) fn is_finished(&self) -> bool {
+        let queue = self.queue.lock();
+        queue.is_closed && queue.messages.is_empty()
+    }
+
     /// Ends when the queue is empty.
     pub(crate) async fn wait_until_empty(&self) {
         loop {
@@ -189,8 +197,18 @@ impl Wire {
         }
     }
 
+    /// Has the wire wake another segment from now on.
+    pub(crate) fn connect(&self, bell: &Arc<Notify>) {
+        let mut queue = self.queue.lock();
+        queue.bell = bell.clone();
+        if !queue.messages.is_empty() {
+            bell.notify_one();
+        }
+    }
+
     /// Refuses everything from now on; senders who wait are told. What is in the queue can still be taken.
     pub(crate) fn close(&self) {
+        self.queue.lock().is_closed = true;
         self.room.close();
     }
 }
@@ -207,7 +225,11 @@ mod tests {
     fn wire(capacity: usize) -> Wire {
         let mut tuning = Tuning::from(&RackSettings::default());
         tuning.lane_queue_size = capacity;
-        Wire::new("a.out -> b.in".into(), (0, InPort(0)), &tuning, Arc::default(), World::real().clock)
+        Wire::new("a.out -> b.in".into(), &tuning, World::real().clock)
+    }
+
+    fn bell_of(wire: &Wire) -> Arc<Notify> {
+        wire.queue.lock().bell.clone()
     }
 
     fn msgs(numbers: std::ops::Range<u8>) -> Vec<FluxMsg> {
@@ -240,8 +262,9 @@ mod tests {
             async move { wire.push(&mut msgs(0..7)).await.is_ok() }
         });
         let mut seen = Vec::new();
+        let bell = bell_of(&wire);
         while seen.len() < 7 {
-            wire.bell.notified().await;
+            bell.notified().await;
             seen.extend(taken(&wire, 2));
         }
         assert!(sender.await.unwrap());
@@ -264,7 +287,7 @@ mod tests {
             let wire = wire.clone();
             async move { wire.push(&mut msgs(0..2)).await.is_err() }
         });
-        wire.bell.notified().await;
+        bell_of(&wire).notified().await;
         wire.close();
         assert!(sender.await.unwrap());
         assert_eq!(taken(&wire, 9), [0]);

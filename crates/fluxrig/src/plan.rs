@@ -7,10 +7,10 @@ use anyhow::Context;
 use bytes::Bytes;
 use clap::{Args, ValueHint};
 use flux_gear::Registry;
-use flux_rack::Rack;
+use flux_rack::{Rack, Surroundings};
 use flux_scenario::{
     Circuit, Code, Fuse, Issue, Loaded, Position, Report, Settings, limits::FILE_BYTES_MAX, load,
-    load_settings,
+    load_settings, settings::STATE_DIR,
 };
 use flux_world::World;
 use serde_json::{Value as Json, json};
@@ -87,6 +87,17 @@ impl Plan {
         Ok(plan)
     }
 
+    /// What a rack runs in that keeps its state in a directory.
+    pub(crate) fn surroundings(&self, state_dir: impl Into<PathBuf>) -> Surroundings {
+        Surroundings {
+            registry: self.registry.clone(),
+            settings: self.settings.rack.clone(),
+            world: self.world.clone(),
+            files: DiskFiles::new(&self.world),
+            state_dir: state_dir.into(),
+        }
+    }
+
     /// Whether it cannot run.
     pub(crate) fn has_errors(&self) -> bool {
         self.reports().any(Report::has_errors)
@@ -129,8 +140,7 @@ impl Plan {
 
     /// `init` is pure, so every gear can be tried without running anything, whatever is wrong with the others.
     fn try_gears(&mut self, circuit: &Circuit) {
-        let files = DiskFiles::new(&self.world);
-        for (gear, why) in Rack::try_gears(circuit, &self.registry, &self.settings.rack, &self.world, files) {
+        for (gear, why) in Rack::try_gears(circuit, self.surroundings(STATE_DIR)) {
             let span = self.loaded.scenario.gear(&gear).map(|decl| decl.kind.span).unwrap_or_default();
             let issue = Issue::new(Code::InitRefused, span, format!("gear `{gear}`: {why}"));
             self.report.push(issue);

@@ -9,7 +9,6 @@ use flux_world::Instant;
 use crate::{
     alarms::{Alarm, Alarms, millis},
     control::{Answer, Asked, ControlSocket, Request},
-    disk_files::DiskFiles,
     plan::Plan,
     state_dir::{self, StateDir},
     status::{GearStatus, RackStatus, WireStatus},
@@ -43,10 +42,8 @@ impl Running {
         let named = named.or_else(|| plan.settings.base.state_dir.clone().map(PathBuf::from));
         let path = named.or_else(|| state_dir::is_needed(&circuit).then(|| STATE_DIR.into()));
         let state_dir = path.map(|path| StateDir::take(&world.disk, &path)).transpose()?;
-        let files = DiskFiles::new(&world);
-        let rack =
-            Rack::boot(circuit.clone(), plan.registry.clone(), &plan.settings.rack, world.clone(), files)
-                .await;
+        let kept_in = state_dir.as_ref().map_or(STATE_DIR.as_ref(), StateDir::path);
+        let rack = Rack::boot(circuit.clone(), plan.surroundings(kept_in)).await;
         let rack = rack.map_err(|why| anyhow::anyhow!("{}: {why}", plan.place(why.gear())))?;
         let began = world.clock.now();
         tracing::info!(scenario = plan.name(), gears = circuit.gears.len(), "rack is up");

@@ -8,15 +8,14 @@ use crate::{
     cell::State,
     contain::{Contained, panicked},
     dead_letters::{DeadLetter, stamp},
-    routes::Routes,
 };
 
 impl Segment {
-    pub(super) async fn handle(&mut self, exception: Exception, routes: &Routes) {
+    pub(super) async fn handle(&mut self, exception: Exception) {
         match exception {
-            Exception::Waits(work, rest) => self.wait(work, rest, routes).await,
-            Exception::Failed(work, fault) => self.failed(work, fault, routes).await,
-            Exception::Panicked(work) => self.gear_failed(work, panicked(), routes).await,
+            Exception::Waits(work, rest) => self.wait(work, rest).await,
+            Exception::Failed(work, fault) => self.failed(work, fault).await,
+            Exception::Panicked(work) => self.gear_failed(work, panicked()).await,
             Exception::NotUp(work) => self.park(work).await,
             Exception::NoWire { cell, strays } => {
                 for (port, msg) in strays {
@@ -27,10 +26,10 @@ impl Segment {
     }
 
     /// Waits for the rest of a `process` call, at most for the time a gear may take.
-    async fn wait(&mut self, work: Work, rest: Waiting, routes: &Routes) {
+    async fn wait(&mut self, work: Work, rest: Waiting) {
         match self.bounded(rest).await {
-            Ok(()) => self.route(work, routes),
-            Err(fault) => self.failed(work, fault, routes).await,
+            Ok(()) => self.route(work),
+            Err(fault) => self.failed(work, fault).await,
         }
     }
 
@@ -46,17 +45,17 @@ impl Segment {
         }
     }
 
-    async fn failed(&mut self, work: Work, fault: Fault, routes: &Routes) {
+    async fn failed(&mut self, work: Work, fault: Fault) {
         match fault.class() {
-            FaultClass::Invalid => self.give_up(work, &fault, 1, routes).await,
-            FaultClass::Transient => self.retry(work, fault, routes).await,
-            FaultClass::Fatal => self.gear_failed(work, fault, routes).await,
+            FaultClass::Invalid => self.give_up(work, &fault, 1).await,
+            FaultClass::Transient => self.retry(work, fault).await,
+            FaultClass::Fatal => self.gear_failed(work, fault).await,
         }
     }
 
     /// Tries the message again where it stands, so that order holds, until it succeeds, fails otherwise, has been
     /// tried often enough, or has taken too long.
-    async fn retry(&mut self, work: Work, mut fault: Fault, routes: &Routes) {
+    async fn retry(&mut self, work: Work, mut fault: Fault) {
         let (clock, settings) = (self.shared.world.clock, self.shared.settings.clone());
         let deadline = clock.now() + settings.process_timeout;
         let mut backoff = Backoff::new(settings.retry_backoff);
@@ -71,17 +70,17 @@ impl Segment {
             attempts += 1;
             self.cells[work.cell].counters.retried.add(1);
             match self.attempt(&work).await {
-                Ok(()) => return self.route(work, routes),
+                Ok(()) => return self.route(work),
                 Err(again) => fault = again,
             }
             self.out.clear();
             match fault.class() {
                 FaultClass::Transient => {}
                 FaultClass::Invalid => break,
-                FaultClass::Fatal => return self.gear_failed(work, fault, routes).await,
+                FaultClass::Fatal => return self.gear_failed(work, fault).await,
             }
         }
-        self.give_up(work, &fault, attempts, routes).await;
+        self.give_up(work, &fault, attempts).await;
     }
 
     /// One more `process` call on a message, its wait included. What it emits is in the outbox.
@@ -101,15 +100,15 @@ impl Segment {
     }
 
     /// The message can never succeed here: it goes to the error port, else to the dead letters.
-    async fn give_up(&mut self, work: Work, fault: &Fault, attempts: u32, routes: &Routes) {
+    async fn give_up(&mut self, work: Work, fault: &Fault, attempts: u32) {
         let cell = &self.cells[work.cell];
         cell.counters.fault(fault.class());
-        let (gear, name) = (cell.gear, cell.name.clone());
+        let name = cell.name.clone();
         tracing::debug!(gear = name, id = %work.msg.msg().id, reason = fault.reason_word(), error = %fault, "message failed");
-        if let Some(port) = routes.error_port(gear) {
+        if let Some(port) = self.exits[work.cell].routes.error_port() {
             let mut msg = work.msg.release();
             stamp(&mut msg.metadata, &name, fault.reason_word(), &fault.to_string());
-            self.onward.send(routes.targets(gear, port), msg);
+            self.onward.send(&self.exits[work.cell], port, msg);
         } else {
             let port = cell.inputs.get(usize::from(work.port.0)).cloned().unwrap_or_default();
             self.bury(work.cell, port, work.msg.release(), fault.reason_word(), fault.to_string(), attempts)
@@ -119,13 +118,13 @@ impl Segment {
 
     /// The gear as a whole failed. The message in hand is tried again after the restart, once: if the gear fails on
     /// it a second time, the message is at fault.
-    async fn gear_failed(&mut self, work: Work, fault: Fault, routes: &Routes) {
+    async fn gear_failed(&mut self, work: Work, fault: Fault) {
         let id = work.msg.msg().id;
         let cell = &mut self.cells[work.cell];
         cell.fail(&fault, &self.shared).await;
         if cell.suspect.replace(id) == Some(id) {
             cell.suspect = None;
-            self.give_up(work, &fault, 2, routes).await;
+            self.give_up(work, &fault, 2).await;
         } else {
             cell.pending.push_front((work.port, work.msg));
         }
@@ -149,9 +148,8 @@ impl Segment {
     /// Runs what waited for a gear that is up again.
     pub(super) async fn deliver_pending(&mut self, cell: usize) {
         self.requeue_pending(cell);
-        let routes = self.shared.patchbay.load_full();
-        self.run_stack(&routes).await;
-        self.flush(&routes).await;
+        self.run_stack().await;
+        self.flush().await;
     }
 
     fn requeue_pending(&mut self, cell: usize) {

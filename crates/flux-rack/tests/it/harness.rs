@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flux_gear::mock::FilesInMemory;
-use flux_rack::{DrainReport, Rack};
+use flux_rack::{DrainReport, Rack, Surroundings};
 use flux_scenario::{
     catalog::Terminus,
     circuit::{Circuit, CircuitGear, CircuitWire},
@@ -91,11 +91,16 @@ impl Plan {
         self.try_boot().await.unwrap_or_else(|why| panic!("{why}"))
     }
 
-    pub(crate) async fn try_boot(self) -> Result<Running, flux_rack::BootError> {
+    pub(crate) async fn try_boot(self) -> Result<Running, flux_rack::ChangeError> {
         let arrived = Arrived::default();
-        let registry = Arc::new(gears::registry());
-        let files = Arc::new(FilesInMemory(BTreeMap::new()));
-        let boot = Rack::boot(self.circuit, registry, &self.settings, World::real(), files);
+        let surroundings = Surroundings {
+            registry: Arc::new(gears::registry()),
+            settings: self.settings,
+            world: World::real(),
+            files: Arc::new(FilesInMemory(BTreeMap::new())),
+            state_dir: std::env::temp_dir(),
+        };
+        let boot = Rack::boot(self.circuit, surroundings);
         let rack = gears::with_arrived(arrived.clone(), boot).await?;
         Ok(Running { rack, arrived })
     }

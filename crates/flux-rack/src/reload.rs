@@ -1,0 +1,181 @@
+//! From the circuit that runs to another one, while messages flow. Booting is the same from nothing.
+//!
+//! ```text
+//! draw up   every new gear is made                                          a failure changes nothing
+//! start     gears that are new are started beside the others                a failure stops them again
+//! pause     segments that change stop at the end of a batch; wires fill     a failure lets them go on
+//! replace   what a gear has in hand passes to the one in its place          a failure passes it back
+//! cut over  wires lead where they are to lead; segments go on
+//! retire    gears that left finish what they have, behind the scenes
+//! ```
+//! A wire that is in both circuits stays, with what is in it. What is in one that goes is left to its receiver, which
+//! runs it before anything else.
+
+mod cut_over;
+mod retire;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use flux_scenario::{
+    circuit::Circuit,
+    plan::{Plan, Step},
+};
+use serde::Serialize;
+
+use crate::{
+    cell::{Bequest, Cell},
+    draft::Draft,
+    rack::{ChangeError, Rack},
+};
+
+pub(crate) use retire::Visitor;
+
+/// What a reload did.
+#[derive(Debug, Clone, Serialize)]
+pub struct Reloaded {
+    /// What happened to each gear and wire.
+    pub plan: Plan,
+    /// How long gears that the change concerns did not process.
+    pub paused: Duration,
+    /// How long it took altogether.
+    pub took: Duration,
+}
+
+/// Gears out of their segments, by name and number of the instance.
+type Standing = BTreeMap<(String, usize), Cell>;
+
+impl Rack {
+    /// Becomes another circuit. Gears that are the same in both go on with what they have, and so do their connections;
+    /// after an error all of them do. Once begun it must be polled to its end: gears stand still meanwhile.
+    pub async fn reload(&mut self, circuit: Circuit) -> Result<Reloaded, ChangeError> {
+        let clock = self.shared.world.clock;
+        let began = clock.now();
+        let mut draft = Draft::new(&self.assembly, &self.workshop, circuit)?;
+        if let Err(why) = self.start_added(&mut draft).await {
+            self.abandon(draft).await;
+            return Err(why);
+        }
+        let paused_at = clock.now();
+        let standing = match self.pause_and_replace(&mut draft).await {
+            Ok(standing) => standing,
+            Err(why) => {
+                self.abandon(draft).await;
+                return Err(why);
+            }
+        };
+        let plan = draft.plan.clone();
+        let strays = self.cut_over(draft, standing);
+        let paused = clock.now().saturating_duration_since(paused_at);
+        for stray in strays {
+            self.shared.dead_letters.keep(stray).await;
+        }
+        Ok(Reloaded { plan, paused, took: clock.now().saturating_duration_since(began) })
+    }
+
+    /// Starts the gears that are new, sinks first. What they emit waits in their wires.
+    async fn start_added(&self, draft: &mut Draft) -> Result<(), ChangeError> {
+        for gear in draft.gears(Step::Add) {
+            for (_, cell) in draft.cells(gear) {
+                self.start(cell).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn start(&self, cell: &mut Cell) -> Result<(), ChangeError> {
+        let started = cell.start(&self.shared).await;
+        started.map_err(|source| ChangeError::Start { gear: cell.name.clone(), source })
+    }
+
+    async fn pause_and_replace(&mut self, draft: &mut Draft) -> Result<Standing, ChangeError> {
+        let mut standing = self.pause(draft.untouched.clone()).await?;
+        match self.replace(draft, &mut standing).await {
+            Ok(()) => Ok(standing),
+            Err(why) => {
+                self.resume(standing);
+                Err(why)
+            }
+        }
+    }
+
+    /// Has the segments that change leave their gears, sources first, so that whoever has to cross to the next one can.
+    async fn pause(&mut self, untouched: Vec<Option<usize>>) -> Result<Standing, ChangeError> {
+        let untouched: BTreeSet<usize> = untouched.into_iter().flatten().collect();
+        let now = &self.assembly;
+        let rank = |gear: usize| now.circuit.drain_order.iter().position(|&other| other == gear);
+        let mut changed: Vec<usize> = (0..now.layout.len()).filter(|at| !untouched.contains(at)).collect();
+        changed.sort_by_key(|&at| now.layout[at].iter().map(|member| rank(member.gear)).min());
+        // As long as one message may take, its retries included.
+        let waited = self.shared.settings.process_timeout;
+        let mut standing = Standing::new();
+        for at in changed {
+            let members = &self.assembly.layout[at];
+            let Some(cells) = self.segments[at].leave(&self.shared.world, waited).await else {
+                let gear = self.assembly.name(members[0]).0;
+                self.resume(standing);
+                return Err(ChangeError::Busy { gear, waited });
+            };
+            standing.extend(members.iter().map(|&member| self.assembly.name(member)).zip(cells));
+        }
+        Ok(standing)
+    }
+
+    /// Puts gears back where they were.
+    fn resume(&mut self, mut standing: Standing) {
+        for at in 0..self.assembly.layout.len() {
+            if let Some(segment) = self.spawn(at, &mut standing) {
+                self.segments[at] = segment;
+            }
+        }
+    }
+
+    /// Has every gear that changes leave what it has to the one in its place, and starts that, sinks first.
+    async fn replace(&self, draft: &mut Draft, standing: &mut Standing) -> Result<(), ChangeError> {
+        let gears = draft.gears(Step::Replace);
+        for (done, &gear) in gears.iter().enumerate() {
+            if let Err(why) = self.replace_one(draft, gear, standing).await {
+                for &gear in gears[..=done].iter().rev() {
+                    self.put_back(draft, gear, standing).await;
+                }
+                return Err(why);
+            }
+        }
+        Ok(())
+    }
+
+    async fn replace_one(
+        &self,
+        draft: &mut Draft,
+        gear: usize,
+        standing: &mut Standing,
+    ) -> Result<(), ChangeError> {
+        for (number, heir) in draft.cells(gear) {
+            if let Some(cell) = standing.get_mut(&(heir.name.clone(), number))
+                && cell.bequeath(heir) == Bequest::Refused
+            {
+                self.go_on(cell).await;
+            }
+            self.start(heir).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_back(&self, draft: &mut Draft, gear: usize, standing: &mut Standing) {
+        for (number, heir) in draft.cells(gear) {
+            if let Some(cell) = standing.get_mut(&(heir.name.clone(), number)) {
+                heir.bequeath(cell);
+                self.go_on(cell).await;
+            }
+        }
+    }
+
+    /// Starts a gear again that has its legacy back; should it fail, it is made again as after any failure.
+    async fn go_on(&self, cell: &mut Cell) {
+        if let Err(fault) = cell.start(&self.shared).await {
+            cell.fail(&fault, &self.shared).await;
+        }
+    }
+}

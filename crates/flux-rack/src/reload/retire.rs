@@ -1,0 +1,134 @@
+//! Gears that a reload took out finish what they have, then stop; and what a failed reload had begun is undone.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use flux_gear::{Held, InPort};
+
+use super::Standing;
+use crate::{
+    assembly::{Assembly, port_number},
+    cell::Cell,
+    contain::Contained,
+    dead_letters::DeadLetter,
+    draft::Draft,
+    rack::{Rack, SegmentHandle, Shared},
+    routes::Routes,
+    segment::{Command, Intake},
+    wire::Wire,
+};
+
+/// A wire of the circuit before, from a gear that retires.
+pub(crate) struct Visitor {
+    pub(crate) wire: Arc<Wire>,
+    /// The gear that retires.
+    pub(crate) from: String,
+    /// Gear and port.
+    pub(crate) to: (String, String),
+}
+
+impl Visitor {
+    /// The end of the wire at a gear with these inputs.
+    pub(super) fn intake(&self, cell: usize, inputs: &[String]) -> Option<Intake> {
+        let port = inputs.iter().position(|input| *input == self.to.1)?;
+        Some(Intake { wire: self.wire.clone(), cell, port: InPort(port_number(port)) })
+    }
+}
+
+/// A gear on its way out, in a segment of its own.
+struct Retiree {
+    name: String,
+    segment: SegmentHandle,
+    /// Wires from others that retire, with the port they end at.
+    incoming: Vec<(Arc<Wire>, String)>,
+    outgoing: Vec<Arc<Wire>>,
+}
+
+impl Rack {
+    /// Lets gears that are no longer in the circuit finish and stop, sources first, in a task of the rack.
+    pub(super) fn retire(&mut self, before: &Assembly, mut standing: Standing) {
+        let mut retirees = Vec::new();
+        for &gear in &before.circuit.drain_order {
+            let name = &before.circuit.gears[gear].name;
+            for number in 0..before.seats[gear].places.len() {
+                let Some(cell) = standing.remove(&(name.clone(), number)) else { continue };
+                if cell.is_up() {
+                    retirees.push(self.retiree(cell, &before.routes(gear)));
+                } else {
+                    let shared = self.shared.clone();
+                    self.retiring.spawn(async move { cell.stop(&shared).await });
+                }
+            }
+        }
+        self.visitors.retain(|visitor| !visitor.wire.is_finished());
+        if !retirees.is_empty() {
+            let shared = self.shared.clone();
+            self.retiring.spawn(async move { finish(retirees, &shared).await });
+        }
+    }
+
+    fn retiree(&self, cell: Cell, routes: &Routes) -> Retiree {
+        let to_it = || self.visitors.iter().filter(|visitor| visitor.to.0 == cell.name);
+        let from_it = self.visitors.iter().filter(|visitor| visitor.from == cell.name);
+        let intakes = to_it().filter_map(|visitor| visitor.intake(0, &cell.inputs)).collect();
+        Retiree {
+            incoming: to_it().map(|visitor| (visitor.wire.clone(), visitor.to.1.clone())).collect(),
+            outgoing: from_it.map(|visitor| visitor.wire.clone()).collect(),
+            name: cell.name.clone(),
+            segment: self.run(vec![(cell, Arc::new(routes.without_calls()))], intakes),
+        }
+    }
+
+    /// Stops what a draft had started; what that emitted becomes dead letters.
+    pub(super) async fn abandon(&self, draft: Draft) {
+        let Draft { assembly, made, .. } = draft;
+        for (_, cell) in made {
+            cell.stop(&self.shared).await;
+        }
+        for (wire, queues) in assembly.circuit.wires.iter().zip(&assembly.wires) {
+            let receiver = &assembly.circuit.gears[wire.to.0];
+            let is_new = self.assembly.queues_of(&assembly.circuit, wire).is_none();
+            for queue in queues.iter().filter(|_| is_new) {
+                bury(queue, &receiver.name, &receiver.inputs[wire.to.1], &self.shared).await;
+            }
+        }
+    }
+}
+
+/// Drains gears one after the other, then stops them. At the deadline what is left becomes dead letters.
+async fn finish(retirees: Vec<Retiree>, shared: &Shared) {
+    let deadline = shared.world.clock.now() + shared.settings.drain_timeout;
+    for Retiree { name, segment, incoming, outgoing } in retirees {
+        if shared.world.clock.timeout_at(deadline, drained(&segment, &incoming)).await.is_err() {
+            tracing::warn!(gear = name, "a gear that was taken out did not finish in time");
+        }
+        for (wire, port) in &incoming {
+            bury(wire, &name, port, shared).await;
+        }
+        for cell in segment.leave(&shared.world, shared.settings.stop_timeout).await.unwrap_or_default() {
+            cell.stop(shared).await;
+        }
+        outgoing.iter().for_each(|wire| wire.close());
+        tracing::info!(gear = name, "gear taken out");
+    }
+}
+
+async fn drained(segment: &SegmentHandle, incoming: &[(Arc<Wire>, String)]) {
+    for (wire, _) in incoming {
+        wire.wait_until_empty().await;
+    }
+    if let Some(Some(drain)) = segment.ask(|draining| Command::Drain { cell: 0, draining }).await {
+        // A panic while draining leaves nothing to wait for.
+        let _ = Contained(drain).await;
+    }
+}
+
+/// Closes a wire that leads nowhere any more and keeps what is in it as dead letters.
+async fn bury(wire: &Wire, gear: &str, port: &str, shared: &Shared) {
+    wire.close();
+    let mut left: VecDeque<Held> = VecDeque::new();
+    wire.take(usize::MAX, &mut left);
+    for held in left {
+        let letter = DeadLetter::gone(held.release(), gear, port, shared.world.clock.unix_ns());
+        shared.dead_letters.keep(letter).await;
+    }
+}
