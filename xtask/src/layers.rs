@@ -14,7 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("flux-pool", &["flux-world"]),
     ("flux-gear", &["flux-scenario", "flux-signal", "flux-world"]),
     ("flux-gears", &["flux-gear", "flux-pool", "flux-iso8583", "flux-signal", "flux-world"]),
-    ("flux-rack", &["flux-gear", "flux-scenario", "flux-signal", "flux-world"]),
+    ("flux-rack", &["flux-gear", "flux-journal", "flux-scenario", "flux-signal", "flux-world"]),
     ("fluxrig", LIBRARIES),
     ("xtask", &[]),
     // Measures everything, and nothing imports it.

@@ -10,7 +10,10 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use crate::{Control, Discards, IdSource, InPort, OutPort};
+use crate::{
+    Control, Discards, IdSource, InPort, OutPort, Table,
+    storage::{Backlog, Bounds, Log, Storage},
+};
 
 /// Reads the files a configuration names (specs, certificates), relative to the scenario.
 pub trait Files: Send + Sync {
@@ -42,6 +45,8 @@ pub struct GearParts {
     pub control: Control,
     /// Files named in configurations.
     pub files: Arc<dyn Files>,
+    /// What the gear keeps beyond the process.
+    pub storage: Arc<dyn Storage>,
     /// What gears gave up while they stopped.
     pub discards: Discards,
     /// Bounds on messages.
@@ -128,6 +133,16 @@ impl GearContext {
     /// The same door, to be handed to what resolves files of its own (a spec that extends another).
     pub fn files(&self) -> &Arc<dyn Files> {
         &self.0.files
+    }
+
+    /// Durable keyed state of this gear, by the name the gear gives it. For `start`.
+    pub async fn table(&self, name: &str, bounds: Bounds) -> Result<Table, Fault> {
+        Ok(self.0.storage.table(&self.0.name, name, bounds).await?)
+    }
+
+    /// What this gear has still to do, and the one who reads it, by the name the gear gives it. For `start`.
+    pub async fn log(&self, name: &str) -> Result<(Log, Backlog), Fault> {
+        Ok(self.0.storage.log(&self.0.name, name).await?)
     }
 
     /// A fresh id.

@@ -14,6 +14,7 @@ mod ids;
 mod key;
 pub mod mock;
 mod registry;
+pub mod storage;
 
 pub use flux_scenario::{
     catalog::{Category, Direction, ERROR_PORT, Emits, Manifest, PortSpec, Status, Terminus},
@@ -30,6 +31,7 @@ pub use hosted::{HostedGear, Stretch};
 pub use ids::IdSource;
 pub use key::{Key, KeyParseError};
 pub use registry::{InitError, Registry};
+pub use storage::{Saved, StorageError, Table};
 
 /// The tutorial's code is a test.
 #[cfg(doctest)]

@@ -44,7 +44,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Control, Discards, Emission, EmitError, Emitter, Files, Gear, GearContext, GearParts, IdSource, InPort,
-    InitError, OutPort, Outbox, Outlet, Step, registry::manifest,
+    InitError, OutPort, Outbox, Outlet, Step,
+    registry::manifest,
+    storage::{Storage, StorageInMemory},
 };
 
 /// How to make a gear under test. The ports are those its configuration gives it, as in a rack.
@@ -54,6 +56,7 @@ pub struct Mock {
     files: BTreeMap<String, Bytes>,
     bindings: BTreeMap<String, String>,
     control: Control,
+    storage: Option<Arc<dyn Storage>>,
 }
 
 impl Default for Mock {
@@ -71,6 +74,7 @@ impl Mock {
             files: BTreeMap::new(),
             bindings: BTreeMap::new(),
             control: Control::default(),
+            storage: None,
         }
     }
 
@@ -104,6 +108,12 @@ impl Mock {
         self
     }
 
+    /// With storage that the test holds too, so that another gear of the same name finds what the first kept.
+    pub fn storage(mut self, storage: Arc<dyn Storage>) -> Mock {
+        self.storage = Some(storage);
+        self
+    }
+
     /// The context alone.
     pub fn context<G: Gear>(self, config: &serde_json::Value) -> GearContext {
         let ports = manifest::<G>().ports_for(config, &DeclaredPorts::default());
@@ -119,9 +129,10 @@ impl Mock {
             outputs: names(Direction::Out),
             bindings: self.bindings,
             ids: Arc::new(ids),
-            world: self.world,
+            world: self.world.clone(),
             control: self.control,
             files: Arc::new(FilesInMemory(self.files)),
+            storage: self.storage.unwrap_or_else(|| Arc::new(StorageInMemory::new(self.world.clock))),
             discards: Discards::default(),
             limits: Limits::DEFAULT,
             tasks: TaskTracker::new(),

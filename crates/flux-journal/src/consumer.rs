@@ -85,6 +85,12 @@ impl Consumer {
         settle(&self.shared, &self.standing, sequence);
     }
 
+    /// Settles all records before `sequence`, whether they were given out or not.
+    pub fn settle_until(&self, sequence: u64) {
+        self.standing.cursor.lock().settle_until(sequence);
+        note_moved(&self.shared, &self.standing);
+    }
+
     /// A handle to settle records with, wherever they went.
     pub fn settler(&self) -> Settler {
         Settler { shared: self.shared.clone(), standing: self.standing.clone() }

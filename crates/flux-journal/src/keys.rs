@@ -5,10 +5,12 @@
 //! after a crash, records go to a new segment. The seal covers the head of the record, so that none can be moved.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::hkdf;
+use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::record::{HEADER_BYTES, TAG_BYTES, sealed_with};
 use crate::segment::SegmentHeader;
@@ -22,6 +24,43 @@ pub struct Key {
     pub secret: [u8; 32],
 }
 
+/// A file of keys does not read `ID:64 hexadecimal digits` on each line. Says where, and nothing of what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: not `ID:64 hexadecimal digits`, with ids from 1 and none twice")]
+pub struct KeyFileError {
+    /// The line, from 1.
+    pub line: usize,
+}
+
+impl Key {
+    /// A new one, of chance that is good enough for keys; `None` when the operating system gives none.
+    pub fn generate(id: u32) -> Option<Self> {
+        let mut secret = [0; 32];
+        SystemRandom::new().fill(&mut secret).ok()?;
+        Some(Self { id, secret })
+    }
+
+    /// Its line in a file of keys, with the secret: for that file and nothing else.
+    pub fn to_line(&self) -> String {
+        let digits: String = self.secret.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{}:{digits}\n", self.id)
+    }
+
+    fn from_line(line: &str) -> Option<Self> {
+        let (id, digits) = line.split_once(':')?;
+        let (id, digits) = (id.trim().parse().ok().filter(|id| *id > 0)?, digits.trim().as_bytes());
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        let mut secret = [0; 32];
+        if digits.len() != 2 * secret.len() {
+            return None;
+        }
+        for (byte, pair) in secret.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
+        }
+        Some(Self { id, secret })
+    }
+}
+
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key {{ id: {} }}", self.id)
@@ -32,6 +71,22 @@ impl fmt::Debug for Key {
 /// segments. To change the key, put the new one first and reopen; drop the old one when its last segment is trimmed.
 #[derive(Clone, Debug, Default)]
 pub struct Keys(Arc<[Key]>);
+
+impl FromStr for Keys {
+    type Err = KeyFileError;
+
+    /// Reads a file of keys: `ID:64 hexadecimal digits` on each line, the key to write with first; empty lines are left out.
+    fn from_str(text: &str) -> Result<Self, KeyFileError> {
+        let mut keys: Vec<Key> = Vec::new();
+        for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            match Key::from_line(line) {
+                Some(key) if keys.iter().all(|other| other.id != key.id) => keys.push(key),
+                _ => return Err(KeyFileError { line: at + 1 }),
+            }
+        }
+        Ok(Self::new(keys))
+    }
+}
 
 impl Keys {
     /// No keys: bodies lie on disk as they are.
@@ -105,4 +160,25 @@ fn nonce(sequence: u64) -> Nonce {
     let mut bytes = [0; 12];
     bytes[..8].copy_from_slice(&sequence.to_le_bytes());
     Nonce::assume_unique_for_key(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_keys_reads_back_and_says_where_it_is_wrong() {
+        let keys = [Key::generate(2).unwrap(), Key::generate(1).unwrap()];
+        let file: String = keys.iter().map(Key::to_line).collect();
+        let read: Keys = format!("\n{file}").parse().unwrap();
+        assert_eq!(read.ids().collect::<Vec<_>>(), [2, 1]);
+        assert!(read.0.iter().zip(&keys).all(|(read, key)| read.secret == key.secret));
+        assert_ne!(keys[0].secret, keys[1].secret);
+        for wrong in
+            ["3:00", "x", &file[1..], &format!("{file}{}", keys[0].to_line()), &file.replace("2:", "0:")]
+        {
+            let why = wrong.parse::<Keys>().unwrap_err().to_string();
+            assert!(why.contains("not `ID:64 hexadecimal digits`"), "{why}");
+        }
+    }
 }

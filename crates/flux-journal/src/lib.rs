@@ -49,7 +49,7 @@ pub use consumer::{Batch, Consumer, Settler};
 pub use error::{AppendError, ConsumerError, Damage, DamageKind, FormatError, Full, OpenError, ReadError};
 pub use inspect::{CheckReport, Dump, check, dump};
 pub use journal::{Journal, Receipt, Start, Stats};
-pub use keys::{Key, Keys};
+pub use keys::{Key, KeyFileError, Keys};
 pub use reader::Record;
 pub use recovery::Recovery;
 pub use repair::{Moved, RepairReport, repair};

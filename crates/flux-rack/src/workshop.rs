@@ -13,6 +13,7 @@ use crate::{
     rack::{Shared, Surroundings},
     routes::Patchbay,
     stats::GearCounters,
+    storage::DiskStorage,
     wire::Wire,
 };
 
@@ -22,12 +23,15 @@ pub(crate) struct Workshop {
     pub(crate) control: Control,
     shared: Arc<Shared>,
     ids: Arc<IdSource>,
+    storage: Arc<DiskStorage>,
 }
 
 impl Workshop {
     pub(crate) fn new(surroundings: Surroundings, shared: Arc<Shared>) -> Workshop {
         let ids = Arc::new(IdSource::new(&surroundings.world));
-        Workshop { surroundings, control: Control::default(), shared, ids }
+        let storage =
+            Arc::new(DiskStorage::new(surroundings.world.clone(), surroundings.state_dir.clone()));
+        Workshop { surroundings, control: Control::default(), shared, ids, storage }
     }
 
     /// A queue of the wire with this name.
@@ -66,7 +70,7 @@ impl Workshop {
         let gear = gear.clone();
         let (surroundings, control) = (self.surroundings.clone(), self.control.clone());
         let (ids, limits) = (self.ids.clone(), self.shared.limits);
-        let discards = self.shared.discards.clone();
+        let (discards, storage) = (self.shared.discards.clone(), self.storage.clone());
         let id = ids.next(surroundings.world.clock.unix_ms());
         Arc::new(move || {
             let ctx = GearContext::new(GearParts {
@@ -79,6 +83,7 @@ impl Workshop {
                 ids: ids.clone(),
                 control: control.clone(),
                 files: surroundings.files.clone(),
+                storage: storage.clone(),
                 discards: discards.clone(),
                 limits,
                 tasks: TaskTracker::new(),

@@ -7,3 +7,4 @@ mod flow;
 mod fused;
 mod gears;
 mod harness;
+mod storage;

@@ -224,13 +224,5 @@ fn read_keys(world: &World, path: &std::path::Path) -> anyhow::Result<Keys> {
     let bytes = input::file(&world.disk, path, KEY_FILE_BYTES_MAX)?;
     let text =
         std::str::from_utf8(&bytes).with_context(|| format!("`{}` is not UTF-8 text", path.display()))?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let keys = lines.map(|(number, line)| {
-        let key = line.split_once(':').and_then(|(id, digits)| {
-            let secret = crate::cmd::msg::from_hex(digits)?.try_into().ok()?;
-            Some(flux_journal::Key { id: id.trim().parse().ok()?, secret })
-        });
-        key.with_context(|| format!("{}:{}: not `ID:64 hexadecimal digits`", path.display(), number + 1))
-    });
-    Ok(Keys::new(keys.collect::<anyhow::Result<_>>()?))
+    text.parse().map_err(|why: flux_journal::KeyFileError| anyhow::anyhow!("{}: {why}", path.display()))
 }

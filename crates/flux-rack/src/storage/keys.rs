@@ -1,0 +1,39 @@
+//! The key that what gears keep is sealed with: given by whoever runs the rack, or made at first use.
+
+use std::{io, path::Path};
+
+use flux_gear::storage::StorageError;
+use flux_journal::{Key, Keys};
+use flux_world::Disk;
+
+/// In the state directory: `ID:64 hexadecimal digits` on each line, first the key that is written with.
+const KEY_FILE: &str = "storage.key";
+
+/// A line for each key there ever was.
+const KEY_FILE_BYTES_MAX: usize = 1 << 20;
+
+/// The keys of a state directory. Without a file of them one is made, which only the user of this process may read.
+pub(super) fn of(disk: &Disk, state_dir: &Path) -> Result<Keys, StorageError> {
+    let path = state_dir.join(KEY_FILE);
+    let unavailable = |why: String| StorageError::Unavailable(format!("{}: {why}", path.display()));
+    let text = match disk.read(&path, KEY_FILE_BYTES_MAX) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make(disk, &path)?.into(),
+        read => read.map_err(|error| unavailable(error.to_string()))?,
+    };
+    let text = std::str::from_utf8(&text).map_err(|_| unavailable("not UTF-8 text".into()))?;
+    if text.trim().is_empty() {
+        return Err(unavailable("holds no key; what was sealed needs the one it was sealed with".into()));
+    }
+    text.parse().map_err(|why: flux_journal::KeyFileError| unavailable(why.to_string()))
+}
+
+fn make(disk: &Disk, path: &Path) -> Result<String, StorageError> {
+    let unavailable = |why: String| StorageError::Unavailable(format!("{}: {why}", path.display()));
+    let key = Key::generate(1).ok_or_else(|| unavailable("the system gave no random key".into()))?;
+    let line = key.to_line();
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let written = disk.make_dir(directory).and_then(|()| disk.write_atomic_private(path, line.as_bytes()));
+    written.map_err(|error| unavailable(error.to_string()))?;
+    tracing::info!(file = %path.display(), "made the key that stored values are sealed with: keep a copy elsewhere");
+    Ok(line)
+}
