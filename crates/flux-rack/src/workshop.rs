@@ -29,8 +29,7 @@ pub(crate) struct Workshop {
 impl Workshop {
     pub(crate) fn new(surroundings: Surroundings, shared: Arc<Shared>) -> Workshop {
         let ids = Arc::new(IdSource::new(&surroundings.world));
-        let storage =
-            Arc::new(DiskStorage::new(surroundings.world.clone(), surroundings.state_dir.clone()));
+        let storage = Arc::new(DiskStorage::new(surroundings.world.clone(), surroundings.state_dir.clone()));
         Workshop { surroundings, control: Control::default(), shared, ids, storage }
     }
 
