@@ -17,8 +17,9 @@ use crate::{
 
 /// Reads the files a configuration names (specs, certificates), relative to the scenario.
 pub trait Files: Send + Sync {
-    /// The content, or why there is none, in words that name the path.
-    fn read(&self, path: &str) -> Result<Bytes, String>;
+    /// The content, or why there is none, in words that name the path. It is read for `gear`: a change of what a gear
+    /// read is a change of the gear.
+    fn read(&self, path: &str, gear: &str) -> Result<Bytes, String>;
 }
 
 /// What one gear may reach. Cheap to clone into its tasks.
@@ -127,12 +128,12 @@ impl GearContext {
 
     /// Reads a file that the configuration names, relative to the scenario. For `init`.
     pub fn read_file(&self, path: &str) -> Result<Bytes, Fault> {
-        self.0.files.read(path).map_err(|why| Fault::fatal(why).reason("file"))
+        self.try_read_file(path).map_err(|why| Fault::fatal(why).reason("file"))
     }
 
-    /// The same door, to be handed to what resolves files of its own (a spec that extends another).
-    pub fn files(&self) -> &Arc<dyn Files> {
-        &self.0.files
+    /// The same, for what resolves files of its own (a spec that extends another) and says itself what is wrong.
+    pub fn try_read_file(&self, path: &str) -> Result<Bytes, String> {
+        self.0.files.read(path, &self.0.name)
     }
 
     /// Durable keyed state of this gear, by the name the gear gives it. For `start`.

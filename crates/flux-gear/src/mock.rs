@@ -152,7 +152,7 @@ impl Mock {
 pub struct FilesInMemory(pub BTreeMap<String, Bytes>);
 
 impl Files for FilesInMemory {
-    fn read(&self, path: &str) -> Result<Bytes, String> {
+    fn read(&self, path: &str, _: &str) -> Result<Bytes, String> {
         self.0.get(path).cloned().ok_or_else(|| format!("no file `{path}`"))
     }
 }

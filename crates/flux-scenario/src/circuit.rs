@@ -61,6 +61,10 @@ pub struct CircuitGear {
     pub labels: BTreeMap<String, String>,
     /// Its documentation.
     pub doc: Option<String>,
+    /// The files its `init` reads, with a digest of each: filled in by whoever tried it, for [`crate::plan()`]. A file
+    /// may be a secret, so none of it is shown.
+    #[serde(skip)]
+    pub files: BTreeMap<String, [u8; 32]>,
 }
 
 /// A wire of a [`Circuit`].
@@ -207,6 +211,7 @@ impl<'m> Compiler<'m> {
             terminus: manifest.terminus,
             labels: decl.labels.clone(),
             doc: decl.doc.clone(),
+            files: BTreeMap::new(),
         }
     }
 

@@ -1,19 +1,19 @@
 //! What has to happen to a running circuit so that it becomes another one, as data.
 //!
-//! A gear is known by its name. It is kept when its kind, configuration, ports, instances and what answers behind its
-//! outputs are the same; wires to and from it may change all the same, because a wire is not a part of a gear.
+//! A gear is known by its name. It is kept when its kind, configuration, ports, instances, the files it reads and what
+//! answers behind its outputs are the same; wires to and from it may change all the same, because a wire is not a part of a gear.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::circuit::{Circuit, CircuitGear};
 
 /// The steps from one circuit to another. `Display` is for people, serialising for scripts. Neither shows a value of
 /// a configuration, which may be a secret.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Every gear of either circuit: those of the new one in its order, then those that leave.
     pub gears: Vec<GearStep>,
@@ -22,7 +22,7 @@ pub struct Plan {
 }
 
 /// What becomes of a gear.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GearStep {
     /// Its name.
     pub gear: String,
@@ -31,13 +31,13 @@ pub struct GearStep {
     /// What happens to it.
     pub step: Step,
     /// Why it is replaced: paths into its configuration (`config.timeout`), or `kind`, `ports`, `parallel`,
-    /// `partition_by`, `bindings`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// `partition_by`, `bindings`; or `file` and the path of one whose content changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub because: Vec<String>,
 }
 
 /// What becomes of a wire.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireStep {
     /// `gear.port`.
     pub from: String,
@@ -48,7 +48,7 @@ pub struct WireStep {
 }
 
 /// What happens to a gear or a wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Step {
     /// It goes on as it is, with all it has in hand.
@@ -109,6 +109,9 @@ fn differences((from, was): (&Circuit, usize), (to, is): (&Circuit, usize)) -> V
     ];
     because.extend(parts.iter().filter(|(_, differs)| *differs).map(|(part, _)| (*part).to_owned()));
     differing_paths("config", &old.config, &new.config, &mut because);
+    let changed =
+        new.files.iter().filter(|(path, digest)| old.files.get(*path).is_some_and(|was| was != *digest));
+    because.extend(changed.map(|(path, _)| format!("file {path}")));
     because.into_iter().collect()
 }
 
@@ -244,6 +247,18 @@ wires:
                 2 gears are kept, 0 added, 1 replaced, 0 removed
             "#]],
         );
+    }
+
+    #[test]
+    fn a_file_with_another_content_replaces_the_gear_that_reads_it() {
+        let (mut old, mut new) = (circuit(LINE), circuit(LINE));
+        for (circuit, digest) in [(&mut old, 1), (&mut new, 2)] {
+            circuit.gears[1].files =
+                [("base.yaml".into(), [7; 32]), ("more.yaml".into(), [digest; 32])].into();
+        }
+        let because = |plan: Plan| plan.gears.into_iter().flat_map(|gear| gear.because).collect::<Vec<_>>();
+        assert_eq!(because(plan(&old, &new)), ["file more.yaml"]);
+        assert!(plan(&new, &new.clone()).is_empty());
     }
 
     #[test]

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Alarm {
     /// The control socket could not be made: the rack runs, and cannot be asked.
     ControlSocket,
+    /// The last version that was to go live was refused: what runs is not what the files say.
+    Reload,
 }
 
 impl Alarm {
@@ -18,6 +20,7 @@ impl Alarm {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Alarm::ControlSocket => "control_socket",
+            Alarm::Reload => "reload",
         }
     }
 }

@@ -19,6 +19,7 @@ mod iso8583;
 mod journal;
 mod msg;
 mod plan;
+mod reload;
 mod run;
 mod scenario;
 mod status;
@@ -41,6 +42,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Run(run::Run),
     Status(status::Status),
+    Reload(reload::Reload),
     Check(check::Check),
     Plan(plan::PlanBetween),
     Explain(explain::Explain),
@@ -72,6 +74,7 @@ impl Command {
         match self {
             Command::Run(run) => run.run(log),
             Command::Status(status) => status.run(),
+            Command::Reload(reload) => reload.run(),
             Command::Check(check) => check.run(),
             Command::Plan(plan) => plan.run(),
             Command::Explain(explain) => explain.run(),

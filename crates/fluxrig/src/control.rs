@@ -36,6 +36,11 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(180);
 pub(crate) enum Request {
     /// How it does.
     Status {},
+    /// To read its files again and become what they say, or to say what that would change.
+    Reload {
+        /// Only to say.
+        dry_run: bool,
+    },
 }
 
 /// What comes back: what was asked for, or why not.

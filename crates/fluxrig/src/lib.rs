@@ -20,18 +20,20 @@ use flux_gear::Registry;
 mod alarms;
 mod cmd;
 mod control;
-mod disk_files;
+mod files;
 mod input;
 mod live;
 mod log_thread;
 mod markdown;
 mod plan;
+mod reload;
 mod running;
 mod state_dir;
 mod status;
 mod stdout;
 mod stop;
 mod terminal;
+mod watch;
 
 /// What this binary links. One for the process: completion asks for it where nothing can be handed in.
 static GEARS: OnceLock<Arc<Registry>> = OnceLock::new();

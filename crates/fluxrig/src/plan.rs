@@ -3,19 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
-use bytes::Bytes;
+use anyhow::anyhow;
 use clap::{Args, ValueHint};
-use flux_gear::Registry;
+use flux_gear::{Files, Registry};
 use flux_rack::{Rack, Surroundings};
 use flux_scenario::{
-    Circuit, Code, Fuse, Issue, Loaded, Position, Report, Settings, limits::FILE_BYTES_MAX, load,
-    load_settings, settings::STATE_DIR,
+    Circuit, Code, Fuse, Issue, Loaded, Position, Report, Settings, Severity, load, load_settings,
+    settings::STATE_DIR,
 };
 use flux_world::World;
 use serde_json::{Value as Json, json};
 
-use crate::{disk_files::DiskFiles, terminal};
+use crate::{files::FileSet, terminal};
 
 /// Which scenario, by which settings, for which rack.
 #[derive(Args, Clone)]
@@ -36,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) registry: Arc<Registry>,
     pub(crate) world: World,
     pub(crate) settings: Settings,
+    /// What it was read from, and what its gears read.
+    pub(crate) files: Arc<FileSet>,
     /// What will run; absent when anything has errors.
     pub(crate) circuit: Option<Circuit>,
     /// What there is to say of the scenario.
@@ -53,22 +54,32 @@ impl PlanOptions {
 
     /// Reads and checks what is named here.
     pub(crate) fn read(&self) -> anyhow::Result<Plan> {
-        Plan::read(&self.file, self.config.as_deref(), self.rack.as_deref())
+        let world = World::real();
+        let files = Arc::new(FileSet::new(world.disk.clone()));
+        Plan::read(world, files, &self.file, self.config.as_deref(), self.rack.as_deref())
     }
 }
 
 impl Plan {
     /// Reads `file`, with the settings of another file in place of its own. `rack`, else the name in the settings, says
     /// which rack's part it is about.
-    fn read(file: &Path, settings_file: Option<&Path>, rack: Option<&str>) -> anyhow::Result<Plan> {
-        let world = World::real();
+    fn read(
+        world: World,
+        files: Arc<FileSet>,
+        file: &Path,
+        settings_file: Option<&Path>,
+        rack: Option<&str>,
+    ) -> anyhow::Result<Plan> {
         let registry = crate::gears().clone();
         let catalog = registry.catalog();
-        let loaded = load(&file.display().to_string(), &bytes_of(&world, file)?);
+        let bytes_of = |name: &str| files.start_of(name).map_err(|why| anyhow!(why));
+        let name = file.display().to_string();
+        let loaded = load(&name, &bytes_of(&name)?);
         let (settings, settings_report) = match settings_file {
             None => (loaded.settings.clone(), None),
             Some(path) => {
-                let (given, report) = load_settings(&path.display().to_string(), &bytes_of(&world, path)?);
+                let name = path.display().to_string();
+                let (given, report) = load_settings(&name, &bytes_of(&name)?);
                 (given, Some(report))
             }
         };
@@ -79,21 +90,24 @@ impl Plan {
             Err(report) => (None, report),
         };
         let trial = circuit.clone().unwrap_or_else(|| loaded.trial(rack, &catalog));
-        let mut plan = Plan { registry, world, settings, circuit, report, settings_report, loaded };
+        let mut plan = Plan { registry, world, settings, files, circuit, report, settings_report, loaded };
         plan.try_gears(&trial);
         if plan.has_errors() {
             plan.circuit = None;
         }
+        if let Some(circuit) = &mut plan.circuit {
+            circuit.gears.iter_mut().for_each(|gear| gear.files = plan.files.read_by(&gear.name));
+        }
         Ok(plan)
     }
 
-    /// What a rack runs in that keeps its state in a directory.
-    pub(crate) fn surroundings(&self, state_dir: impl Into<PathBuf>) -> Surroundings {
+    /// What a rack runs in that keeps its state in a directory and reads these files.
+    pub(crate) fn surroundings(&self, state_dir: impl Into<PathBuf>, files: Arc<dyn Files>) -> Surroundings {
         Surroundings {
             registry: self.registry.clone(),
             settings: self.settings.rack.clone(),
             world: self.world.clone(),
-            files: DiskFiles::new(&self.world),
+            files,
             state_dir: state_dir.into(),
         }
     }
@@ -128,6 +142,23 @@ impl Plan {
         self.reports().map(|report| report.render(terminal::has_color())).collect()
     }
 
+    /// The same without colour.
+    pub(crate) fn render_plain(&self) -> String {
+        self.reports().map(|report| report.render(false)).collect()
+    }
+
+    /// Its errors in a line.
+    pub(crate) fn errors(&self) -> String {
+        let errors = self.reports().flat_map(|report| {
+            let errors = report.issues().iter().filter(|issue| issue.severity() == Severity::Error);
+            errors.map(|issue| {
+                let Position { line, column } = report.source().position(issue.span.start);
+                format!("{}:{line}:{column}: {} {}", report.source().name(), issue.code, issue.message)
+            })
+        });
+        errors.collect::<Vec<_>>().join("; ")
+    }
+
     /// The same for scripts: `{"issues":[..]}`.
     pub(crate) fn to_json(&self) -> Json {
         let issues = self.reports().flat_map(Report::to_json);
@@ -140,16 +171,10 @@ impl Plan {
 
     /// `init` is pure, so every gear can be tried without running anything, whatever is wrong with the others.
     fn try_gears(&mut self, circuit: &Circuit) {
-        for (gear, why) in Rack::try_gears(circuit, self.surroundings(STATE_DIR)) {
+        for (gear, why) in Rack::try_gears(circuit, self.surroundings(STATE_DIR, self.files.clone())) {
             let span = self.loaded.scenario.gear(&gear).map(|decl| decl.kind.span).unwrap_or_default();
             let issue = Issue::new(Code::InitRefused, span, format!("gear `{gear}`: {why}"));
             self.report.push(issue);
         }
     }
-}
-
-/// A file, or so much of it that it is seen to be too large.
-fn bytes_of(world: &World, path: &Path) -> anyhow::Result<Bytes> {
-    let start = world.disk.read_start(path, FILE_BYTES_MAX + 1);
-    start.with_context(|| format!("cannot read `{}`", path.display()))
 }

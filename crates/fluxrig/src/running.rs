@@ -1,71 +1,122 @@
-//! A rack while it runs: what it is asked, and its end.
+//! A rack while it runs: what it is asked, what makes it another, and its end.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, path::PathBuf, pin::Pin, process::ExitCode, sync::Arc};
 
+use anyhow::anyhow;
 use flux_rack::Rack;
-use flux_scenario::{Circuit, settings::STATE_DIR};
+use flux_scenario::{Settings, settings::STATE_DIR};
 use flux_world::Instant;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     alarms::{Alarm, Alarms, millis},
     control::{Answer, Asked, ControlSocket, Request},
-    plan::Plan,
+    files::FilesNow,
+    plan::{Plan, PlanOptions},
     state_dir::{self, StateDir},
     status::{GearStatus, RackStatus, WireStatus},
     stop::StopSignal,
+    watch::Watch,
 };
+
+mod reloading;
+
+/// How it is to run.
+pub(crate) struct RunOptions {
+    /// What to run; asked again at each reload.
+    pub(crate) plan: PlanOptions,
+    /// Its state directory, where one is named.
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Whether it reloads when its files change.
+    pub(crate) is_watching: bool,
+}
 
 /// A rack and what is around it in this process.
 pub(crate) struct Running {
+    options: PlanOptions,
+    /// What runs.
     plan: Plan,
-    circuit: Circuit,
+    /// The settings it was started with, which are those in effect.
+    settings: Settings,
+    files: Arc<FilesNow>,
     rack: Rack,
     began: Instant,
+    /// Since when each gear is what it is.
+    since: BTreeMap<String, Instant>,
     alarms: Alarms,
+    hangup: Signal,
+    watch: Option<Watch>,
     control: Option<ControlSocket>,
     /// Ours until the rack is down.
-    _state_dir: Option<StateDir>,
+    state_dir: Option<StateDir>,
+}
+
+/// What there is to do next.
+enum Task {
+    Answer(Asked),
+    Reload(&'static str),
 }
 
 impl Running {
-    /// Boots what was planned. It gets a state directory if one is named, here or in the settings, or else if it needs
-    /// one.
+    /// Boots what was planned, which has no errors. It gets a state directory if one is named, here or in the settings,
+    /// or else if it needs one.
     ///
     /// # Errors
     /// When the state directory cannot be had, and when a gear cannot start. Nothing is left running.
-    pub(crate) async fn boot(
-        plan: Plan,
-        circuit: Circuit,
-        named: Option<PathBuf>,
-    ) -> anyhow::Result<Running> {
-        let world = plan.world.clone();
-        let named = named.or_else(|| plan.settings.base.state_dir.clone().map(PathBuf::from));
+    pub(crate) async fn boot(plan: Plan, options: RunOptions) -> anyhow::Result<Running> {
+        let circuit = plan.circuit.clone().ok_or_else(|| anyhow!("the scenario has errors"))?;
+        let (world, settings) = (plan.world.clone(), plan.settings.clone());
+        // Listened for from the start: a rack that boots must not be killed by a reload that comes early.
+        let hangup = signal(SignalKind::hangup())?;
+        let named = options.state_dir.or_else(|| settings.base.state_dir.clone().map(PathBuf::from));
         let path = named.or_else(|| state_dir::is_needed(&circuit).then(|| STATE_DIR.into()));
         let state_dir = path.map(|path| StateDir::take(&world.disk, &path)).transpose()?;
         let kept_in = state_dir.as_ref().map_or(STATE_DIR.as_ref(), StateDir::path);
-        let rack = Rack::boot(circuit.clone(), plan.surroundings(kept_in)).await;
-        let rack = rack.map_err(|why| anyhow::anyhow!("{}: {why}", plan.place(why.gear())))?;
+        let files = FilesNow::new(plan.files.clone());
+        let names: Vec<String> = circuit.gears.iter().map(|gear| gear.name.clone()).collect();
+        let rack = Rack::boot(circuit, plan.surroundings(kept_in, files.clone())).await;
+        let rack = rack.map_err(|why| anyhow!("{}: {why}", plan.place(why.gear())))?;
         let began = world.clock.now();
-        tracing::info!(scenario = plan.name(), gears = circuit.gears.len(), "rack is up");
-        let alarms = Alarms::new(world.clock);
-        let mut running =
-            Running { plan, circuit, rack, began, alarms, control: None, _state_dir: state_dir };
+        let watch = || Watch::new(plan.files.contents(), world.disk.clone(), world.clock);
+        let watch = options.is_watching.then(watch);
+        let mut running = Running {
+            options: options.plan,
+            plan,
+            settings,
+            files,
+            rack,
+            began,
+            since: names.into_iter().map(|name| (name, began)).collect(),
+            alarms: Alarms::new(world.clock),
+            hangup,
+            watch,
+            control: None,
+            state_dir,
+        };
         running.open_control();
+        let gears = running.since.len();
+        tracing::info!(scenario = running.plan.name(), gears, "rack is up");
         Ok(running)
     }
 
-    /// Answers until it is told to stop, then drains.
+    /// Does what it is asked until it is told to stop, then drains. Told again, it stops at once.
     pub(crate) async fn run(mut self, mut stop: StopSignal) -> ExitCode {
         loop {
-            tokio::select! {
+            let task = tokio::select! {
                 biased;
                 () = stop.wait() => break,
-                asked = next(&mut self.control) => self.answer(asked),
+                task = self.next() => task,
+            };
+            let Some(is_told_to_stop) = finish(Box::pin(self.act(task)), &mut stop).await else {
+                return ExitCode::FAILURE;
+            };
+            if is_told_to_stop {
+                break;
             }
         }
         tracing::info!("draining; signal again to stop at once");
-        let Running { rack, control, _state_dir, .. } = self;
-        drop(control);
+        let Running { rack, control, watch, state_dir: _ours_to_the_end, .. } = self;
+        drop((control, watch));
         tokio::select! {
             biased;
             report = rack.shut_down() => {
@@ -75,42 +126,72 @@ impl Running {
         }
     }
 
-    fn open_control(&mut self) {
-        let Some(state_dir) = &self._state_dir else { return };
-        match ControlSocket::open(state_dir.path(), self.plan.world.clock) {
-            Ok(socket) => self.control = Some(socket),
-            Err(why) => {
-                let why = format!("cannot make the control socket: {why}");
-                self.alarms.set(Alarm::ControlSocket, Some(why));
+    /// The next task. Cancel-safe.
+    async fn next(&mut self) -> Task {
+        let Running { hangup, watch, control, .. } = self;
+        let changed = async {
+            match watch {
+                Some(watch) => watch.changed().await,
+                None => std::future::pending().await,
             }
+        };
+        let asked = async {
+            match control {
+                Some(control) => control.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = hangup.recv() => Task::Reload("SIGHUP"),
+            asked = asked => Task::Answer(asked),
+            () = changed => Task::Reload("the files changed"),
         }
     }
 
-    fn answer(&mut self, Asked { request, answer }: Asked) {
+    async fn act(&mut self, task: Task) {
+        let Asked { request, answer } = match task {
+            Task::Answer(asked) => asked,
+            Task::Reload(because) => {
+                self.reload(because).await;
+                return;
+            }
+        };
         let told = match request {
             Request::Status {} => serde_json::to_value(self.status()),
+            Request::Reload { dry_run: true } => serde_json::to_value(self.plan_reload().await),
+            Request::Reload { dry_run: false } => serde_json::to_value(self.reload("asked").await),
         };
-        let told = told.map_or_else(|why| Answer::Error(why.to_string()), Answer::Ok);
         // Whoever asked may have left.
-        let _ = answer.send(told);
+        let _ = answer.send(told.map_or_else(|why| Answer::Error(why.to_string()), Answer::Ok));
+    }
+
+    fn open_control(&mut self) {
+        let Some(state_dir) = &self.state_dir else { return };
+        let opened = ControlSocket::open(state_dir.path(), self.plan.world.clock);
+        let problem = opened.as_ref().err().map(|why| format!("cannot make the control socket: {why}"));
+        self.alarms.set(Alarm::ControlSocket, problem);
+        self.control = opened.ok();
     }
 
     fn status(&self) -> RackStatus {
         let stats = self.rack.stats();
-        let uptime_ms = millis(self.plan.world.clock.now().saturating_duration_since(self.began));
+        let now = self.plan.world.clock.now();
+        let ms_since = |began: Instant| millis(now.saturating_duration_since(began));
         let gears = stats.gears.into_iter().map(|gear| GearStatus {
+            uptime_ms: self.since.get(&gear.name).copied().map_or(0, ms_since),
             gear: gear.name,
             kind: gear.kind,
-            uptime_ms,
             processed: gear.processed,
             emitted: gear.emitted,
             invalid: gear.invalid,
             restarted: gear.restarted,
             dead_lettered: gear.dead_lettered,
         });
-        let wires = stats.wires.into_iter().zip(&self.circuit.wires).map(|(wire, of)| WireStatus {
+        let lanes = self.plan.circuit.iter().flat_map(|circuit| &circuit.wires).map(|wire| wire.lane);
+        let wires = stats.wires.into_iter().zip(lanes).map(|(wire, lane)| WireStatus {
             wire: wire.name,
-            lane: of.lane.word().into(),
+            lane: lane.word().into(),
             depth: wire.depth,
             passed: wire.passed,
             blocked: wire.blocked,
@@ -119,7 +200,7 @@ impl Running {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
             scenario: self.plan.name().into(),
-            uptime_ms,
+            uptime_ms: ms_since(self.began),
             alarms: self.alarms.list(),
             gears: gears.collect(),
             wires: wires.collect(),
@@ -128,10 +209,20 @@ impl Running {
     }
 }
 
-/// The next request; none ever where there is no socket.
-async fn next(control: &mut Option<ControlSocket>) -> Asked {
-    match control {
-        Some(control) => control.next().await,
-        None => std::future::pending().await,
+/// Does something to its end, since a rack must not be left half changed, and says whether it was told to stop
+/// meanwhile; `None` when it was told so twice.
+async fn finish(mut work: Pin<Box<impl Future<Output = ()>>>, stop: &mut StopSignal) -> Option<bool> {
+    let mut is_told = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut work => return Some(is_told),
+            () = stop.wait() => {
+                if is_told {
+                    return None;
+                }
+                is_told = true;
+            }
+        }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn load_spec(
         (Some(path), None) => {
             let bytes = ctx.read_file(path)?;
             let beside = |other: &str| Path::new(path).with_file_name(other).display().to_string();
-            Spec::load(path, &bytes, &|other| ctx.files().read(&beside(other)).map(Vec::from))
+            Spec::load(path, &bytes, &|other| ctx.try_read_file(&beside(other)).map(Vec::from))
                 .map_err(|report| Fault::fatal(format!("spec `{path}`")).reason("spec").caused_by(report))
         }
         (None, Some(name)) => Spec::builtin(name).ok_or_else(|| {

@@ -49,6 +49,7 @@ impl Plan {
             terminus: Terminus::Opaque,
             labels: BTreeMap::new(),
             doc: None,
+            files: BTreeMap::new(),
         });
         match (self.fuse, self.circuit.segments.first_mut()) {
             (true, Some(only)) => only.push(at),

@@ -16,7 +16,7 @@ Examples:
 /// Show what changes between two scenarios, gear by gear and wire by wire
 ///
 /// `=` is kept with all it has in hand, `+` is new, `~` is replaced (and says by which settings), `-` goes. Values are
-/// not shown, because they may be secrets. A file that a setting names, such as a spec, is compared by its name alone.
+/// not shown, because they may be secrets. Files that gears read, such as specs, are taken as they are now, for both.
 ///
 /// Exit status: 0 when both scenarios are sound, 1 with errors in either, 2 when a file cannot be read.
 #[derive(Args)]

@@ -29,6 +29,11 @@ impl Ground {
         Ground { directory, scenario, state }
     }
 
+    /// The name of a file of settings, for whoever wants one.
+    pub(crate) fn settings(&self) -> String {
+        self.directory.path().join("fluxrig.toml").to_str().unwrap().to_owned()
+    }
+
     /// A rack that runs the scenario in the state directory, once it is up.
     pub(crate) fn rack(&self, words: &[&str]) -> Running {
         let always = ["--log-format", "json", "run", &self.scenario, "--until-stdin-ends"];
@@ -98,9 +103,8 @@ fn what_a_killed_rack_leaves_stops_nobody() {
 #[test]
 fn settings_name_the_directory_too_and_a_rack_with_nothing_to_keep_makes_none() {
     let ground = Ground::new(GENERATE);
-    let settings = ground.directory.path().join("fluxrig.toml");
-    fs::write(&settings, format!("[base]\nstate_dir = '{}'\n", ground.state)).unwrap();
-    let settings = settings.to_str().unwrap();
+    let settings = &ground.settings();
+    fs::write(settings, format!("[base]\nstate_dir = '{}'\n", ground.state)).unwrap();
     let plain = ended(&["run", &ground.scenario, "--until-stdin-ends"], "");
     assert_eq!((plain.code, ground.in_state("").exists()), (Some(0), false), "{}", plain.stderr);
     let run = ["--log-format", "json", "run", &ground.scenario, "--until-stdin-ends", "--config", settings];

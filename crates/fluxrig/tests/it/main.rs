@@ -13,6 +13,7 @@ mod journal;
 mod peers;
 mod process;
 mod readme;
+mod reload;
 mod run;
 mod streams;
 mod switch;

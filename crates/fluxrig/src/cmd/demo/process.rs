@@ -30,6 +30,7 @@ impl Process {
             .arg("--until-stdin-ends")
             .env_remove("FLUXRIG_CONFIG")
             .env_remove("FLUXRIG_LOG")
+            .env_remove("FLUXRIG_STATE_DIR")
             .current_dir(directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,0 +1,139 @@
+//! Another version of the scenario goes live, or the old one goes on and it is said why.
+
+use std::collections::BTreeMap;
+
+use flux_scenario::{Settings, plan, plan::Step};
+use flux_world::Instant;
+use serde_json::{Value as Json, json};
+
+use super::Running;
+use crate::{
+    alarms::Alarm,
+    plan::Plan,
+    reload::{Outcome, ReloadReport},
+};
+
+impl Running {
+    /// Reads what the rack was started with once more, and becomes that.
+    pub(super) async fn reload(&mut self, because: &str) -> ReloadReport {
+        let report = match self.read_again().await {
+            Ok(new) => self.become_another(new).await,
+            Err(why) => self.refused(why),
+        };
+        let ReloadReport { outcome, why, paused_us, .. } = &report;
+        match why {
+            Some(why) => tracing::error!(because, why, "reload refused; the old version goes on"),
+            None => tracing::info!(because, ?outcome, paused_us, "reload"),
+        }
+        self.alarms.set(Alarm::Reload, report.why.clone());
+        report
+    }
+
+    /// What a reload would do.
+    pub(super) async fn plan_reload(&mut self) -> ReloadReport {
+        match self.read_again().await {
+            Ok(new) => self.compare(&new),
+            Err(why) => self.refused(why),
+        }
+    }
+
+    /// Reading, checking and trying gears takes milliseconds that messages need not wait for.
+    async fn read_again(&self) -> Result<Plan, String> {
+        let options = self.options.clone();
+        let read = self.plan.world.disk.offload(move || options.read()).await;
+        read.map_err(|why| format!("{why:#}"))
+    }
+
+    async fn become_another(&mut self, new: Plan) -> ReloadReport {
+        let mut report = self.compare(&new);
+        let mut contents = self.plan.files.contents();
+        contents.extend(new.files.contents());
+        if let (Some(circuit), Some(steps)) = (new.circuit.clone(), &report.plan) {
+            if steps.is_empty() {
+                report.outcome = Outcome::Unchanged;
+                contents = new.files.contents();
+                self.plan = new;
+            } else {
+                let old = self.files.replace(new.files.clone());
+                match self.rack.reload(circuit).await {
+                    Ok(done) => {
+                        report.outcome = Outcome::Reloaded;
+                        report.paused_us = u64::try_from(done.paused.as_micros()).unwrap_or(u64::MAX);
+                        contents = new.files.contents();
+                        note_changes(&mut self.since, &done.plan, self.plan.world.clock.now());
+                        self.plan = new;
+                    }
+                    Err(why) => {
+                        self.files.replace(old);
+                        report.outcome = Outcome::Refused;
+                        report.why = Some(format!("{}: {why}", new.place(why.gear())));
+                    }
+                }
+            }
+        }
+        if let Some(watch) = &self.watch {
+            watch.know(contents);
+        }
+        report
+    }
+
+    /// What a version changes, before anything is done about it.
+    fn compare(&self, new: &Plan) -> ReloadReport {
+        let steps = self.plan.circuit.as_ref().zip(new.circuit.as_ref()).map(|(old, new)| plan(old, new));
+        let why = steps.is_none().then(|| new.errors());
+        let mut settings_later = Vec::new();
+        if new.settings != self.settings {
+            settings_later = differing_sections(&self.settings, &new.settings);
+        }
+        ReloadReport {
+            outcome: if steps.is_some() { Outcome::Planned } else { Outcome::Refused },
+            scenario: new.name().into(),
+            plan: steps,
+            why,
+            issues: new.to_json()["issues"].take(),
+            diagnostics: new.render_plain(),
+            settings_later,
+            paused_us: 0,
+        }
+    }
+
+    fn refused(&self, why: String) -> ReloadReport {
+        ReloadReport {
+            outcome: Outcome::Refused,
+            scenario: self.plan.name().into(),
+            plan: None,
+            why: Some(why),
+            issues: json!([]),
+            diagnostics: String::new(),
+            settings_later: Vec::new(),
+            paused_us: 0,
+        }
+    }
+}
+
+/// Since when each gear is what it is.
+fn note_changes(since: &mut BTreeMap<String, Instant>, plan: &flux_scenario::Plan, now: Instant) {
+    for step in &plan.gears {
+        match step.step {
+            Step::Keep => {}
+            Step::Add | Step::Replace => {
+                since.insert(step.gear.clone(), now);
+            }
+            Step::Remove => {
+                since.remove(&step.gear);
+            }
+        }
+    }
+}
+
+fn differing_sections(old: &Settings, new: &Settings) -> Vec<String> {
+    let sections = |settings| serde_json::to_value(settings).unwrap_or_default();
+    let (old, new) = (sections(old), sections(new));
+    let sections = new.as_object().into_iter().flatten();
+    let differing: Vec<String> = sections
+        .filter(|(name, is): &(&String, &Json)| old[*name] != **is)
+        .map(|(name, _)| format!("[{name}]"))
+        .collect();
+    // A secret is equal to every other once it is hidden.
+    if differing.is_empty() { vec!["a secret".into()] } else { differing }
+}
