@@ -1,6 +1,13 @@
 //! A running rack: what runs, how to reach it, and what it counts.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use flux_gear::{Control, Discards, Fault, Files, InitError, KeyParseError, Registry};
 use flux_scenario::{circuit::Circuit, settings::RackSettings};
@@ -61,6 +68,7 @@ pub(crate) struct Shared {
 /// A segment's task and how to reach it.
 pub(crate) struct SegmentHandle {
     pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) recalled: Arc<AtomicBool>,
     pub(crate) task: JoinHandle<()>,
 }
 
@@ -78,9 +86,12 @@ impl SegmentHandle {
         answer.await.ok()
     }
 
-    /// Takes its gears back, at the end of the batch in hand. `None` when it does not come to that in time: it goes on.
+    /// Takes its gears back once the message in hand is done. `None` when that does not come in time: it goes on.
     pub(crate) async fn leave(&self, world: &World, patience: Duration) -> Option<Vec<Cell>> {
-        world.clock.timeout(patience, self.ask(|left| Command::Leave { left })).await.ok().flatten()
+        self.recalled.store(true, Ordering::Relaxed);
+        let left = world.clock.timeout(patience, self.ask(|left| Command::Leave { left })).await;
+        self.recalled.store(false, Ordering::Relaxed);
+        left.ok().flatten()
     }
 }
 

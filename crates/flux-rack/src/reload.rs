@@ -67,7 +67,7 @@ impl Rack {
             }
         };
         let plan = draft.plan.clone();
-        let strays = self.cut_over(draft, standing);
+        let strays = self.cut_over(draft, standing).await;
         let paused = clock.now().saturating_duration_since(paused_at);
         for stray in strays {
             self.shared.dead_letters.keep(stray).await;
@@ -108,8 +108,8 @@ impl Rack {
         let rank = |gear: usize| now.circuit.drain_order.iter().position(|&other| other == gear);
         let mut changed: Vec<usize> = (0..now.layout.len()).filter(|at| !untouched.contains(at)).collect();
         changed.sort_by_key(|&at| now.layout[at].iter().map(|member| rank(member.gear)).min());
-        // As long as one message may take, its retries included.
-        let waited = self.shared.settings.process_timeout;
+        // One message may take that long, and its last attempt again.
+        let waited = 2 * self.shared.settings.process_timeout;
         let mut standing = Standing::new();
         for at in changed {
             let members = &self.assembly.layout[at];

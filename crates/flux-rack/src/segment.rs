@@ -7,10 +7,14 @@
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use flux_gear::{Drain, Emission, Fault, FluxMsg, Held, InPort, OutPort, Outbox, Step, Stretch, Waiting};
+use flux_world::Instant;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
@@ -32,6 +36,8 @@ pub(crate) struct Segment {
     /// Rings when one of them has something.
     bell: Arc<Notify>,
     commands: mpsc::Receiver<Command>,
+    /// Whether its gears are wanted back, as soon as can be.
+    recalled: Arc<AtomicBool>,
     shared: Arc<Shared>,
     out: Outbox,
     onward: Onward,
@@ -69,6 +75,8 @@ struct Onward {
     crossings: Vec<Vec<Held>>,
     fused_tally: Vec<u64>,
     waiting_to_cross: usize,
+    /// Whether what crosses waits for room.
+    forces: bool,
 }
 
 enum Todo {
@@ -123,6 +131,7 @@ impl Segment {
         intakes: Vec<Intake>,
         bell: Arc<Notify>,
         commands: mpsc::Receiver<Command>,
+        recalled: Arc<AtomicBool>,
         shared: Arc<Shared>,
     ) -> Segment {
         let mut slots = 0;
@@ -139,6 +148,7 @@ impl Segment {
             intakes,
             bell,
             commands,
+            recalled,
             shared,
             out: Outbox::new(),
             onward: Onward {
@@ -147,6 +157,7 @@ impl Segment {
                 crossings: std::iter::repeat_with(Vec::new).take(slots).collect(),
                 fused_tally: vec![0; slots],
                 waiting_to_cross: 0,
+                forces: false,
             },
             since_yield: 0,
         }
@@ -164,7 +175,10 @@ impl Segment {
                     None => return,
                     Some(Command::Leave { left }) => match left.send(self.cells) {
                         Ok(()) => return,
-                        Err(cells) => self.cells = cells,
+                        Err(cells) => {
+                            self.cells = cells;
+                            self.catch_up().await;
+                        }
                     },
                     Some(command) => self.obey(command),
                 },
@@ -174,6 +188,18 @@ impl Segment {
                 () = self.bell.notified() => self.work().await,
             }
         }
+    }
+
+    /// Runs what is in the wires that end here, and all that comes of it, for as long as `until` allows; then gives the
+    /// gears back. What leaves by other wires does not wait for room there: nobody takes from them meanwhile.
+    pub(crate) async fn run_out(mut self, until: Instant) -> Vec<Cell> {
+        self.onward.forces = true;
+        self.catch_up().await;
+        let clock = self.shared.world.clock;
+        while self.intakes.iter().any(|intake| intake.wire.len() > 0) && clock.now() < until {
+            self.work().await;
+        }
+        self.cells
     }
 
     /// Runs what its gears have waiting, last gear first: that of one further down was sent earlier.
@@ -241,11 +267,23 @@ impl Segment {
         while let Some(todo) = self.onward.stack.pop() {
             match todo {
                 Todo::Run(run) => self.advance(run),
-                Todo::Exception(exception) => self.handle(*exception).await,
+                Todo::Exception(exception) => {
+                    self.handle(*exception).await;
+                    if self.recalled.load(Ordering::Relaxed) {
+                        self.set_aside();
+                    }
+                }
             }
             if self.onward.waiting_to_cross >= self.shared.settings.batch_messages_max {
                 self.cross().await;
             }
+        }
+    }
+
+    /// Leaves what is next to be run to its gears for later. Called when something took its time.
+    fn set_aside(&mut self) {
+        while let Some(Todo::Run(run)) = self.onward.stack.pop_if(|next| matches!(next, Todo::Run(_))) {
+            self.cells[run.cell].pending.extend(run.msgs.into_iter().map(|msg| (run.port, msg)));
         }
     }
 
@@ -370,7 +408,8 @@ impl Segment {
                     let waiting = &mut self.onward.crossings[slot + target.slot + shard];
                     if !waiting.is_empty() {
                         // A closed wire means that the rack gives up: what is left abandons its lease.
-                        let _ = wire.push(waiting).await;
+                        let _ =
+                            if self.onward.forces { wire.force(waiting) } else { wire.push(waiting).await };
                     }
                 }
             }

@@ -41,6 +41,8 @@ struct Queue {
     /// Wakes the receiving segment. Shared by all wires into it.
     bell: Arc<Notify>,
     is_closed: bool,
+    /// Messages in it that there was no room for.
+    excess: usize,
     /// Messages taken since the wire was made.
     taken: u64,
     /// One message at a time is timed on its way: its number, and when it entered.
@@ -58,6 +60,7 @@ impl Wire {
             messages: VecDeque::new(),
             bell: Arc::default(),
             is_closed: false,
+            excess: 0,
             taken: 0,
             timed: None,
         };
@@ -124,13 +127,24 @@ impl Wire {
         Ok(())
     }
 
+    /// Moves all of `msgs` into the queue, room or not: for a sender whom nobody may wait for, with a bounded rest.
+    pub(crate) fn force(&self, msgs: &mut Vec<Held>) -> Result<(), Closed> {
+        let n = msgs.len();
+        self.put(msgs, n, n)
+    }
+
     /// Moves the first `n` messages, for which there is room, into the queue.
     fn append<M: Into<Held>>(&self, msgs: &mut Vec<M>, n: usize) -> Result<(), Closed> {
+        self.put(msgs, n, 0)
+    }
+
+    fn put<M: Into<Held>>(&self, msgs: &mut Vec<M>, n: usize, excess: usize) -> Result<(), Closed> {
         let bell = {
             let mut queue = self.queue.lock();
             if queue.is_closed {
                 return Err(Closed);
             }
+            queue.excess += excess;
             if queue.timed.is_none() && queue.messages.is_empty() {
                 queue.timed = Some((queue.taken, self.clock.now()));
             }
@@ -151,7 +165,7 @@ impl Wire {
         if self.len() == 0 {
             return 0;
         }
-        let (n, entered, is_empty) = {
+        let (n, repaid, entered, is_empty) = {
             let mut queue = self.queue.lock();
             let n = queue.messages.len().min(max);
             if n == queue.messages.len() && into.is_empty() {
@@ -160,15 +174,17 @@ impl Wire {
                 into.extend(queue.messages.drain(..n));
             }
             queue.taken += n as u64;
+            let repaid = queue.excess.min(n);
+            queue.excess -= repaid;
             let taken = queue.taken;
             let entered = queue.timed.take_if(|(number, _)| *number < taken).map(|(_, entered)| entered);
             self.len.fetch_sub(n, Ordering::Release);
-            (n, entered, queue.messages.is_empty())
+            (n, repaid, entered, queue.messages.is_empty())
         };
         if let Some(entered) = entered {
             self.counters.waited(self.clock.now().saturating_duration_since(entered));
         }
-        self.room.add_permits(n);
+        self.room.add_permits(n - repaid);
         if is_empty {
             self.emptied.notify_waiters();
         }
@@ -252,6 +268,18 @@ mod tests {
         assert!(wire.try_push(&mut batch).is_ok());
         assert_eq!(taken(&wire, 9), [2, 3, 4]);
         assert_eq!(wire.len(), 0);
+    }
+
+    #[test]
+    fn what_was_forced_in_takes_no_room_from_those_who_wait_for_it() {
+        let wire = wire(2);
+        let mut forced: Vec<Held> = msgs(0..5).into_iter().map(Held::new).collect();
+        assert!(wire.force(&mut forced).is_ok());
+        assert!(wire.try_push(&mut msgs(5..7)).is_ok());
+        assert_eq!(taken(&wire, 6), [0, 1, 2, 3, 4, 5]);
+        let mut batch = msgs(7..9);
+        assert!(wire.try_push(&mut batch).is_ok());
+        assert_eq!((batch.len(), taken(&wire, 9)), (1, vec![6, 7]));
     }
 
     #[tokio::test]

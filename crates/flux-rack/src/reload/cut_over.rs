@@ -1,9 +1,15 @@
 //! The point of no return: wires lead where the draft says, and gears go on in their new segments.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use flux_gear::{Held, InPort};
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+};
 
 use super::{Standing, Visitor};
 use crate::{
@@ -22,9 +28,10 @@ const COMMANDS_MAX: usize = 16;
 
 impl Rack {
     /// Becomes what the draft says. Returns what was on its way to a port that is no more.
-    pub(super) fn cut_over(&mut self, draft: Draft, mut standing: Standing) -> Vec<DeadLetter> {
+    pub(super) async fn cut_over(&mut self, draft: Draft, mut standing: Standing) -> Vec<DeadLetter> {
         let Draft { assembly, untouched, routes, mut made, .. } = draft;
         let before = std::mem::replace(&mut self.assembly, assembly);
+        let led: Vec<_> = (0..before.seats.len()).map(|gear| before.routes(gear)).collect();
         for (seat, routes) in self.assembly.seats.iter().zip(routes) {
             seat.patchbay.store(routes);
         }
@@ -44,7 +51,9 @@ impl Rack {
                 }
             }
         }
-        strays.extend(self.end_wires(&before, &mut next, &mut standing));
+        let ending = self.ending(&before);
+        self.run_out(&before, &led, &ending, &mut next, &mut standing).await;
+        strays.extend(self.end_wires(&before, &ending, &mut next, &mut standing));
         let mut segments: Vec<_> = std::mem::take(&mut self.segments).into_iter().map(Some).collect();
         for (at, untouched) in untouched.into_iter().enumerate() {
             let goes_on = untouched.and_then(|was| segments[was].take());
@@ -53,6 +62,69 @@ impl Rack {
         }
         self.retire(&before, standing);
         strays
+    }
+
+    /// The wires of the assembly before that are no longer in this one, or are calls in it, and which of both. A call
+    /// would overtake what is in the queue.
+    fn ending(&self, before: &Assembly) -> Vec<(usize, bool)> {
+        let wires = before.wires.iter().enumerate();
+        wires
+            .filter_map(|(at, queues)| {
+                match self.assembly.wires.iter().position(|others| is_same(others, queues)) {
+                    None => Some((at, false)),
+                    Some(now) if self.assembly.circuit.wires[now].fused => Some((at, true)),
+                    Some(_) => None,
+                }
+            })
+            .collect()
+    }
+
+    /// Runs what is in wires that end, so that what comes by the new ones does not overtake it: along the old wires,
+    /// by all gears that stand still, those that are to go as well.
+    async fn run_out(
+        &self,
+        before: &Assembly,
+        led: &[Arc<Routes>],
+        ending: &[(usize, bool)],
+        next: &mut Standing,
+        retiring: &mut Standing,
+    ) {
+        if ending.iter().all(|&(at, _)| before.wires[at].iter().all(|queue| queue.len() == 0)) {
+            return;
+        }
+        let mut gears: Vec<(Cell, Arc<Routes>)> = Vec::new();
+        let mut names = Vec::new();
+        for &gear in &before.circuit.drain_order {
+            let name = &before.circuit.gears[gear].name;
+            for number in 0..before.seats[gear].places.len() {
+                let key = (name.clone(), number);
+                let Some(cell) = next.remove(&key).or_else(|| retiring.remove(&key)) else { continue };
+                let routes = self.assembly.along(&led[gear], &before.circuit.gears[gear], &cell.outputs);
+                gears.push((cell, Arc::new(routes)));
+                names.push(key);
+            }
+        }
+        let mut intakes = Vec::new();
+        for &(at, _) in ending {
+            let [.., receiver, port] = ends(&before.circuit, &before.circuit.wires[at]);
+            for (number, queue) in before.wires[at].iter().enumerate() {
+                let cell = names.iter().position(|name| (name.0.as_str(), name.1) == (receiver, number));
+                let Some(cell) = cell else { continue };
+                let port = gears[cell].0.inputs.iter().position(|input| input == port);
+                let port = port.map(|port| InPort(port_number(port)));
+                intakes.extend(port.map(|port| Intake { wire: queue.clone(), cell, port }));
+            }
+        }
+        let until = self.shared.world.clock.now() + self.shared.settings.process_timeout;
+        let (segment, _) = self.segment(gears, intakes);
+        for (name, cell) in names.into_iter().zip(Box::pin(segment.run_out(until)).await) {
+            let stays = self.assembly.gear(&name.0).is_some();
+            if stays {
+                next.insert(name, cell)
+            } else {
+                retiring.insert(name, cell)
+            };
+        }
     }
 
     /// Starts a segment of the assembly with its gears, if they are there.
@@ -76,38 +148,43 @@ impl Rack {
 
     /// Runs gears in a segment of their own.
     pub(super) fn run(&self, gears: Vec<(Cell, Arc<Routes>)>, intakes: Vec<Intake>) -> SegmentHandle {
-        let bell = Arc::new(Notify::new());
-        intakes.iter().for_each(|intake| intake.wire.connect(&bell));
-        let (commands, obeyed) = mpsc::channel(COMMANDS_MAX);
-        let segment = Segment::new(gears, intakes, bell, obeyed, self.shared.clone());
-        SegmentHandle { commands, task: tokio::spawn(segment.run()) }
+        let (segment, handle) = self.segment(gears, intakes);
+        handle(tokio::spawn(segment.run()))
     }
 
-    /// Leaves what is in wires that go, or that become calls, to their receivers. A wire from a gear that retires goes
-    /// on until it has.
+    /// A segment, and how to reach it once it runs.
+    fn segment(
+        &self,
+        gears: Vec<(Cell, Arc<Routes>)>,
+        intakes: Vec<Intake>,
+    ) -> (Segment, impl FnOnce(JoinHandle<()>) -> SegmentHandle + use<>) {
+        let (bell, recalled) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
+        intakes.iter().for_each(|intake| intake.wire.connect(&bell));
+        let (commands, obeyed) = mpsc::channel(COMMANDS_MAX);
+        let segment = Segment::new(gears, intakes, bell, obeyed, recalled.clone(), self.shared.clone());
+        (segment, |task| SegmentHandle { commands, recalled, task })
+    }
+
+    /// Leaves what is in wires that end to their receivers. A wire from a gear that retires goes on until it has.
     fn end_wires(
         &mut self,
         before: &Assembly,
+        ending: &[(usize, bool)],
         next: &mut Standing,
         retiring: &mut Standing,
     ) -> Vec<DeadLetter> {
         let mut strays = Vec::new();
-        for (wire, queues) in before.circuit.wires.iter().zip(&before.wires) {
-            let [sender, _, receiver, port] = ends(&before.circuit, wire).map(str::to_owned);
-            let goes_on = self.assembly.wires.iter().position(|others| is_same(others, queues));
-            let becomes_calls =
-                goes_on.is_some_and(|at| self.assembly.circuit.wires[at].fused) && !wire.fused;
-            if goes_on.is_some() && !becomes_calls {
-                continue;
-            }
+        for &(at, is_called) in ending {
+            let ends = ends(&before.circuit, &before.circuit.wires[at]);
+            let [sender, _, receiver, port] = ends.map(str::to_owned);
             let from_retiree = retiring.iter().any(|((name, _), cell)| *name == sender && cell.is_up());
-            for (number, queue) in queues.iter().enumerate() {
-                if goes_on.is_none() && from_retiree {
+            for (number, queue) in before.wires[at].iter().enumerate() {
+                if from_retiree && !is_called {
                     let to = (receiver.clone(), port.clone());
                     self.visitors.push(Visitor { wire: queue.clone(), from: sender.clone(), to });
                     continue;
                 }
-                if goes_on.is_none() {
+                if !is_called {
                     queue.close();
                 }
                 let mut left = VecDeque::new();

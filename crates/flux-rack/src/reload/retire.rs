@@ -55,7 +55,7 @@ impl Rack {
                     retirees.push(self.retiree(cell, &before.routes(gear)));
                 } else {
                     let shared = self.shared.clone();
-                    self.retiring.spawn(async move { cell.stop(&shared).await });
+                    self.retiring.spawn(async move { stop(cell, &shared).await });
                 }
             }
         }
@@ -105,7 +105,7 @@ async fn finish(retirees: Vec<Retiree>, shared: &Shared) {
             bury(wire, &name, port, shared).await;
         }
         for cell in segment.leave(&shared.world, shared.settings.stop_timeout).await.unwrap_or_default() {
-            cell.stop(shared).await;
+            stop(cell, shared).await;
         }
         outgoing.iter().for_each(|wire| wire.close());
         tracing::info!(gear = name, "gear taken out");
@@ -120,6 +120,16 @@ async fn drained(segment: &SegmentHandle, incoming: &[(Arc<Wire>, String)]) {
         // A panic while draining leaves nothing to wait for.
         let _ = Contained(drain).await;
     }
+}
+
+/// Stops a gear; what it had waiting becomes dead letters.
+async fn stop(mut cell: Cell, shared: &Shared) {
+    for (port, msg) in std::mem::take(&mut cell.pending) {
+        let port = cell.inputs.get(usize::from(port.0)).cloned().unwrap_or_default();
+        let letter = DeadLetter::gone(msg.release(), &cell.name, &port, shared.world.clock.unix_ns());
+        shared.dead_letters.keep(letter).await;
+    }
+    cell.stop(shared).await;
 }
 
 /// Closes a wire that leads nowhere any more and keeps what is in it as dead letters.

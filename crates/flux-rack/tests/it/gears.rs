@@ -6,8 +6,8 @@ use std::{
 };
 
 use flux_gear::{
-    Category, Descriptor, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, OutPort, Outbox, Registry,
-    Step, Terminus,
+    Category, Descriptor, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, Legacy, OutPort, Outbox,
+    Registry, Step, Terminus,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -21,6 +21,7 @@ pub(crate) fn registry() -> Registry {
         .with::<Moody>()
         .with::<Twice>()
         .with::<Slow>()
+        .with::<Tally>()
 }
 
 /// What arrived at each sink, in order.
@@ -285,5 +286,75 @@ impl Gear for Slow {
     fn process(&mut self, _: InPort, msg: &FluxMsg, _: &mut Outbox) -> Result<Step, Fault> {
         self.0.add("slow", msg.clone());
         Ok(Step::Wait(Box::pin(std::future::pending())))
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TallyConfig {
+    /// Any change makes it another gear.
+    version: u32,
+    /// What it fails at: `init` or `start`.
+    fails_at: String,
+    /// Whether it takes over the count of the gear before.
+    inherits: bool,
+}
+
+impl Default for TallyConfig {
+    fn default() -> TallyConfig {
+        TallyConfig { version: 0, fails_at: String::new(), inherits: true }
+    }
+}
+
+/// Counts messages and writes the count behind each.
+pub(crate) struct Tally {
+    config: TallyConfig,
+    out: OutPort,
+    count: u64,
+}
+
+impl Gear for Tally {
+    const KIND: &'static str = "tally";
+    type Config = TallyConfig;
+
+    fn descriptor() -> Descriptor {
+        Descriptor::new(Category::Logic, "counts").input("in", "any").output("out", "numbered")
+    }
+
+    fn init(config: TallyConfig, ctx: &GearContext) -> Result<Tally, Fault> {
+        if config.fails_at == "init" {
+            return Err(Fault::fatal("it fails at init"));
+        }
+        Ok(Tally { config, out: ctx.output("out")?, count: 0 })
+    }
+
+    async fn start(&mut self, _: Emitter) -> Result<(), Fault> {
+        match self.config.fails_at.as_str() {
+            "start" => Err(Fault::fatal("it fails at start")),
+            _ => Ok(()),
+        }
+    }
+
+    fn process(&mut self, _: InPort, msg: &FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {
+        self.count += 1;
+        let mut msg = msg.clone();
+        msg.payload = [&msg.payload[..], b" ", self.count.to_string().as_bytes()].concat().into();
+        out.emit(self.out, msg);
+        Ok(Step::Done)
+    }
+
+    fn hand_over(&mut self) -> Option<Legacy> {
+        Some(Box::new(std::mem::take(&mut self.count)))
+    }
+
+    fn take_over(&mut self, legacy: Legacy) -> Option<Legacy> {
+        match legacy.downcast() {
+            Ok(count) if self.config.inherits => {
+                self.count = *count;
+                None
+            }
+            Ok(count) => Some(count),
+            Err(other) => Some(other),
+        }
     }
 }

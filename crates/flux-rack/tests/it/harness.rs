@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flux_gear::mock::FilesInMemory;
-use flux_rack::{DrainReport, Rack, Surroundings};
+use flux_rack::{ChangeError, DrainReport, Rack, Reloaded, Surroundings};
 use flux_scenario::{
     catalog::Terminus,
     circuit::{Circuit, CircuitGear, CircuitWire},
@@ -88,11 +88,16 @@ impl Plan {
         (gear, ports(&self.circuit.gears[gear]).iter().position(|other| other == port).unwrap())
     }
 
+    /// The circuit alone: what a running rack is to become.
+    pub(crate) fn circuit(self) -> Circuit {
+        self.circuit
+    }
+
     pub(crate) async fn boot(self) -> Running {
         self.try_boot().await.unwrap_or_else(|why| panic!("{why}"))
     }
 
-    pub(crate) async fn try_boot(self) -> Result<Running, flux_rack::ChangeError> {
+    pub(crate) async fn try_boot(self) -> Result<Running, ChangeError> {
         let arrived = Arrived::default();
         let surroundings = Surroundings {
             registry: Arc::new(gears::registry()),
@@ -119,6 +124,12 @@ impl Running {
             tokio::task::yield_now().await;
         }
         self.rack.shut_down().await
+    }
+
+    /// Becomes what `plan` says.
+    pub(crate) async fn reload(&mut self, plan: Plan) -> Result<Reloaded, ChangeError> {
+        let reload = self.rack.reload(plan.circuit());
+        Box::pin(within(gears::with_arrived(self.arrived.clone(), reload))).await
     }
 
     /// Waits until `n` messages arrived at a sink; returns their payloads as text.

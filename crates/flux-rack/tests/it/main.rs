@@ -7,4 +7,5 @@ mod flow;
 mod fused;
 mod gears;
 mod harness;
+mod reload;
 mod storage;
