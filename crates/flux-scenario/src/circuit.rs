@@ -148,6 +148,8 @@ struct Compiler<'m> {
     model: &'m Model<'m>,
     /// The gears of the rack, by index in the model.
     members: Vec<usize>,
+    /// The segment of each member.
+    segment_of: Vec<usize>,
     wires: Vec<CircuitWire>,
 }
 
@@ -160,6 +162,7 @@ impl<'m> Compiler<'m> {
         fuse: Fuse,
     ) -> Self {
         let mut wires = Vec::new();
+        let mut calls = Vec::new();
         for joint in model.joints() {
             let ends_here =
                 is_here(model.rack_of(&joint.route.from)) && is_here(model.rack_of(&joint.route.to));
@@ -174,17 +177,21 @@ impl<'m> Compiler<'m> {
                 lane: Lane::Hot,
                 fused: fuse == Fuse::On && is_fusable(model, &joint),
             });
+            if model.emits_from_process(&joint) {
+                calls.push((from, to));
+            }
         }
-        Compiler { model, members, wires }
+        let segment_of = tasks::share_out(members.len(), &calls, &mut wires);
+        Compiler { model, members, segment_of, wires }
     }
 
     fn compile(self) -> Circuit {
         let segments = self.segments();
-        let mut segment_of = vec![0; self.members.len()];
+        let mut place = vec![0; self.members.len()];
         for (index, segment) in segments.iter().enumerate() {
-            segment.iter().for_each(|&gear| segment_of[gear] = index);
+            segment.iter().for_each(|&gear| place[gear] = index);
         }
-        let gears = (0..self.members.len()).map(|gear| self.gear(gear, segment_of[gear])).collect();
+        let gears = (0..self.members.len()).map(|gear| self.gear(gear, place[gear])).collect();
         let drain_order = self.drain_order();
         Circuit { gears, wires: self.wires, segments, drain_order }
     }
@@ -215,20 +222,16 @@ impl<'m> Compiler<'m> {
         }
     }
 
-    /// The connected components over fused wires, in order of their first gear; each in topological order, which
-    /// exists since a cycle of `process` halves does not pass the check.
+    /// The gears of each segment, in order of their first gear; each in topological order, which exists since a cycle of
+    /// `process` halves does not pass the check.
     fn segments(&self) -> Vec<Vec<usize>> {
-        let fused: Vec<(usize, usize)> =
-            self.wires.iter().filter(|wire| wire.fused).map(|wire| (wire.from.0, wire.to.0)).collect();
-        let both_ways = Graph::new(self.members.len(), fused.iter().flat_map(|&(a, b)| [(a, b), (b, a)]));
-        let order = Graph::new(self.members.len(), fused).sources_first(|_| 0);
-        let mut place = vec![0; order.len()];
-        order.iter().enumerate().for_each(|(at, &gear)| place[gear] = at);
-        let mut segments = both_ways.parts();
-        segments.sort_by_key(|segment| segment[0]);
-        for segment in &mut segments {
-            segment.sort_by_key(|&gear| place[gear]);
+        let fused = self.wires.iter().filter(|wire| wire.fused).map(|wire| (wire.from.0, wire.to.0));
+        let mut segments: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for gear in Graph::new(self.members.len(), fused).sources_first(|_| 0) {
+            segments.entry(self.segment_of[gear]).or_default().push(gear);
         }
+        let mut segments: Vec<Vec<usize>> = segments.into_values().collect();
+        segments.sort_by_key(|segment| segment.iter().min().copied());
         segments
     }
 
@@ -288,5 +291,6 @@ impl Circuit {
     }
 }
 
+mod tasks;
 #[cfg(test)]
 mod tests;

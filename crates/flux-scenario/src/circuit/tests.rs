@@ -80,29 +80,65 @@ fn a_switch_is_one_task_but_for_the_gear_that_waits() {
         None,
         Fuse::On,
         expect![[r#"
-        segment dec2 dec sw enc visa enc2 term mc tap
-        segment slow
-        term.out -> dec.in
-        dec.out => sw.in
-        sw.out_visa => enc.in
-        enc.out => visa.in
-        visa.out -> dec2.in
-        dec2.out => sw.in_reply
-        sw.out_response => enc2.in
-        enc2.out => term.in
-        sw.out_mc -> slow.in
-        slow.out -> mc.in
-        mc.out -> dec2.in
-        sw.out_far => mc.in
-        sw.out_far => tap.in
-        drain term dec sw enc enc2 mc slow visa dec2 tap
-        sw.out_mc is answered by mc
-        sw.out_response is answered by term
-        sw.out_visa is answered by visa
-        enc.out is answered by visa
-        enc2.out is answered by term
-        slow.out is answered by mc
-    "#]],
+            segment dec2 dec sw enc visa enc2 term tap
+            segment mc
+            segment slow
+            term.out -> dec.in
+            dec.out => sw.in
+            sw.out_visa => enc.in
+            enc.out => visa.in
+            visa.out -> dec2.in
+            dec2.out => sw.in_reply
+            sw.out_response => enc2.in
+            enc2.out => term.in
+            sw.out_mc -> slow.in
+            slow.out -> mc.in
+            mc.out -> dec2.in
+            sw.out_far -> mc.in
+            sw.out_far => tap.in
+            drain term dec sw enc enc2 mc slow visa dec2 tap
+            sw.out_mc is answered by mc
+            sw.out_response is answered by term
+            sw.out_visa is answered by visa
+            enc.out is answered by visa
+            enc2.out is answered by term
+            slow.out is answered by mc
+        "#]],
+    );
+}
+
+/// A gear that waits stands between `a` and `end`: sharing a task, they would wait for themselves when the wires are full.
+#[test]
+fn tasks_do_not_wait_for_each_other_in_a_circle() {
+    check(
+        "
+gears:
+  - {name: s, type: source}
+  - {name: a, type: codec, config: {spec: base}}
+  - {name: slow, type: call}
+  - {name: b, type: codec, config: {spec: base}}
+  - {name: end, type: log}
+wires:
+  - {from: s.out, to: a.in}
+  - {from: a.out, to: slow.in}
+  - {from: a.out, to: end.in}
+  - {from: slow.out, to: b.in}
+  - {from: b.out, to: end.in}
+",
+        None,
+        Fuse::On,
+        expect![[r#"
+            segment s
+            segment a
+            segment slow
+            segment b end
+            s.out -> a.in
+            a.out -> slow.in
+            a.out -> end.in
+            slow.out -> b.in
+            b.out => end.in
+            drain s a slow b end
+        "#]],
     );
 }
 
