@@ -8,6 +8,7 @@ use flux_world::{Backoff, Instant};
 use crate::{
     contain::{Contained, contained},
     rack::Shared,
+    segment::Draining,
     stats::GearCounters,
 };
 
@@ -23,11 +24,13 @@ pub(crate) struct Cell {
     pub(crate) state: State,
     /// Messages that arrived while the gear was not up, oldest first.
     pub(crate) pending: VecDeque<(InPort, Held)>,
-    /// The message in hand when the gear failed: if it fails on it again, the message is at fault.
+    /// The message in hand when the gear failed, until one has passed: if it fails on it again, the message is at fault.
+    /// It is the first that is tried again, so that no copy of it, which has the same id, is taken for it.
     pub(crate) suspect: Option<FluxId>,
     /// Counted here per message, added to the shared counters per batch.
     pub(crate) tally: Tally,
     pub(crate) emitter: Emitter,
+    is_draining: bool,
     make: Make,
     ctx: GearContext,
     backoff: Backoff,
@@ -100,6 +103,7 @@ impl Cell {
             state: State::Made(hosted),
             pending: VecDeque::new(),
             suspect: None,
+            is_draining: false,
             tally: Tally::default(),
             emitter: parts.emitter,
             make: parts.make,
@@ -173,6 +177,19 @@ impl Cell {
         }
     }
 
+    /// Tells the gear to drain. One that fails later is told again when it is made again, and brings in nothing new.
+    pub(crate) fn drain(&mut self) -> Draining {
+        self.is_draining = true;
+        match &mut self.state {
+            State::Made(gear) | State::Up(gear) => {
+                // A panic while draining leaves nothing to wait for.
+                contained(|| gear.drain()).map_or(Draining::Idle, Draining::Until)
+            }
+            State::Down(restart_at) if !self.pending.is_empty() => Draining::Down(*restart_at),
+            State::Down(_) | State::Gone => Draining::Idle,
+        }
+    }
+
     /// Makes and starts a failed gear again.
     pub(crate) async fn restart(&mut self, shared: &Shared) {
         self.counters.restarted.add(1);
@@ -185,7 +202,13 @@ impl Cell {
             Err(fault) => Err(fault),
         };
         match started {
-            Ok(()) => tracing::info!(gear = self.name, "gear restarted"),
+            Ok(()) => {
+                tracing::info!(gear = self.name, "gear restarted");
+                if self.is_draining {
+                    // It was just made, so there is nothing in hand to wait for.
+                    drop(self.drain());
+                }
+            }
             Err(fault) => self.fail(&fault, shared).await,
         }
     }

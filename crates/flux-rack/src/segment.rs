@@ -100,12 +100,22 @@ pub(crate) struct Work {
 
 /// What a rack asks of a segment. Obeyed between batches, when no message is in hand.
 pub(crate) enum Command {
-    /// Tell a gear to drain; the reply ends when it has nothing in hand. A gear that is down has nothing.
-    Drain { cell: usize, draining: oneshot::Sender<Option<Drain>> },
+    /// Tell a gear to drain.
+    Drain { cell: usize, draining: oneshot::Sender<Draining> },
     /// Reply once everything taken before is processed.
     Sync { done: oneshot::Sender<()> },
     /// Give the gears back and end, unless nobody waits for them any more.
     Leave { left: oneshot::Sender<Vec<Cell>> },
+}
+
+/// How far a gear is that was told to drain.
+pub(crate) enum Draining {
+    /// It has nothing in hand once this ends.
+    Until(Drain),
+    /// It has nothing in hand.
+    Idle,
+    /// It failed, and messages wait for it to be made again at this time.
+    Down(Instant),
 }
 
 /// Why a gear did not take a message to the end of `process`.
@@ -213,13 +223,7 @@ impl Segment {
         // A reply nobody waits for is no loss: the rack has given up on this segment.
         match command {
             Command::Drain { cell, draining } => {
-                let drain = match &mut self.cells[cell].state {
-                    State::Made(gear) | State::Up(gear) => {
-                        catch_unwind(AssertUnwindSafe(|| gear.drain())).ok()
-                    }
-                    State::Down(_) | State::Gone => None,
-                };
-                let _ = draining.send(drain);
+                let _ = draining.send(self.cells[cell].drain());
             }
             Command::Sync { done } => {
                 let _ = done.send(());
@@ -336,6 +340,9 @@ impl Segment {
             let spent = clock.now().saturating_duration_since(began);
             cell.counters.latency.record(spent / u32::try_from(tried).unwrap_or(u32::MAX));
         }
+        if stretch.messages > 0 {
+            cell.suspect = None;
+        }
         cell.tally.processed += tried as u64;
         if stretch.port.is_some() {
             cell.tally.emitted += stretch.messages as u64;
@@ -376,6 +383,7 @@ impl Segment {
     fn route(&mut self, work: Work) {
         let bottom = self.onward.stack.len();
         let cell = &mut self.cells[work.cell];
+        cell.suspect = None;
         let mut strays = Vec::new();
         let mut from = Some(work.msg.release());
         let mut emissions = self.out.drain();
@@ -407,12 +415,9 @@ impl Segment {
                 for (shard, wire) in target.wires.iter().enumerate() {
                     let waiting = &mut self.onward.crossings[slot + target.slot + shard];
                     if !waiting.is_empty() {
-                        if self.onward.forces {
-                            wire.force(waiting);
-                        } else {
-                            // A closed wire means that the rack gives up: what is left abandons its lease.
-                            let _ = wire.push(waiting).await;
-                        }
+                        // A closed wire means that the rack gives up: what is left abandons its lease.
+                        let _ =
+                            if self.onward.forces { wire.force(waiting) } else { wire.push(waiting).await };
                     }
                 }
             }

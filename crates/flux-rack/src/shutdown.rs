@@ -3,14 +3,14 @@
 use std::{fmt, time::Duration};
 
 use flux_signal::Text;
-use flux_world::Instant;
+use flux_world::{Clock, Instant};
 use serde::Serialize;
 
 use crate::{
     assembly::{Assembly, Place},
     contain::Contained,
-    rack::Rack,
-    segment::Command,
+    rack::{Rack, SegmentHandle},
+    segment::{Command, Draining},
 };
 
 /// How a rack was left.
@@ -106,12 +106,7 @@ impl Rack {
         let mut in_time = true;
         for &Place { segment, cell } in &self.assembly.seats[gear].places {
             let drained = async {
-                let segment = &self.segments[segment];
-                let draining = segment.ask(|draining| Command::Drain { cell, draining }).await;
-                if let Some(Some(drain)) = draining {
-                    // A panic while draining leaves nothing to wait for.
-                    let _ = Contained(drain).await;
-                }
+                self.segments[segment].drain(cell, clock).await;
                 self.wires_from(gear).await;
             };
             in_time &= clock.timeout(deadline.saturating_duration_since(clock.now()), drained).await.is_ok();
@@ -154,6 +149,23 @@ impl Rack {
         cells.sort_by_key(|cell| rank(self.assembly.gear(&cell.name)));
         for cell in cells {
             cell.stop(&self.shared).await;
+        }
+    }
+}
+
+impl SegmentHandle {
+    /// Has a gear drain, and ends when it has nothing in hand. One that failed is waited for when messages wait for it.
+    pub(crate) async fn drain(&self, cell: usize, clock: Clock) {
+        while let Some(draining) = self.ask(|draining| Command::Drain { cell, draining }).await {
+            match draining {
+                Draining::Down(restart_at) => clock.sleep_until(restart_at).await,
+                Draining::Idle => return,
+                Draining::Until(drain) => {
+                    // A panic while draining leaves nothing to wait for.
+                    let _ = Contained(drain).await;
+                    return;
+                }
+            }
         }
     }
 }

@@ -8,12 +8,11 @@ use super::Standing;
 use crate::{
     assembly::{Assembly, port_number},
     cell::Cell,
-    contain::Contained,
     dead_letters::DeadLetter,
     draft::Draft,
     rack::{Rack, SegmentHandle, Shared},
     routes::Routes,
-    segment::{Command, Intake},
+    segment::Intake,
     wire::Wire,
 };
 
@@ -45,22 +44,14 @@ struct Retiree {
 
 impl Rack {
     /// Lets gears that are no longer in the circuit finish and stop, sources first, in a task of the rack.
-    pub(super) fn retire(&mut self, before: &Assembly, led: &[Arc<Routes>], mut leaving: Standing) {
+    pub(super) fn retire(&mut self, before: &Assembly, mut standing: Standing) {
         let mut retirees = Vec::new();
         for &gear in &before.circuit.drain_order {
             let name = &before.circuit.gears[gear].name;
             for number in 0..before.seats[gear].places.len() {
-                let Some(cell) = leaving.remove(&(name.clone(), number)) else { continue };
+                let Some(cell) = standing.remove(&(name.clone(), number)) else { continue };
                 if cell.is_up() {
-                    // One that was replaced sends the way of the other.
-                    let routes = if self.assembly.gear(name).is_some() {
-                        before.routes(gear)
-                    } else {
-                        let leads =
-                            |output: &str| before.targets(gear, &led[gear], output).unwrap_or_default();
-                        Arc::new(Routes::queued(&cell.outputs, leads))
-                    };
-                    retirees.push(self.retiree(cell, routes));
+                    retirees.push(self.retiree(cell, &before.routes(gear)));
                 } else {
                     let shared = self.shared.clone();
                     self.retiring.spawn(async move { stop(cell, &shared).await });
@@ -74,7 +65,7 @@ impl Rack {
         }
     }
 
-    fn retiree(&self, cell: Cell, routes: Arc<Routes>) -> Retiree {
+    fn retiree(&self, cell: Cell, routes: &Routes) -> Retiree {
         let to_it = || self.visitors.iter().filter(|visitor| visitor.to.0 == cell.name);
         let from_it = self.visitors.iter().filter(|visitor| visitor.from == cell.name);
         let intakes = to_it().filter_map(|visitor| visitor.intake(0, &cell.inputs)).collect();
@@ -82,7 +73,7 @@ impl Rack {
             incoming: to_it().map(|visitor| (visitor.wire.clone(), visitor.to.1.clone())).collect(),
             outgoing: from_it.map(|visitor| visitor.wire.clone()).collect(),
             name: cell.name.clone(),
-            segment: self.run(vec![(cell, routes)], intakes),
+            segment: self.run(vec![(cell, Arc::new(routes.without_calls()))], intakes),
         }
     }
 
@@ -106,7 +97,7 @@ impl Rack {
 async fn finish(retirees: Vec<Retiree>, shared: &Shared) {
     let deadline = shared.world.clock.now() + shared.settings.drain_timeout;
     for Retiree { name, segment, incoming, outgoing } in retirees {
-        if shared.world.clock.timeout_at(deadline, drained(&segment, &incoming)).await.is_err() {
+        if shared.world.clock.timeout_at(deadline, drained(&segment, &incoming, shared)).await.is_err() {
             tracing::warn!(gear = name, "a gear that was taken out did not finish in time");
         }
         for (wire, port) in &incoming {
@@ -120,14 +111,11 @@ async fn finish(retirees: Vec<Retiree>, shared: &Shared) {
     }
 }
 
-async fn drained(segment: &SegmentHandle, incoming: &[(Arc<Wire>, String)]) {
+async fn drained(segment: &SegmentHandle, incoming: &[(Arc<Wire>, String)], shared: &Shared) {
     for (wire, _) in incoming {
         wire.wait_until_empty().await;
     }
-    if let Some(Some(drain)) = segment.ask(|draining| Command::Drain { cell: 0, draining }).await {
-        // A panic while draining leaves nothing to wait for.
-        let _ = Contained(drain).await;
-    }
+    segment.drain(0, shared.world.clock).await;
 }
 
 /// Stops a gear; what it had waiting becomes dead letters.

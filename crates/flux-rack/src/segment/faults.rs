@@ -47,7 +47,10 @@ impl Segment {
 
     async fn failed(&mut self, work: Work, fault: Fault) {
         match fault.class() {
-            FaultClass::Invalid => self.give_up(work, &fault, 1).await,
+            FaultClass::Invalid => {
+                self.cells[work.cell].counters.fault(fault.class());
+                self.give_up(work, &fault, 1).await;
+            }
             FaultClass::Transient => self.retry(work, fault).await,
             FaultClass::Fatal => self.gear_failed(work, fault).await,
         }
@@ -60,8 +63,8 @@ impl Segment {
         let deadline = clock.now() + settings.process_timeout;
         let mut backoff = Backoff::new(settings.retry_backoff);
         let mut attempts = 1;
+        self.cells[work.cell].counters.fault(fault.class());
         while attempts < settings.attempts_max {
-            self.cells[work.cell].counters.fault(fault.class());
             let wait = backoff.wait(clock.now(), &self.shared.world.entropy);
             if clock.now() + wait >= deadline {
                 break;
@@ -74,10 +77,12 @@ impl Segment {
                 Err(again) => fault = again,
             }
             self.out.clear();
-            match fault.class() {
-                FaultClass::Transient => {}
-                FaultClass::Invalid => break,
-                FaultClass::Fatal => return self.gear_failed(work, fault).await,
+            if fault.class() == FaultClass::Fatal {
+                return self.gear_failed(work, fault).await;
+            }
+            self.cells[work.cell].counters.fault(fault.class());
+            if fault.class() == FaultClass::Invalid {
+                break;
             }
         }
         self.give_up(work, &fault, attempts).await;
@@ -99,10 +104,10 @@ impl Segment {
         }
     }
 
-    /// The message can never succeed here: it goes to the error port, else to the dead letters.
+    /// The message can never succeed here: it goes to the error port, else to the dead letters. Its fault is counted.
     async fn give_up(&mut self, work: Work, fault: &Fault, attempts: u32) {
-        let cell = &self.cells[work.cell];
-        cell.counters.fault(fault.class());
+        let cell = &mut self.cells[work.cell];
+        cell.suspect = None;
         let name = cell.name.clone();
         tracing::debug!(gear = name, id = %work.msg.msg().id, reason = fault.reason_word(), error = %fault, "message failed");
         if let Some(port) = self.exits[work.cell].routes.error_port() {
@@ -123,7 +128,6 @@ impl Segment {
         let cell = &mut self.cells[work.cell];
         cell.fail(&fault, &self.shared).await;
         if cell.suspect.replace(id) == Some(id) {
-            cell.suspect = None;
             self.give_up(work, &fault, 2).await;
         } else {
             cell.pending.push_front((work.port, work.msg));

@@ -66,6 +66,7 @@ async fn retries_run_out() {
     assert_eq!(running.texts("end", 1).await, ["1"]);
     let letters = running.dead_letters(1).await;
     assert_eq!((letters[0].reason.as_str(), letters[0].attempts), ("transient", 3));
+    assert_eq!(running.rack.stats().gears[1].transient, 3, "each attempt counts once");
 }
 
 #[tokio::test]
@@ -87,6 +88,43 @@ async fn a_message_that_kills_its_gear_twice_is_at_fault() {
         let reasons: Vec<_> =
             letters.iter().map(|letter| (letter.reason.as_str(), letter.attempts)).collect();
         assert_eq!(reasons, [("panic", 2), ("fatal", 2)]);
+        assert_eq!(running.rack.stats().gears[1].fatal, 4, "each failure counts once");
+    }
+}
+
+/// Copies of a message share its id: that one of them was in hand when the gear failed says nothing of the other.
+#[tokio::test]
+async fn a_copy_is_not_blamed_for_the_failure_of_another() {
+    for fuse in [true, false] {
+        let running = Plan::new(fuse)
+            .gear("src", "source", json!({"texts": ["panic:odd"]}))
+            .gear("x", "twice", json!({}))
+            .gear("moody", "moody", json!({}))
+            .gear("end", "sink", json!({}))
+            .wire("src.out", "x.in")
+            .wire("x.out", "moody.in")
+            .wire("moody.out", "end.in")
+            .boot()
+            .await;
+        assert_eq!(running.texts("end", 2).await, ["panic:odd", "panic:odd'"]);
+        assert!(running.rack.dead_letters().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_a_gear_that_is_down_while_messages_wait_for_it() {
+    for fuse in [true, false] {
+        let mut plan = plan(fuse, &["1", "panic:once", "2"]);
+        plan.settings.error_restart.backoff = "100ms".parse().unwrap();
+        plan.settings.error_restart.backoff_max = "200ms".parse().unwrap();
+        let running = plan.boot().await;
+        while running.rack.stats().gears[1].fatal == 0 {
+            tokio::task::yield_now().await;
+        }
+        let arrived = running.arrived.clone();
+        let report = running.finish_after(3).await;
+        assert!(report.is_clean(), "{report:?}");
+        assert_eq!(arrived.now("end").len(), 3);
     }
 }
 

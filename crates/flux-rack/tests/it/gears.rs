@@ -199,7 +199,7 @@ impl Gear for Sink {
     }
 }
 
-/// Does what the message says: `invalid`, `transient:N`, `fatal`, `fatal:always`, `panic`, `panic:once`, `stray`.
+/// Does what the message says: `invalid`, `transient:N`, `fatal`, `fatal:always`, `panic`, `panic:once`, `panic:odd` (times), `stray`.
 pub(crate) struct Moody {
     out: OutPort,
     tries: u32,
@@ -247,6 +247,9 @@ impl Gear for Moody {
             ("fatal", "") if times(msg) > 1 => Ok(Step::Done),
             ("fatal", _) => Err(Fault::fatal("as ordered")),
             ("panic", "once") if times(msg) > 1 => Ok(Step::Done),
+            ("panic", times_odd) if times_odd.starts_with("odd") && times(msg).is_multiple_of(2) => {
+                Ok(Step::Done)
+            }
             ("panic", _) => panic!("4111111111111111"),
             ("stray", _) => {
                 out.emit(OutPort::at(1), msg.clone());
