@@ -12,6 +12,7 @@ mod layers;
 mod peers;
 mod reference;
 mod shell;
+mod simulation;
 mod suite;
 mod tidy;
 
@@ -20,6 +21,7 @@ cargo xtask <chore>
 
   test        everything that must hold: format, lints, layers, tidy, every test, reference pages
   ci          the same with every foreign peer required
+  sim         whole racks in a simulated world, a seed each (`--seed N`, `--minutes M`, `--seeds K`, `--json`)
   layers      the crates import only what ARCHITECTURE.md allows
   tidy        the source keeps its own rules
   reference   write docs/reference from the code (`--check`: only compare)";
@@ -27,6 +29,9 @@ cargo xtask <chore>
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    if let ["sim", options @ ..] = &args[..] {
+        return simulation::command(options);
+    }
     let done = match args[..] {
         ["test"] => suite::run(),
         ["ci"] => peers::require().and_then(|()| suite::run()),

@@ -4,7 +4,7 @@ use std::{process::Command, time::Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::{layers, peers, reference, shell, tidy};
+use crate::{layers, peers, reference, shell, simulation, tidy};
 
 pub(crate) fn run() -> Result<()> {
     let began = Instant::now();
@@ -15,6 +15,7 @@ pub(crate) fn run() -> Result<()> {
     reference::check()?;
     tests()?;
     shell::run("cargo test --workspace --doc --quiet")?;
+    simulation::minute()?;
     println!("\nall good, in {} s", began.elapsed().as_secs());
     Ok(())
 }

@@ -20,7 +20,9 @@ pub use flux_scenario::{
     catalog::{Category, Direction, ERROR_PORT, Emits, Manifest, PortSpec, Status, Terminus},
     units::{ByteSize, Duration},
 };
-pub use flux_signal::{Bytes, Data, Fault, FaultClass, FluxId, FluxMsg, Lease, Metadata, Text, Value, keys};
+pub use flux_signal::{
+    Bytes, Data, Fault, FaultClass, FluxId, FluxMsg, Lease, LeaseEnd, Metadata, Text, Value, keys,
+};
 
 pub use context::{Files, GearContext, GearParts};
 pub use control::{Control, ControlEvent, Link};

@@ -81,6 +81,15 @@ impl Sim {
         Self { network, clock, entropy, disk_entropy, disks: Arc::default() }
     }
 
+    /// The same machines after a restart, in a runtime of its own: disks as they are, the network new, no connection left.
+    /// Wall time goes on from `unix_ns`.
+    pub fn restarted(&self, seed: u64, unix_ns: i64) -> Self {
+        let entropy = Entropy::seeded(seed);
+        let clock = Clock::simulated(unix_ns);
+        let network = Arc::new(Mutex::new(Network::new(clock, entropy.fork())));
+        Self { network, clock, entropy, disk_entropy: self.disk_entropy.clone(), disks: self.disks.clone() }
+    }
+
     /// The world as seen from [`LOCAL_HOST`].
     pub fn world(&self) -> World {
         self.host(LOCAL_HOST)
