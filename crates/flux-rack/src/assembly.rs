@@ -2,11 +2,8 @@
 
 use std::sync::Arc;
 
-use flux_gear::{InPort, OutPort};
-use flux_scenario::{
-    catalog::ERROR_PORT,
-    circuit::{Circuit, CircuitGear, CircuitWire},
-};
+use flux_gear::InPort;
+use flux_scenario::circuit::{Circuit, CircuitWire};
 
 use crate::{
     routes::{Patchbay, Routes, Target},
@@ -66,29 +63,10 @@ impl Assembly {
         self.seats[gear].patchbay.load_full()
     }
 
-    /// Routes for outputs with these names: where those of `declared` led, with all wires as queues, and for new ones
-    /// where they lead here.
-    pub(crate) fn along(&self, led: &Routes, declared: &CircuitGear, outputs: &[String]) -> Routes {
-        let now = self.gear(&declared.name).map(|gear| self.routes(gear));
-        let mut routes = Routes::default();
-        for (at, output) in outputs.iter().enumerate() {
-            let was = declared.outputs.iter().position(|other| other == output);
-            let targets = match (was.map(|was| &led.outputs[was]), &now) {
-                (Some(targets), _) => targets.as_slice(),
-                (None, Some(now)) => &now.outputs[at],
-                (None, None) => &[],
-            };
-            if output == ERROR_PORT {
-                routes.error = Some(OutPort::at(port_number(at)));
-            }
-            let mut queued = Vec::new();
-            for target in targets {
-                queued.push(Target { fused: None, slot: routes.slots, ..target.clone() });
-                routes.slots += target.wires.len();
-            }
-            routes.outputs.push(queued);
-        }
-        routes
+    /// Where an output of a gear leads.
+    pub(crate) fn targets<'a>(&self, gear: usize, routes: &'a Routes, output: &str) -> Option<&'a [Target]> {
+        let at = self.circuit.gears[gear].outputs.iter().position(|other| other == output)?;
+        Some(&routes.outputs[at])
     }
 
     /// The wires that end in a segment.

@@ -6,10 +6,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use flux_gear::{FluxMsg, InPort, Key, OutPort};
+use flux_gear::{ERROR_PORT, FluxMsg, InPort, Key, OutPort};
 use rustc_hash::FxHasher;
 
-use crate::wire::Wire;
+use crate::{assembly::port_number, wire::Wire};
 
 /// The patchbay of one gear: what its own tasks emit goes where it says now. The gear's segment has routes of its own,
 /// which do not change for as long as the segment runs.
@@ -53,11 +53,21 @@ impl Routes {
         self.error.filter(|&port| !self.targets(port).is_empty())
     }
 
-    /// The same where every wire is a queue: for a gear that left the segment in which some were calls.
-    pub(crate) fn without_calls(&self) -> Routes {
-        let queued = |target: &Target| Target { fused: None, ..target.clone() };
-        let outputs = self.outputs.iter().map(|targets| targets.iter().map(queued).collect());
-        Routes { outputs: outputs.collect(), error: self.error, slots: self.slots }
+    /// Routes for a gear with these outputs, each leading where `targets` says of its name, all by queue.
+    pub(crate) fn queued<'a>(outputs: &[String], targets: impl Fn(&str) -> &'a [Target]) -> Routes {
+        let mut routes = Routes::default();
+        for (at, output) in outputs.iter().enumerate() {
+            if output == ERROR_PORT {
+                routes.error = Some(OutPort::at(port_number(at)));
+            }
+            let mut queued = Vec::new();
+            for target in targets(output) {
+                queued.push(Target { fused: None, slot: routes.slots, ..target.clone() });
+                routes.slots += target.wires.len();
+            }
+            routes.outputs.push(queued);
+        }
+        routes
     }
 
     /// All targets, in the order of their slots.

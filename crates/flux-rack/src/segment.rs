@@ -415,9 +415,12 @@ impl Segment {
                 for (shard, wire) in target.wires.iter().enumerate() {
                     let waiting = &mut self.onward.crossings[slot + target.slot + shard];
                     if !waiting.is_empty() {
-                        // A closed wire means that the rack gives up: what is left abandons its lease.
-                        let _ =
-                            if self.onward.forces { wire.force(waiting) } else { wire.push(waiting).await };
+                        if self.onward.forces {
+                            wire.force(waiting);
+                        } else {
+                            // A closed wire means that the rack gives up: what is left abandons its lease.
+                            let _ = wire.push(waiting).await;
+                        }
                     }
                 }
             }

@@ -14,7 +14,7 @@ use std::{
 
 use flux_gear::Held;
 use flux_world::{Clock, Instant};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, Semaphore, TryAcquireError};
 
 use crate::{stats::WireCounters, tuning::Tuning};
@@ -127,37 +127,36 @@ impl Wire {
         Ok(())
     }
 
-    /// Moves all of `msgs` into the queue, room or not: for a sender whom nobody may wait for, with a bounded rest.
-    pub(crate) fn force(&self, msgs: &mut Vec<Held>) -> Result<(), Closed> {
-        let n = msgs.len();
-        self.put(msgs, n, n)
+    /// Moves all of `msgs` into the queue, room or not, closed or not: what is run out of wires that end is bounded, and
+    /// nobody may wait for it.
+    pub(crate) fn force(&self, msgs: &mut Vec<Held>) {
+        let mut queue = self.queue.lock();
+        queue.excess += msgs.len();
+        self.put(queue, msgs, msgs.len());
     }
 
     /// Moves the first `n` messages, for which there is room, into the queue.
     fn append<M: Into<Held>>(&self, msgs: &mut Vec<M>, n: usize) -> Result<(), Closed> {
-        self.put(msgs, n, 0)
+        let queue = self.queue.lock();
+        if queue.is_closed {
+            return Err(Closed);
+        }
+        self.put(queue, msgs, n);
+        Ok(())
     }
 
-    fn put<M: Into<Held>>(&self, msgs: &mut Vec<M>, n: usize, excess: usize) -> Result<(), Closed> {
-        let bell = {
-            let mut queue = self.queue.lock();
-            if queue.is_closed {
-                return Err(Closed);
-            }
-            queue.excess += excess;
-            if queue.timed.is_none() && queue.messages.is_empty() {
-                queue.timed = Some((queue.taken, self.clock.now()));
-            }
-            let bell = queue.messages.is_empty().then(|| queue.bell.clone());
-            queue.messages.extend(msgs.drain(..n).map(Into::into));
-            self.len.fetch_add(n, Ordering::Release);
-            bell
-        };
+    fn put<M: Into<Held>>(&self, mut queue: MutexGuard<'_, Queue>, msgs: &mut Vec<M>, n: usize) {
+        if queue.timed.is_none() && queue.messages.is_empty() {
+            queue.timed = Some((queue.taken, self.clock.now()));
+        }
+        let bell = queue.messages.is_empty().then(|| queue.bell.clone());
+        queue.messages.extend(msgs.drain(..n).map(Into::into));
+        self.len.fetch_add(n, Ordering::Release);
+        drop(queue);
         self.counters.passed(n);
         if let Some(bell) = bell {
             bell.notify_one();
         }
-        Ok(())
     }
 
     /// Moves up to `max` messages to the end of `into`; returns how many.
@@ -274,7 +273,7 @@ mod tests {
     fn what_was_forced_in_takes_no_room_from_those_who_wait_for_it() {
         let wire = wire(2);
         let mut forced: Vec<Held> = msgs(0..5).into_iter().map(Held::new).collect();
-        assert!(wire.force(&mut forced).is_ok());
+        wire.force(&mut forced);
         assert!(wire.try_push(&mut msgs(5..7)).is_ok());
         assert_eq!(taken(&wire, 6), [0, 1, 2, 3, 4, 5]);
         let mut batch = msgs(7..9);

@@ -1,7 +1,7 @@
 //! The point of no return: wires lead where the draft says, and gears go on in their new segments.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, atomic::AtomicBool},
 };
 
@@ -13,7 +13,7 @@ use tokio::{
 
 use super::{Standing, Visitor};
 use crate::{
-    assembly::{Assembly, ends, port_number},
+    assembly::{Assembly, Instance, ends, port_number},
     cell::Cell,
     dead_letters::DeadLetter,
     draft::Draft,
@@ -26,88 +26,146 @@ use crate::{
 /// Commands a segment may have waiting.
 const COMMANDS_MAX: usize = 16;
 
+/// A cut-over under way: every gear concerned stands still.
+struct CutOver {
+    before: Assembly,
+    /// By gear of the assembly before: where it led.
+    led: Vec<Arc<Routes>>,
+    /// Gears of the new assembly.
+    next: Standing,
+    /// Those that are in it no more, or that another has replaced.
+    leaving: Standing,
+    /// What was on its way to a port that is no more.
+    strays: Vec<DeadLetter>,
+}
+
+/// A wire of the assembly before that messages may not be left in.
+#[derive(Clone, Copy)]
+struct Ending {
+    wire: usize,
+    why: Why,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Why {
+    /// It is in the new assembly no more.
+    Gone,
+    /// The same, but its sender still has to finish what it has.
+    SenderRetires,
+    /// It is a call now, which would overtake what is in the queue.
+    IsCall,
+}
+
 impl Rack {
     /// Becomes what the draft says. Returns what was on its way to a port that is no more.
-    pub(super) async fn cut_over(&mut self, draft: Draft, mut standing: Standing) -> Vec<DeadLetter> {
-        let Draft { assembly, untouched, routes, mut made, .. } = draft;
+    pub(super) async fn cut_over(&mut self, draft: Draft, standing: Standing) -> Vec<DeadLetter> {
+        let Draft { assembly, untouched, routes, made, .. } = draft;
         let before = std::mem::replace(&mut self.assembly, assembly);
-        let led: Vec<_> = (0..before.seats.len()).map(|gear| before.routes(gear)).collect();
-        for (seat, routes) in self.assembly.seats.iter().zip(routes) {
-            seat.patchbay.store(routes);
+        let led = (0..before.seats.len()).map(|gear| before.routes(gear)).collect();
+        let mut cut = CutOver { before, led, next: Standing::new(), leaving: standing, strays: Vec::new() };
+        self.switch_patchbays(&cut.before, routes);
+        self.seat(&mut cut, made);
+        let ending = self.ending(&cut);
+        // Once while those whose push was under way still get theirs in, and once more when nobody can.
+        self.run_out(&mut cut, &ending).await;
+        for gone in ending.iter().filter(|ending| ending.why == Why::Gone) {
+            cut.before.wires[gone.wire].iter().for_each(|queue| queue.close());
         }
-        let mut strays = Vec::new();
-        let mut next = Standing::new();
-        for &member in self.assembly.layout.iter().flatten() {
-            let name = self.assembly.name(member);
-            let Some(cell) = made.remove(&member) else {
-                next.extend(standing.remove_entry(&name));
-                continue;
-            };
-            next.insert(name.clone(), cell);
-            if let Some(old) = standing.get_mut(&name) {
-                for (port, msg) in std::mem::take(&mut old.pending) {
-                    let port = old.inputs.get(usize::from(port.0)).cloned().unwrap_or_default();
-                    strays.extend(self.leave_to(&mut next, &name, &port, [msg].into()));
-                }
-            }
-        }
-        let ending = self.ending(&before);
-        self.run_out(&before, &led, &ending, &mut next, &mut standing).await;
-        strays.extend(self.end_wires(&before, &ending, &mut next, &mut standing));
+        self.run_out(&mut cut, &ending).await;
+        self.end_wires(&mut cut, &ending);
         let mut segments: Vec<_> = std::mem::take(&mut self.segments).into_iter().map(Some).collect();
         for (at, untouched) in untouched.into_iter().enumerate() {
             let goes_on = untouched.and_then(|was| segments[was].take());
-            let segment = goes_on.or_else(|| self.spawn(at, &mut next));
+            let segment = goes_on.or_else(|| self.spawn(at, &mut cut.next));
             self.segments.extend(segment);
         }
-        self.retire(&before, standing);
-        strays
+        self.retire(&cut.before, &cut.led, cut.leaving);
+        cut.strays
     }
 
-    /// The wires of the assembly before that are no longer in this one, or are calls in it, and which of both. A call
-    /// would overtake what is in the queue.
-    fn ending(&self, before: &Assembly) -> Vec<(usize, bool)> {
-        let wires = before.wires.iter().enumerate();
-        wires
-            .filter_map(|(at, queues)| {
-                match self.assembly.wires.iter().position(|others| is_same(others, queues)) {
-                    None => Some((at, false)),
-                    Some(now) if self.assembly.circuit.wires[now].fused => Some((at, true)),
-                    Some(_) => None,
+    /// From here on what gears' own tasks emit goes the new ways, also what those of a replaced gear still emit.
+    fn switch_patchbays(&self, before: &Assembly, routes: Vec<Arc<Routes>>) {
+        for (gear, routes) in routes.into_iter().enumerate() {
+            let was = before.gear(&self.assembly.circuit.gears[gear].name);
+            let patchbay = &self.assembly.seats[gear].patchbay;
+            if let Some(was) = was.filter(|&was| !Arc::ptr_eq(&before.seats[was].patchbay, patchbay)) {
+                let leads = |output: &str| self.assembly.targets(gear, &routes, output).unwrap_or_default();
+                let translated = Routes::queued(&before.circuit.gears[was].outputs, leads);
+                before.seats[was].patchbay.store(Arc::new(translated));
+            }
+            patchbay.store(routes);
+        }
+    }
+
+    /// Gathers the gears of the new assembly: those that are kept, and those made, with what waited for the ones they
+    /// replace.
+    fn seat(&self, cut: &mut CutOver, mut made: BTreeMap<Instance, Cell>) {
+        for &member in self.assembly.layout.iter().flatten() {
+            let name = self.assembly.name(member);
+            let Some(cell) = made.remove(&member) else {
+                cut.next.extend(cut.leaving.remove_entry(&name));
+                continue;
+            };
+            cut.next.insert(name.clone(), cell);
+            if let Some(old) = cut.leaving.get_mut(&name) {
+                let inputs = old.inputs.clone();
+                for (port, msg) in std::mem::take(&mut old.pending) {
+                    let port = inputs.get(usize::from(port.0)).map_or("", String::as_str);
+                    self.leave_to(cut, &name, port, [msg].into());
                 }
+            }
+        }
+    }
+
+    fn ending(&self, cut: &CutOver) -> Vec<Ending> {
+        let wires = cut.before.wires.iter().enumerate();
+        wires
+            .filter_map(|(wire, queues)| {
+                let now = self.assembly.wires.iter().position(|others| is_same(others, queues));
+                let [sender, ..] = ends(&cut.before.circuit, &cut.before.circuit.wires[wire]);
+                let is_sender = |((name, _), cell): (&(String, usize), &Cell)| name == sender && cell.is_up();
+                let why = match now {
+                    Some(now) if self.assembly.circuit.wires[now].fused => Why::IsCall,
+                    Some(_) => return None,
+                    None if self.assembly.gear(sender).is_none() && cut.leaving.iter().any(is_sender) => {
+                        Why::SenderRetires
+                    }
+                    None => Why::Gone,
+                };
+                Some(Ending { wire, why })
             })
             .collect()
     }
 
     /// Runs what is in wires that end, so that what comes by the new ones does not overtake it: along the old wires,
     /// by all gears that stand still, those that are to go as well.
-    async fn run_out(
-        &self,
-        before: &Assembly,
-        led: &[Arc<Routes>],
-        ending: &[(usize, bool)],
-        next: &mut Standing,
-        retiring: &mut Standing,
-    ) {
-        if ending.iter().all(|&(at, _)| before.wires[at].iter().all(|queue| queue.len() == 0)) {
+    async fn run_out(&self, cut: &mut CutOver, ending: &[Ending]) {
+        let queues = ending.iter().flat_map(|ending| &cut.before.wires[ending.wire]);
+        if queues.map(|queue| queue.len()).sum::<usize>() == 0 {
             return;
         }
+        let CutOver { before, led, next, leaving, .. } = cut;
         let mut gears: Vec<(Cell, Arc<Routes>)> = Vec::new();
         let mut names = Vec::new();
         for &gear in &before.circuit.drain_order {
             let name = &before.circuit.gears[gear].name;
+            let now = self.assembly.gear(name).map(|now| (now, self.assembly.routes(now)));
             for number in 0..before.seats[gear].places.len() {
                 let key = (name.clone(), number);
-                let Some(cell) = next.remove(&key).or_else(|| retiring.remove(&key)) else { continue };
-                let routes = self.assembly.along(&led[gear], &before.circuit.gears[gear], &cell.outputs);
+                let Some(cell) = next.remove(&key).or_else(|| leaving.remove(&key)) else { continue };
+                let new = |output: &str| {
+                    now.as_ref().and_then(|(now, routes)| self.assembly.targets(*now, routes, output))
+                };
+                let leads = |output: &str| before.targets(gear, &led[gear], output).or_else(|| new(output));
+                let routes = Routes::queued(&cell.outputs, |output| leads(output).unwrap_or_default());
                 gears.push((cell, Arc::new(routes)));
                 names.push(key);
             }
         }
         let mut intakes = Vec::new();
-        for &(at, _) in ending {
-            let [.., receiver, port] = ends(&before.circuit, &before.circuit.wires[at]);
-            for (number, queue) in before.wires[at].iter().enumerate() {
+        for ending in ending {
+            let [.., receiver, port] = ends(&before.circuit, &before.circuit.wires[ending.wire]);
+            for (number, queue) in before.wires[ending.wire].iter().enumerate() {
                 let cell = names.iter().position(|name| (name.0.as_str(), name.1) == (receiver, number));
                 let Some(cell) = cell else { continue };
                 let port = gears[cell].0.inputs.iter().position(|input| input == port);
@@ -119,12 +177,43 @@ impl Rack {
         let (segment, _) = self.segment(gears, intakes);
         for (name, cell) in names.into_iter().zip(Box::pin(segment.run_out(until)).await) {
             let stays = self.assembly.gear(&name.0).is_some();
-            if stays {
-                next.insert(name, cell)
-            } else {
-                retiring.insert(name, cell)
-            };
+            let standing = if stays { &mut *next } else { &mut *leaving };
+            standing.insert(name, cell);
         }
+    }
+
+    /// Leaves what is still in wires that end to their receivers. A wire from a gear that retires goes on until it has.
+    fn end_wires(&mut self, cut: &mut CutOver, ending: &[Ending]) {
+        for &Ending { wire, why } in ending {
+            let ends = ends(&cut.before.circuit, &cut.before.circuit.wires[wire]);
+            let [sender, _, receiver, port] = ends.map(str::to_owned);
+            for (number, queue) in cut.before.wires[wire].clone().into_iter().enumerate() {
+                if why == Why::SenderRetires {
+                    let to = (receiver.clone(), port.clone());
+                    self.visitors.push(Visitor { wire: queue, from: sender.clone(), to });
+                    continue;
+                }
+                let mut left = VecDeque::new();
+                queue.take(usize::MAX, &mut left);
+                self.leave_to(cut, &(receiver.clone(), number), &port, left);
+            }
+        }
+    }
+
+    /// Leaves messages to a gear, to be processed before all others, if it has that port.
+    fn leave_to(&self, cut: &mut CutOver, to: &(String, usize), port: &str, msgs: VecDeque<Held>) {
+        let (name, first) = (&to.0, (to.0.clone(), 0));
+        let stays = self.assembly.gear(name).is_some();
+        let standing = if stays { &mut cut.next } else { &mut cut.leaving };
+        let key = if standing.contains_key(to) { to } else { &first };
+        if let Some(cell) = standing.get_mut(key)
+            && let Some(at) = cell.inputs.iter().position(|input| input == port)
+        {
+            cell.pending.extend(msgs.into_iter().map(|msg| (InPort(port_number(at)), msg)));
+            return;
+        }
+        let unix_ns = self.shared.world.clock.unix_ns();
+        cut.strays.extend(msgs.into_iter().map(|msg| DeadLetter::gone(msg.release(), name, port, unix_ns)));
     }
 
     /// Starts a segment of the assembly with its gears, if they are there.
@@ -163,59 +252,6 @@ impl Rack {
         let (commands, obeyed) = mpsc::channel(COMMANDS_MAX);
         let segment = Segment::new(gears, intakes, bell, obeyed, recalled.clone(), self.shared.clone());
         (segment, |task| SegmentHandle { commands, recalled, task })
-    }
-
-    /// Leaves what is in wires that end to their receivers. A wire from a gear that retires goes on until it has.
-    fn end_wires(
-        &mut self,
-        before: &Assembly,
-        ending: &[(usize, bool)],
-        next: &mut Standing,
-        retiring: &mut Standing,
-    ) -> Vec<DeadLetter> {
-        let mut strays = Vec::new();
-        for &(at, is_called) in ending {
-            let ends = ends(&before.circuit, &before.circuit.wires[at]);
-            let [sender, _, receiver, port] = ends.map(str::to_owned);
-            let from_retiree = retiring.iter().any(|((name, _), cell)| *name == sender && cell.is_up());
-            for (number, queue) in before.wires[at].iter().enumerate() {
-                if from_retiree && !is_called {
-                    let to = (receiver.clone(), port.clone());
-                    self.visitors.push(Visitor { wire: queue.clone(), from: sender.clone(), to });
-                    continue;
-                }
-                if !is_called {
-                    queue.close();
-                }
-                let mut left = VecDeque::new();
-                queue.take(usize::MAX, &mut left);
-                let name = (receiver.clone(), number);
-                let heirs = if self.assembly.gear(&receiver).is_some() { &mut *next } else { &mut *retiring };
-                strays.extend(self.leave_to(heirs, &name, &port, left));
-            }
-        }
-        strays
-    }
-
-    /// Leaves messages to a gear, to be processed before all others; gives them back where it has no such port.
-    fn leave_to(
-        &self,
-        heirs: &mut Standing,
-        (name, number): &(String, usize),
-        port: &str,
-        msgs: VecDeque<Held>,
-    ) -> Vec<DeadLetter> {
-        let key = (name.clone(), *number);
-        let key = if heirs.contains_key(&key) { key } else { (name.clone(), 0) };
-        if let Some(cell) = heirs.get_mut(&key)
-            && let Some(at) = cell.inputs.iter().position(|input| input == port)
-        {
-            cell.pending.extend(msgs.into_iter().map(|msg| (InPort(port_number(at)), msg)));
-            return Vec::new();
-        }
-        let unix_ns = self.shared.world.clock.unix_ns();
-        let gone = |msg: Held| DeadLetter::gone(msg.release(), name, port, unix_ns);
-        msgs.into_iter().map(gone).collect()
     }
 }
 

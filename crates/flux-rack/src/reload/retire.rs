@@ -44,14 +44,22 @@ struct Retiree {
 
 impl Rack {
     /// Lets gears that are no longer in the circuit finish and stop, sources first, in a task of the rack.
-    pub(super) fn retire(&mut self, before: &Assembly, mut standing: Standing) {
+    pub(super) fn retire(&mut self, before: &Assembly, led: &[Arc<Routes>], mut leaving: Standing) {
         let mut retirees = Vec::new();
         for &gear in &before.circuit.drain_order {
             let name = &before.circuit.gears[gear].name;
             for number in 0..before.seats[gear].places.len() {
-                let Some(cell) = standing.remove(&(name.clone(), number)) else { continue };
+                let Some(cell) = leaving.remove(&(name.clone(), number)) else { continue };
                 if cell.is_up() {
-                    retirees.push(self.retiree(cell, &before.routes(gear)));
+                    // One that was replaced sends the way of the other.
+                    let routes = if self.assembly.gear(name).is_some() {
+                        before.routes(gear)
+                    } else {
+                        let leads =
+                            |output: &str| before.targets(gear, &led[gear], output).unwrap_or_default();
+                        Arc::new(Routes::queued(&cell.outputs, leads))
+                    };
+                    retirees.push(self.retiree(cell, routes));
                 } else {
                     let shared = self.shared.clone();
                     self.retiring.spawn(async move { stop(cell, &shared).await });
@@ -65,7 +73,7 @@ impl Rack {
         }
     }
 
-    fn retiree(&self, cell: Cell, routes: &Routes) -> Retiree {
+    fn retiree(&self, cell: Cell, routes: Arc<Routes>) -> Retiree {
         let to_it = || self.visitors.iter().filter(|visitor| visitor.to.0 == cell.name);
         let from_it = self.visitors.iter().filter(|visitor| visitor.from == cell.name);
         let intakes = to_it().filter_map(|visitor| visitor.intake(0, &cell.inputs)).collect();
@@ -73,7 +81,7 @@ impl Rack {
             incoming: to_it().map(|visitor| (visitor.wire.clone(), visitor.to.1.clone())).collect(),
             outgoing: from_it.map(|visitor| visitor.wire.clone()).collect(),
             name: cell.name.clone(),
-            segment: self.run(vec![(cell, Arc::new(routes.without_calls()))], intakes),
+            segment: self.run(vec![(cell, routes)], intakes),
         }
     }
 
