@@ -112,6 +112,15 @@ impl Manifest {
         silent
     }
 
+    /// Whether a gear of this kind keeps something on disk, by what its config says.
+    pub fn keeps_on_disk(&self, config: &Json) -> bool {
+        let mut keeps = false;
+        self.walk(&Node::from_json(config, Span::default()), &mut |place| {
+            keeps |= place.view.keyword("x-flux-keeps") == Some(&place.node.to_json());
+        });
+        keeps
+    }
+
     /// Where the secrets of a config stand in its text.
     pub(crate) fn secret_spans(&self, config: &Node) -> Vec<Span> {
         self.marked(config, "x-flux-secret").into_iter().map(|place| place.span).collect()

@@ -55,6 +55,8 @@ pub struct CircuitGear {
     pub parallel: u16,
     /// The path whose value chooses the instance.
     pub partition_by: Option<String>,
+    /// Whether it keeps something on disk.
+    pub keeps_on_disk: bool,
     /// How a path through the graph ends here.
     pub terminus: Terminus,
     /// Its labels.
@@ -215,6 +217,7 @@ impl<'m> Compiler<'m> {
             segment,
             parallel: decl.parallel.as_ref().map_or(1, |count| count.get()),
             partition_by: decl.partition_by.as_ref().map(|path| path.value.clone()),
+            keeps_on_disk: manifest.keeps_on_disk(&decl.config.to_json()),
             terminus: manifest.terminus,
             labels: decl.labels.clone(),
             doc: decl.doc.clone(),

@@ -8,6 +8,7 @@
 //! | | a table | each key does |
 //! | `x-flux-claim: {kind, when?}` | a text | the gear holds it exclusively, when the sibling keys in `when` have these values |
 //! | `x-flux-silences: {port, value, when?}` | any value | when it is `value`, and the sibling keys in `when` have these values, nothing leaves the output `port` |
+//! | `x-flux-keeps: value` | any value | when it is `value`, the gear keeps something on disk |
 //! | `x-flux-file: true` | a text | a path relative to the scenario file; `scheme:name` is not a path |
 //! | `x-flux-secret: true` | any value | is shown as `***` |
 //!

@@ -63,6 +63,8 @@ pub(crate) struct Tcp {
     frame_bytes_max: ByteSize,
     pool_size: NonZeroU16,
     tls: Option<Tls>,
+    #[schemars(extend("x-flux-keeps" = "local"))]
+    spool: String,
     #[schemars(extend("x-flux-silences" = { "port": "out", "value": false, "when": { "mode": "client" } }))]
     read_responses: bool,
 }
@@ -77,6 +79,7 @@ impl Default for Tcp {
             frame_bytes_max: ByteSize(1 << 20),
             pool_size: NonZeroU16::new(4096).unwrap(),
             tls: None,
+            spool: "memory".into(),
             read_responses: true,
         }
     }

@@ -55,6 +55,7 @@ impl StateDir {
 /// Whether a circuit has anything to keep on disk, so that it needs a state directory even if none is named.
 pub(crate) fn is_needed(circuit: &Circuit) -> bool {
     circuit.wires.iter().any(|wire| wire.lane == Lane::Durable)
+        || circuit.gears.iter().any(|gear| gear.keeps_on_disk)
 }
 
 fn note_holder(disk: &Disk, file: &Path) -> std::io::Result<()> {

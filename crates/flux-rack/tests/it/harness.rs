@@ -46,6 +46,7 @@ impl Plan {
             segment: if self.fuse { 0 } else { at },
             parallel: 1,
             partition_by: None,
+            keeps_on_disk: false,
             terminus: Terminus::Opaque,
             labels: BTreeMap::new(),
             doc: None,

@@ -60,6 +60,14 @@ fn claims_depend_on_siblings_and_defaults() {
 }
 
 #[test]
+fn a_gear_keeps_something_on_disk_if_its_config_says_so() {
+    let keeps = |config| manifest("tcp").keeps_on_disk(&config);
+    assert!(keeps(json!({ "spool": "local" })));
+    assert!(!keeps(json!({ "spool": "memory" })));
+    assert!(!keeps(json!({})), "the default is memory");
+}
+
+#[test]
 fn secrets_are_redacted_and_files_resolved() {
     let tcp = manifest("tcp");
     let config = json!({ "tls": { "key_file": "keys/a.pem", "password": "hunter2" } });

@@ -275,6 +275,7 @@ wires: [{from: a.out, to: p.in}, {from: p.out, to: a.in}]
               "segment": 0,
               "parallel": 1,
               "partition_by": null,
+              "keeps_on_disk": false,
               "terminus": "io",
               "labels": {},
               "doc": "listens"
@@ -295,6 +296,7 @@ wires: [{from: a.out, to: p.in}, {from: p.out, to: a.in}]
               "segment": 1,
               "parallel": 4,
               "partition_by": "card",
+              "keeps_on_disk": false,
               "terminus": "transparent",
               "labels": {
                 "a": "b"
