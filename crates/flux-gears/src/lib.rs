@@ -2,8 +2,11 @@
 //!
 //! Invariant: a gear here reaches the outside only through its [`flux_gear::GearContext`] and the peer pool.
 
+pub mod coat_check;
 pub mod codec_iso8583;
 pub mod conductor;
+mod correlation;
+mod departures;
 mod endpoint;
 pub mod generate;
 pub mod io_iso8583;
@@ -16,6 +19,7 @@ use flux_gear::Registry;
 /// Every kind of gear built into this crate.
 pub fn builtin() -> Registry {
     Registry::new()
+        .with::<coat_check::CoatCheck>()
         .with::<codec_iso8583::CodecIso8583>()
         .with::<conductor::Conductor>()
         .with::<generate::Generate>()

@@ -54,6 +54,7 @@ impl DiskStorage {
 
     async fn open_table(&self, directory: PathBuf, bounds: Bounds) -> Result<Table, StorageError> {
         if let Some(open) = self.tables.lock().get(&directory).and_then(WeakTable::upgrade) {
+            open.set_bounds(bounds);
             return Ok(open);
         }
         let journal = self.journal(&directory, ledger::config(bounds)).await?;

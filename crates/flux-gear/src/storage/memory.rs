@@ -48,6 +48,7 @@ impl Storage for StorageInMemory {
         let mut tables = self.tables.lock();
         let table = tables.entry((gear.into(), name.into()));
         let table = table.or_insert_with(|| Table::in_memory(bounds, self.clock)).clone();
+        table.set_bounds(bounds);
         Box::pin(async { Ok(table) })
     }
 

@@ -26,7 +26,6 @@ pub struct WeakTable(Weak<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    bounds: Bounds,
     clock: Clock,
     opened_at: Instant,
     opened_unix_ms: u64,
@@ -34,6 +33,7 @@ struct Shared {
 
 struct State {
     entries: Entries,
+    bounds: Bounds,
     ledger: Option<Box<dyn Ledger>>,
 }
 
@@ -89,9 +89,14 @@ impl Table {
     }
 
     fn new(entries: Entries, bounds: Bounds, ledger: Option<Box<dyn Ledger>>, clock: Clock) -> Table {
-        let state = Mutex::new(State { entries, ledger });
+        let state = Mutex::new(State { entries, bounds, ledger });
         let (opened_at, opened_unix_ms) = (clock.now(), clock.unix_ms());
-        Table(Arc::new(Shared { state, bounds, clock, opened_at, opened_unix_ms }))
+        Table(Arc::new(Shared { state, clock, opened_at, opened_unix_ms }))
+    }
+
+    /// Lets it hold more or less from now on. What it holds stays.
+    pub fn set_bounds(&self, bounds: Bounds) {
+        self.0.state.lock().bounds = bounds;
     }
 
     /// Entries it holds.
@@ -136,7 +141,7 @@ impl Table {
     /// Removes what is under a key and returns it; `None` when nothing is.
     pub fn delete(&self, key: &[u8]) -> Result<Option<(Entry, Saved)>, StorageError> {
         let mut state = self.0.state.lock();
-        let State { entries, ledger } = &mut *state;
+        let State { entries, ledger, .. } = &mut *state;
         if entries.get(key).is_none() {
             return Ok(None);
         }
@@ -186,12 +191,12 @@ impl WeakTable {
 impl Shared {
     fn put(
         &self,
-        State { entries, ledger }: &mut State,
+        State { entries, bounds, ledger }: &mut State,
         key: &[u8],
         value: Bytes,
         ttl: Option<Duration>,
     ) -> Result<Saved, StorageError> {
-        entries.check_room(key, &value, self.bounds)?;
+        entries.check_room(key, &value, *bounds)?;
         let ends_unix_ms = ttl.map(|ttl| self.unix_ms().saturating_add(millis(ttl)));
         let kept = Kept { value, ends_unix_ms };
         let saved = match ledger {

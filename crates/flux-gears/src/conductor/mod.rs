@@ -9,7 +9,6 @@
 
 mod answer;
 mod config;
-mod correlation;
 mod desk;
 mod destinations;
 mod exchange;
@@ -25,8 +24,8 @@ use flux_gear::{
     Step, Terminus,
 };
 
+use crate::correlation::Correlation;
 use answer::{ORIGIN, ReturnContext};
-use correlation::{Correlation, NoKey};
 use desk::{Desk, Exit, Outcome, Parked};
 use destinations::{Destinations, Tree};
 use exchange::Part;
@@ -280,12 +279,6 @@ impl Origins {
 
     fn exit(&self, origin: &str) -> Option<OutPort> {
         self.known.iter().find(|(known, _)| known == origin).map(|(_, port)| *port)
-    }
-}
-
-impl From<NoKey> for Fault {
-    fn from(no_key: NoKey) -> Fault {
-        Fault::invalid(no_key.to_string()).reason("no_key")
     }
 }
 

@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use flux_gear::{Fault, GearContext};
 
+use crate::correlation::{Correlation, Normalize};
+
 use super::{
     Conductor, Line, Origins, Ports,
     answer::ReturnContext,
     config::{Config, KnownOrigin, Route, Store, ValetConfig},
-    correlation::Correlation,
     desk::Desk,
     destinations::Destinations,
     fingerprint::Fingerprinter,
@@ -46,7 +47,7 @@ pub(super) fn conductor(config: Config, ctx: &GearContext) -> Result<Conductor, 
             response: ctx.output("out_response")?,
             error: ctx.output("error")?,
         },
-        correlation: Correlation(config.correlation_key),
+        correlation: Correlation::new(config.correlation_key, Normalize::None),
         fingerprinter: Fingerprinter::new(
             config.fingerprint,
             [(); 2].map(|()| ctx.world().entropy.next_u64()),
