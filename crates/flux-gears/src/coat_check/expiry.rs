@@ -1,6 +1,12 @@
 //! Coats whose time is up: each is told of once, and thrown away when that has come to its end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use flux_gear::{Bytes, EmitError, Emitter, OutPort, Receipt, Table};
 use flux_signal::LeaseEnd;
@@ -27,6 +33,8 @@ pub(super) struct Expiry {
     earlier: Notify,
     /// Events that are out, with the keys of their coats.
     out: Mutex<Vec<(Bytes, Receipt)>>,
+    /// No event is out any more.
+    idle: Notify,
     /// Held by the one who watches; the next begins where it ended.
     turn: tokio::sync::Mutex<()>,
 }
@@ -44,6 +52,17 @@ impl Expiry {
     /// Looks anew at what comes next.
     pub(super) fn look_again(&self) {
         self.earlier.notify_one();
+    }
+
+    /// Ends when no event is out.
+    pub(super) async fn idle(&self) {
+        loop {
+            let idle = self.idle.notified();
+            if self.out.lock().is_empty() {
+                return;
+            }
+            idle.await;
+        }
     }
 
     /// Watches the clock until it is stopped.
@@ -94,36 +113,27 @@ impl Expiry {
     async fn settle(&self, coats: &Table, teller: &Teller) {
         let deadline = teller.clock.now() + PATIENCE;
         let mut was_given_up = false;
-        let mut waiting = Waiting { home: self, out: std::mem::take(&mut *self.out.lock()) };
-        let mut at = 0;
-        while let Some((key, receipt)) = waiting.out.get_mut(at) {
-            // Once the moment is over, the rest are only looked at.
-            match teller.clock.timeout_at(deadline, receipt).await {
-                Err(_) => {
-                    at += 1;
-                    continue;
+        let all = poll_fn(|cx| {
+            let mut out = self.out.lock();
+            out.retain_mut(|(key, receipt)| match Pin::new(receipt).poll(cx) {
+                Poll::Pending => true,
+                Poll::Ready(LeaseEnd::Settled) => {
+                    throw_away(coats, key, teller);
+                    false
                 }
-                Ok(LeaseEnd::Settled) => throw_away(coats, key, teller),
-                Ok(LeaseEnd::Abandoned) => was_given_up = true,
-            }
-            waiting.out.swap_remove(at);
+                Poll::Ready(LeaseEnd::Abandoned) => {
+                    was_given_up = true;
+                    false
+                }
+            });
+            if out.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        if teller.clock.timeout_at(deadline, all).await.is_ok() {
+            self.idle.notify_waiters();
         }
-        drop(waiting);
         if was_given_up {
             teller.clock.sleep_until(deadline).await;
         }
-    }
-}
-
-/// Events that are waited for. They are out for the next one too when the wait is cancelled.
-struct Waiting<'a> {
-    home: &'a Expiry,
-    out: Vec<(Bytes, Receipt)>,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.home.out.lock().append(&mut self.out);
     }
 }
 

@@ -176,8 +176,11 @@ impl Gear for CoatCheck {
     fn drain(&mut self) -> Drain {
         match &self.room {
             Some(room) => {
-                let departures = room.departures.clone();
-                Box::pin(async move { departures.idle().await })
+                let room = room.clone();
+                Box::pin(async move {
+                    room.departures.idle().await;
+                    room.expiry.idle().await;
+                })
             }
             None => Box::pin(async {}),
         }

@@ -4,12 +4,14 @@
 
 mod alone;
 mod certificate;
+mod coat_check;
 mod commands;
 mod demo;
 mod example;
 mod input;
 mod iso8583;
 mod journal;
+mod line;
 mod peers;
 mod process;
 mod readme;

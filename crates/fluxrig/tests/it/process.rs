@@ -81,9 +81,14 @@ impl Running {
 
     /// A rack that runs a scenario, as loud as `level`, and where its gear `term` listens.
     pub(crate) fn rack(scenario: &Path, level: &str) -> (Running, String) {
+        Running::rack_with(scenario, level, &[])
+    }
+
+    /// The same with further words.
+    pub(crate) fn rack_with(scenario: &Path, level: &str, words: &[&str]) -> (Running, String) {
         let scenario = scenario.to_str().unwrap();
-        let words = ["--log-format", "json", "--log-level", level, "run", scenario, "--until-stdin-ends"];
-        let mut rack = Running::start(&words);
+        let usual = ["--log-format", "json", "--log-level", level, "run", scenario, "--until-stdin-ends"];
+        let mut rack = Running::start(&[&usual[..], words].concat());
         let address = rack.wait_until_listening("term");
         (rack, address)
     }

@@ -1,85 +1,16 @@
 //! The example switch between terminals and schemes that the test plays, one message at a time: what becomes of each
 //! request.
 
-use std::{
-    io::{ErrorKind, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
-    sync::Arc,
-};
+use std::{io::Write as _, net::TcpListener};
 
-use flux_iso8583::{Message, Spec};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use crate::{
     example::example,
-    process::{PATIENCE, Running},
+    line::{Line, answer, bytes_of, framed, request},
+    process::Running,
 };
-
-/// One end of a connection that carries messages behind a length of two bytes.
-struct Line(TcpStream);
-
-impl Line {
-    fn connect(address: &str) -> Line {
-        Line::over(TcpStream::connect(address).unwrap())
-    }
-
-    fn over(stream: TcpStream) -> Line {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Line(stream)
-    }
-
-    fn say(&mut self, message: &Json) {
-        self.0.write_all(&framed(&bytes_of(message))).unwrap();
-    }
-
-    /// Says it again and again, and reads nothing, until the other side has had enough.
-    fn says_until_it_is_cut_off(&mut self, message: &Json) {
-        let many = framed(&bytes_of(message)).repeat(64);
-        self.0.set_write_timeout(Some(PATIENCE)).unwrap();
-        let why = std::iter::repeat_with(|| self.0.write_all(&many)).find_map(Result::err).unwrap();
-        assert!(matches!(why.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{why}");
-    }
-
-    /// Expects that this is the next message to come.
-    #[track_caller]
-    fn hears(&mut self, expected: &Json) {
-        let mut length = [0; 2];
-        self.0.read_exact(&mut length).unwrap();
-        let mut message = vec![0; u16::from_be_bytes(length).into()];
-        self.0.read_exact(&mut message).unwrap();
-        let heard = Message::decode(spec(), message.into()).unwrap().to_json();
-        assert_eq!(&heard, expected);
-    }
-}
-
-fn bytes_of(message: &Json) -> Vec<u8> {
-    Message::from_json(spec(), message).unwrap().to_bytes().into()
-}
-
-fn framed(message: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(message.len()).unwrap().to_be_bytes();
-    [&length[..], message].concat()
-}
-
-/// The layout on which the example's dialect builds; they agree on what is sent here.
-fn spec() -> Arc<Spec> {
-    Arc::new(Spec::builtin("iso87ascii").unwrap())
-}
-
-fn request(trace: &str) -> Json {
-    let fields = json!({
-        "2": "4111111111111111", "3": "000000", "4": "000000001000", "7": "1105143015", "11": trace, "41": "TERM0001",
-    });
-    json!({ "mti": "0200", "fields": fields })
-}
-
-fn answer(trace: &str) -> Json {
-    let mut answer = request(trace);
-    answer["mti"] = "0210".into();
-    answer["fields"]["39"] = "00".into();
-    answer
-}
 
 /// A request of the terminal goes to the scheme, and its answer comes back.
 #[track_caller]
