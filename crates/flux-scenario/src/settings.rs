@@ -57,11 +57,10 @@ pub struct Base {
     /// socket. One rack has it at a time. When it is not set it is `./data`, and used only by a scenario that keeps
     /// something on disk. `--state-dir` wins.
     pub state_dir: Option<String>,
-    /// File of the passport, in the state directory.
-    #[schemars(extend("x-flux-inert" = true))]
+    /// File of the passport, in the state directory: the key pair that signs what is kept there.
     pub state_file: String,
-    /// File of the saved scenario, in the state directory. Empty: no copy is kept.
-    #[schemars(extend("x-flux-inert" = true))]
+    /// File of the scenario that ran last, in the state directory: what `fluxrig run` without a file runs. Empty: none
+    /// is kept.
     pub scenario_file: String,
 }
 

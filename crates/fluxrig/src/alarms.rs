@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Alarm {
     /// The control socket could not be made: the rack runs, and cannot be asked.
     ControlSocket,
+    /// The scenario that ran last was refused at the start, and the one before it runs; or what runs could not be kept.
+    LastGood,
     /// The last version that was to go live was refused: what runs is not what the files say.
     Reload,
 }
@@ -20,6 +22,7 @@ impl Alarm {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Alarm::ControlSocket => "control_socket",
+            Alarm::LastGood => "last_good",
             Alarm::Reload => "reload",
         }
     }

@@ -18,6 +18,7 @@ mod gears;
 mod iso8583;
 mod journal;
 mod msg;
+mod passport;
 mod plan;
 mod reload;
 mod run;
@@ -54,6 +55,8 @@ pub(crate) enum Command {
     /// Read and write messages in CBOR
     Msg(msg::Msg),
     Iso8583(iso8583::Iso8583),
+    /// Who a rack is, and whether what it keeps can be trusted
+    Passport(passport::Passport),
     /// Look into a journal on disk, verify it, repair it
     Journal(journal::Journal),
     Completions(completions::Completions),
@@ -83,6 +86,7 @@ impl Command {
             Command::Scenario(scenario) => scenario.run(),
             Command::Msg(msg) => msg.run(),
             Command::Iso8583(iso8583) => iso8583.run(),
+            Command::Passport(passport) => passport.run(),
             Command::Journal(journal) => journal.run(),
             Command::Completions(completions) => completions.run(),
             Command::HelpMarkdown => {

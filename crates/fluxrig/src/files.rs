@@ -15,11 +15,14 @@ pub(crate) type Digest = [u8; 32];
 /// Every file by the name it was asked for under, with its digest; none where there was no such file.
 pub(crate) type Contents = BTreeMap<String, Option<Digest>>;
 
-/// Files as they were when they were first asked for.
+/// Files as they were when they were first asked for, or as they were kept.
 pub(crate) struct FileSet {
     disk: Disk,
     state: Mutex<State>,
 }
+
+/// What marks a certificate or a key (RFC 7468).
+const PEM: &[u8] = b"-----BEGIN ";
 
 #[derive(Default)]
 struct State {
@@ -32,6 +35,21 @@ impl FileSet {
     /// Files that will be read from the disk when they are asked for.
     pub(crate) fn new(disk: Disk) -> FileSet {
         FileSet { disk, state: Mutex::default() }
+    }
+
+    /// Files of which these are known already; the others will be read from the disk.
+    pub(crate) fn with(kept: BTreeMap<String, Bytes>, disk: Disk) -> FileSet {
+        let read = kept.into_iter().map(|(name, content)| (name, Ok(content))).collect();
+        FileSet { disk, state: Mutex::new(State { read, by_gear: BTreeMap::new() }) }
+    }
+
+    /// All that there was, and of each whether a copy of it may be kept. Of keys and certificates none is: whoever
+    /// issues them replaces them, and a key has no business in two places.
+    pub(crate) fn to_keep(&self) -> Vec<(String, Bytes, bool)> {
+        let state = self.state.lock();
+        let read = state.read.iter().filter_map(|(name, content)| Some((name, content.as_ref().ok()?)));
+        let may_be_kept = |content: &Bytes| !content.windows(PEM.len()).any(|window| window == PEM);
+        read.map(|(name, content)| (name.clone(), content.clone(), may_be_kept(content))).collect()
     }
 
     /// One of them for the scenario itself. A longer file than may be is cut right after the limit, so that it is seen

@@ -22,6 +22,7 @@ mod cmd;
 mod control;
 mod files;
 mod input;
+mod last_good;
 mod live;
 mod log_thread;
 mod markdown;

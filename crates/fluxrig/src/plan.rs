@@ -22,12 +22,19 @@ pub(crate) struct PlanOptions {
     /// Scenario: YAML, or a `fluxrig.toml`
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) by: SettingsOptions,
+}
+
+/// By which settings, and for which rack.
+#[derive(Args, Clone, Default)]
+pub(crate) struct SettingsOptions {
     /// Settings (`fluxrig.toml`) for a YAML scenario
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, env = "FLUXRIG_CONFIG")]
-    config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// The rack it is about, where the scenario has several; else the one that the settings name
     #[arg(long, value_name = "NAME")]
-    rack: Option<String>,
+    pub(crate) rack: Option<String>,
 }
 
 /// A scenario that was read and checked.
@@ -52,11 +59,15 @@ impl PlanOptions {
         PlanOptions { file, ..self.clone() }
     }
 
+    /// Reads and checks what is named here, as it is in these files.
+    pub(crate) fn read_from(&self, files: FileSet) -> anyhow::Result<Plan> {
+        let SettingsOptions { config, rack } = &self.by;
+        Plan::read(World::real(), Arc::new(files), &self.file, config.as_deref(), rack.as_deref())
+    }
+
     /// Reads and checks what is named here.
     pub(crate) fn read(&self) -> anyhow::Result<Plan> {
-        let world = World::real();
-        let files = Arc::new(FileSet::new(world.disk.clone()));
-        Plan::read(world, files, &self.file, self.config.as_deref(), self.rack.as_deref())
+        self.read_from(FileSet::new(World::real().disk))
     }
 }
 

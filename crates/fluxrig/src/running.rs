@@ -1,6 +1,6 @@
 //! A rack while it runs: what it is asked, what makes it another, and its end.
 
-use std::{collections::BTreeMap, path::PathBuf, pin::Pin, process::ExitCode, sync::Arc};
+use std::{collections::BTreeMap, pin::Pin, process::ExitCode, sync::Arc};
 
 use anyhow::anyhow;
 use flux_rack::Rack;
@@ -12,8 +12,9 @@ use crate::{
     alarms::{Alarm, Alarms, millis},
     control::{Answer, Asked, ControlSocket, Request},
     files::FilesNow,
+    last_good::{LastGood, ToKeep},
     plan::{Plan, PlanOptions},
-    state_dir::{self, StateDir},
+    state_dir::StateDir,
     status::{GearStatus, RackStatus, WireStatus},
     stop::StopSignal,
     watch::Watch,
@@ -25,10 +26,12 @@ mod reloading;
 pub(crate) struct RunOptions {
     /// What to run; asked again at each reload.
     pub(crate) plan: PlanOptions,
-    /// Its state directory, where one is named.
-    pub(crate) state_dir: Option<PathBuf>,
+    /// Its state directory, where it has one.
+    pub(crate) state_dir: Option<StateDir>,
     /// Whether it reloads when its files change.
     pub(crate) is_watching: bool,
+    /// Whether it runs what ran last, which is kept already; and why not the very last, where that is so.
+    pub(crate) restored: Option<Option<String>>,
 }
 
 /// A rack and what is around it in this process.
@@ -58,19 +61,16 @@ enum Task {
 }
 
 impl Running {
-    /// Boots what was planned, which has no errors. It gets a state directory if one is named, here or in the settings,
-    /// or else if it needs one.
+    /// Boots what was planned, which has no errors.
     ///
     /// # Errors
-    /// When the state directory cannot be had, and when a gear cannot start. Nothing is left running.
+    /// When a gear cannot start. Nothing is left running.
     pub(crate) async fn boot(plan: Plan, options: RunOptions) -> anyhow::Result<Running> {
         let circuit = plan.circuit.clone().ok_or_else(|| anyhow!("the scenario has errors"))?;
         let (world, settings) = (plan.world.clone(), plan.settings.clone());
         // Listened for from the start: a rack that boots must not be killed by a reload that comes early.
         let hangup = signal(SignalKind::hangup())?;
-        let named = options.state_dir.or_else(|| settings.base.state_dir.clone().map(PathBuf::from));
-        let path = named.or_else(|| state_dir::is_needed(&circuit).then(|| STATE_DIR.into()));
-        let state_dir = path.map(|path| StateDir::take(&world.disk, &path)).transpose()?;
+        let state_dir = options.state_dir;
         let kept_in = state_dir.as_ref().map_or(STATE_DIR.as_ref(), StateDir::path);
         let files = FilesNow::new(plan.files.clone());
         let names: Vec<String> = circuit.gears.iter().map(|gear| gear.name.clone()).collect();
@@ -94,6 +94,10 @@ impl Running {
             state_dir,
         };
         running.open_control();
+        match options.restored {
+            None => running.keep().await,
+            Some(why) => running.alarms.set(Alarm::LastGood, why),
+        }
         let gears = running.since.len();
         tracing::info!(scenario = running.plan.name(), gears, "rack is up");
         Ok(running)
@@ -164,6 +168,19 @@ impl Running {
         };
         // Whoever asked may have left.
         let _ = answer.send(told.map_or_else(|why| Answer::Error(why.to_string()), Answer::Ok));
+    }
+
+    /// Keeps what runs, so that a rack which is given no file starts with it.
+    async fn keep(&mut self) {
+        let Some(state_dir) = &self.state_dir else { return };
+        let world = self.plan.world.clone();
+        let Some(last_good) = LastGood::new(world.clone(), state_dir.path(), &self.settings.base) else {
+            return;
+        };
+        let what = ToKeep::new(&self.plan, &self.options);
+        let kept = world.disk.offload(move || last_good.keep(what)).await;
+        let problem = kept.err().map(|why| format!("cannot keep what runs: {why:#}"));
+        self.alarms.set(Alarm::LastGood, problem);
     }
 
     fn open_control(&mut self) {

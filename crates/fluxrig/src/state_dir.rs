@@ -7,8 +7,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use flux_scenario::{Circuit, Lane};
+use flux_scenario::{Circuit, Lane, settings::STATE_DIR};
 use flux_world::{Disk, disk::DiskLock};
+
+use crate::plan::Plan;
 
 /// Locked while a rack has the directory; holds the id of its process, for people and for the error of the next one.
 const LOCK_FILE: &str = "lock";
@@ -27,6 +29,8 @@ impl StateDir {
     /// # Errors
     /// When another process has it, which is named, and when it can neither be made nor locked.
     pub(crate) fn take(disk: &Disk, path: &Path) -> anyhow::Result<StateDir> {
+        // Absolute, because a rack that starts with what ran last goes to the directory where that ran.
+        let path = &std::path::absolute(path)?;
         let shown = path.display();
         disk.make_private_dir(path).with_context(|| format!("cannot make the state directory `{shown}`"))?;
         let file = path.join(LOCK_FILE);
@@ -52,8 +56,16 @@ impl StateDir {
     }
 }
 
+/// The directory of a rack that runs this: the one that is named, else one by default if it needs any.
+pub(crate) fn of_rack(named: Option<PathBuf>, plan: &Plan) -> anyhow::Result<Option<StateDir>> {
+    let named = named.or_else(|| plan.settings.base.state_dir.clone().map(PathBuf::from));
+    let is_needed = plan.circuit.as_ref().is_some_and(is_needed);
+    let path = named.or_else(|| is_needed.then(|| STATE_DIR.into()));
+    path.map(|path| StateDir::take(&plan.world.disk, &path)).transpose()
+}
+
 /// Whether a circuit has anything to keep on disk, so that it needs a state directory even if none is named.
-pub(crate) fn is_needed(circuit: &Circuit) -> bool {
+fn is_needed(circuit: &Circuit) -> bool {
     circuit.wires.iter().any(|wire| wire.lane == Lane::Durable)
         || circuit.gears.iter().any(|gear| gear.keeps_on_disk)
 }

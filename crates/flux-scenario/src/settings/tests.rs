@@ -36,6 +36,8 @@ fn what_is_not_marked_as_inert_is_honoured() {
     expect![[r#"
         base.name
         base.state_dir
+        base.state_file
+        base.scenario_file
         logging.level
         logging.trace
         logging.debug

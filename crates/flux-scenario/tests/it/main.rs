@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod catalog;
+mod fuzz_edition;
 mod fuzz_text;
 mod round_trip;

@@ -2,12 +2,17 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::{Context, ensure};
 use clap::{Args, ValueHint};
 use flux_scenario::graph;
+use flux_world::World;
 
 use crate::{
-    plan::PlanOptions,
+    control::RackOptions,
+    last_good::{LastGood, NOT_TRUSTED, Restored},
+    plan::{Plan, PlanOptions, SettingsOptions},
     running::{RunOptions, Running},
+    state_dir::{self, StateDir},
     stdout,
     stop::{StopOptions, StopSignal},
     terminal::{self, LogOptions},
@@ -20,6 +25,7 @@ Examples:
   fluxrig run switch.yaml --config fluxrig.toml        a scenario in one file, settings in another
   fluxrig run fluxrig.toml                             both in one
   fluxrig run switch.yaml --state-dir /var/lib/switch  one that `fluxrig status` finds
+  fluxrig run --state-dir /var/lib/switch              what ran there last, verified
   fluxrig --log-level flux_pool=debug run switch.yaml  connections in detail";
 
 /// Run a scenario until SIGTERM or Ctrl-C, then drain
@@ -30,12 +36,15 @@ Examples:
 ///
 /// Exit status: 0 after a clean drain, 1 when something was left or discarded (dead letters are) or the scenario has
 /// errors, 2 when the file cannot be read, a gear cannot start, another rack has the state directory, or the usage is
-/// wrong.
+/// wrong, 3 when what ran last is damaged, changed or signed by somebody else, and what ran before it too.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Run {
+    /// Scenario: YAML, or a `fluxrig.toml`. None: what ran last in the state directory
+    #[arg(value_hint = ValueHint::FilePath)]
+    file: Option<PathBuf>,
     #[command(flatten)]
-    plan: PlanOptions,
+    by: SettingsOptions,
     /// Check everything, print the plan (gears by task, wires, the order of draining), and start nothing
     #[arg(long)]
     dry_run: bool,
@@ -52,7 +61,17 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(self, log: &LogOptions) -> anyhow::Result<ExitCode> {
-        let plan = self.plan.read()?;
+        match self.file.clone() {
+            Some(file) => {
+                let options = PlanOptions { file, by: self.by.clone() };
+                self.run_file(options, log)
+            }
+            None => self.run_last_good(log),
+        }
+    }
+
+    fn run_file(self, options: PlanOptions, log: &LogOptions) -> anyhow::Result<ExitCode> {
+        let plan = options.read()?;
         let _log = terminal::init_logging(log, &plan.settings.logging)?;
         terminal::say(&plan.render());
         let Some(circuit) = &plan.circuit else { return Ok(ExitCode::FAILURE) };
@@ -60,11 +79,52 @@ impl Run {
             stdout::print(graph::text(circuit))?;
             return Ok(ExitCode::SUCCESS);
         }
+        let state_dir = state_dir::of_rack(self.state_dir.clone(), &plan)?;
+        self.boot(plan, options, state_dir, None)
+    }
+
+    /// Runs what ran last. The directory is ours before anything in it is looked at.
+    fn run_last_good(self, log: &LogOptions) -> anyhow::Result<ExitCode> {
+        let by = RackOptions { state_dir: self.state_dir.clone(), config: self.by.config.clone() };
+        let (path, base) = by.place()?;
+        let world = World::real();
+        ensure!(
+            world.disk.exists(&path),
+            "no FILE is named, and there is no state directory `{}` with a scenario that ran before",
+            path.display()
+        );
+        let state_dir = StateDir::take(&world.disk, &path)?;
+        let last_good = LastGood::new(world, state_dir.path(), &base)
+            .context("no FILE is named, and by `base.scenario_file` none is kept")?;
+        let Restored { plan, options, refused } = match last_good.restore() {
+            Ok(restored) => restored,
+            Err(why) => {
+                terminal::complain(&why);
+                return Ok(ExitCode::from(NOT_TRUSTED));
+            }
+        };
+        let _log = terminal::init_logging(log, &plan.settings.logging)?;
+        terminal::say(&plan.render());
+        if let (true, Some(circuit)) = (self.dry_run, &plan.circuit) {
+            stdout::print(graph::text(circuit))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let refused = refused.map(|why| format!("what ran before the last scenario runs: {why}"));
+        self.boot(plan, options, Some(state_dir), Some(refused))
+    }
+
+    fn boot(
+        self,
+        plan: Plan,
+        options: PlanOptions,
+        state_dir: Option<StateDir>,
+        restored: Option<Option<String>>,
+    ) -> anyhow::Result<ExitCode> {
         terminal::runtime(plan.settings.rack.threads)?.block_on(async {
             // Listening for signals first: one that arrives while booting must not kill half a rack.
             let stop = StopSignal::new(self.stop)?;
-            let options = RunOptions { plan: self.plan, state_dir: self.state_dir, is_watching: self.watch };
-            let running = Running::boot(plan, options).await?;
+            let options = RunOptions { plan: options, state_dir, is_watching: self.watch, restored };
+            let running = Box::pin(Running::boot(plan, options)).await?;
             Ok(Box::pin(running.run(stop)).await)
         })
     }

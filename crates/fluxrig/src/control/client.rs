@@ -9,7 +9,11 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueHint};
-use flux_scenario::{limits::FILE_BYTES_MAX, load_settings, settings::STATE_DIR};
+use flux_scenario::{
+    limits::FILE_BYTES_MAX,
+    load_settings,
+    settings::{Base, STATE_DIR},
+};
 use flux_world::World;
 use serde::de::DeserializeOwned;
 
@@ -21,28 +25,31 @@ use crate::{input, terminal};
 pub(crate) struct RackOptions {
     /// The state directory of the rack; else what the settings say, else `./data`
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, env = "FLUXRIG_STATE_DIR")]
-    state_dir: Option<PathBuf>,
+    pub(crate) state_dir: Option<PathBuf>,
     /// Settings (`fluxrig.toml`) that name the state directory
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, env = "FLUXRIG_CONFIG")]
-    config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
 }
 
 impl RackOptions {
     /// The directory they mean.
     pub(crate) fn state_dir(&self) -> anyhow::Result<PathBuf> {
-        let named = match (&self.state_dir, &self.config) {
-            (Some(named), _) => Some(named.clone()),
-            (None, Some(file)) => {
-                let text = input::file(&World::real().disk, file, FILE_BYTES_MAX)?;
-                let (settings, report) = load_settings(&file.display().to_string(), &text);
-                if report.has_errors() {
-                    bail!("{}", report.render(terminal::has_color()).trim_end());
-                }
-                settings.base.state_dir.map(PathBuf::from)
+        Ok(self.place()?.0)
+    }
+
+    /// The directory they mean, and the names of what is in it.
+    pub(crate) fn place(&self) -> anyhow::Result<(PathBuf, Base)> {
+        let mut base = Base::default();
+        if let Some(file) = &self.config {
+            let text = input::file(&World::real().disk, file, FILE_BYTES_MAX)?;
+            let (settings, report) = load_settings(&file.display().to_string(), &text);
+            if report.has_errors() {
+                bail!("{}", report.render(terminal::has_color()).trim_end());
             }
-            (None, None) => None,
-        };
-        Ok(named.unwrap_or_else(|| STATE_DIR.into()))
+            base = settings.base;
+        }
+        let named = self.state_dir.clone().or_else(|| base.state_dir.clone().map(PathBuf::from));
+        Ok((named.unwrap_or_else(|| STATE_DIR.into()), base))
     }
 }
 

@@ -26,6 +26,9 @@ impl Running {
             None => tracing::info!(because, ?outcome, paused_us, "reload"),
         }
         self.alarms.set(Alarm::Reload, report.why.clone());
+        if matches!(outcome, Outcome::Reloaded | Outcome::Unchanged) {
+            self.keep().await;
+        }
         report
     }
 

@@ -11,6 +11,7 @@ mod example;
 mod input;
 mod iso8583;
 mod journal;
+mod last_good;
 mod line;
 mod peers;
 mod process;

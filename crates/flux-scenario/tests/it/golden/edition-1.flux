@@ -1,0 +1,4 @@
+fluxrig edition 1
+{"number":7,"saved_unix_ms":1795242117000,"program":"0.1.0","directory":"/srv/switch","scenario":"switch.yaml","settings":"fluxrig.toml","rack":null,"files":[{"name":"switch.yaml","content":"0101010101010101010101010101010101010101010101010101010101010101","is_kept":true},{"name":"fluxrig.toml","content":"0202020202020202020202020202020202020202020202020202020202020202","is_kept":true},{"name":"/etc/key.pem","content":"0303030303030303030303030303030303030303030303030303030303030303","is_kept":false}]}
+key ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c
+signature f53e07b84f1c736cf96ff7f46dae8ec0bf69948366aa6c9d6df27a70660df92c192d29915af558a9b78521142e513fcb5d5b306b363d86908b0461cb1cb39601
