@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use anyhow::Context;
 use flux_gear::mock::FilesInMemory;
 use flux_rack::{Rack, Surroundings};
-use flux_scenario::{Fuse, load, settings::RackSettings};
+use flux_scenario::{
+    Fuse, load,
+    settings::{self, RackSettings},
+};
 use flux_signal::{FluxId, FluxMsg};
 use flux_world::World;
 use serde_json::{Value as Json, json};
@@ -71,6 +74,7 @@ async fn rack(fuse: Fuse) -> anyhow::Result<f64> {
         world: World::real(),
         files,
         state_dir: std::env::temp_dir().join("fluxrig-chain"),
+        store: settings::Store::default(),
     };
     let rack = Rack::boot(circuit, surroundings).await.context("boot")?;
     ARRIVED.notified().await;

@@ -214,6 +214,13 @@ impl Settler {
     pub fn settle(&self, sequence: u64) {
         settle(&self.shared, &self.standing, sequence);
     }
+
+    /// Records that are acknowledged and not settled.
+    pub fn unsettled(&self) -> u64 {
+        let acked = self.shared.acked();
+        let cursor = self.standing.cursor.lock();
+        acked.saturating_sub(cursor.low()).saturating_sub(cursor.settled_ahead())
+    }
 }
 
 fn settle(shared: &Shared, standing: &Standing, sequence: u64) {

@@ -39,6 +39,11 @@ impl Cursor {
         if self.ahead.is_empty() { self.low } else { self.low + 1 + self.ahead.len() as u64 }
     }
 
+    /// Settled records behind the low mark.
+    pub(crate) fn settled_ahead(&self) -> u64 {
+        self.ahead.iter().filter(|is_settled| **is_settled).count() as u64
+    }
+
     pub(crate) fn is_settled(&self, sequence: u64) -> bool {
         match sequence.checked_sub(self.low) {
             None => true,

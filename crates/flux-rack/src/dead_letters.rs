@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use flux_gear::{Bytes, ERROR_PORT, FluxMsg, Metadata, keys};
+use flux_gear::{Bytes, ERROR_PORT, FluxMsg, Lease, Metadata, keys};
 use flux_signal::Text;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -30,6 +30,20 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
+    /// A message that `gear` gave up at a port.
+    pub(crate) fn new(
+        msg: FluxMsg,
+        gear: &str,
+        port: &str,
+        reason: &'static str,
+        message: String,
+        attempts: u32,
+        unix_ns: i64,
+    ) -> DeadLetter {
+        let (gear, port) = (gear.to_owned(), port.to_owned());
+        DeadLetter { msg, gear, port, reason: reason.into(), message, attempts, unix_ns }
+    }
+
     /// A message that left `gear` by a port without a wire. Where that is an error port, the gear has said on the message
     /// itself why it is there.
     pub(crate) fn stray(msg: FluxMsg, gear: &str, port: &str, unix_ns: i64) -> DeadLetter {
@@ -125,12 +139,16 @@ impl DeadLetters {
         if let Some(letters) = letters {
             tell(&letter, letters);
         }
+        // Given up while it waits for room, the message is not kept.
+        let lease = letter.msg.take_lease().map(Keeping::new);
         // A payload may be a slice of a buffer many times its size; a letter that stays keeps only its own.
         letter.msg.payload = Bytes::copy_from_slice(&letter.msg.payload);
         let bytes = letter.msg.weight_bytes() + letter.message.len();
         let bytes = u32::try_from(bytes.min(self.bytes_max)).unwrap_or(u32::MAX).max(1);
         self.wait_for_room(&letter, bytes).await;
-        drop(letter.msg.take_lease());
+        if let Some(lease) = lease {
+            lease.settle();
+        }
         let mut state = self.state.lock();
         state.letters.push_back((bytes, letter));
         state.bytes += bytes as usize;
@@ -201,6 +219,27 @@ impl DeadLetters {
             *summary.entry((letter.gear.clone(), letter.reason.clone())).or_default() += 1;
         }
         summary
+    }
+}
+
+/// The lease of a message until it is kept. Dropped before, it abandons it.
+struct Keeping(Option<Lease>);
+
+impl Keeping {
+    fn new(lease: Lease) -> Keeping {
+        Keeping(Some(lease))
+    }
+
+    fn settle(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        if let Some(lease) = self.0.take() {
+            lease.abandon();
+        }
     }
 }
 

@@ -13,11 +13,15 @@ use flux_scenario::{
 use crate::{
     assembly::{Assembly, Instance, Place, Seat, layout, places, port_number},
     cell::Cell,
+    durable::Durable,
     rack::ChangeError,
     routes::{Routes, Target},
     wire::Wire,
     workshop::Workshop,
 };
+
+/// The journals of durable wires, by the id of the wire.
+pub(crate) type Durables = BTreeMap<String, Arc<Durable>>;
 
 /// What a rack is to become.
 pub(crate) struct Draft {
@@ -33,8 +37,13 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// Draws up `circuit` beside what runs now. Pure: nothing that runs is touched.
-    pub(crate) fn new(now: &Assembly, workshop: &Workshop, circuit: Circuit) -> Result<Draft, ChangeError> {
+    /// Draws up `circuit` beside what runs now, with the journals of its durable wires. Pure: nothing that runs is touched.
+    pub(crate) fn new(
+        now: &Assembly,
+        workshop: &Workshop,
+        circuit: Circuit,
+        durables: &Durables,
+    ) -> Result<Draft, ChangeError> {
         let plan = plan(&now.circuit, &circuit);
         let layout = layout(&circuit);
         let places = places(&circuit, &layout);
@@ -45,7 +54,7 @@ impl Draft {
         let wires: Vec<Vec<Arc<Wire>>> = queues.collect();
         let routes = circuit.gears.iter().enumerate();
         let routes: Vec<_> = routes
-            .map(|(at, gear)| Ok(Arc::new(routes_of(at, gear, &circuit, &wires, &places)?)))
+            .map(|(at, gear)| Ok(Arc::new(routes_of(at, gear, &circuit, &wires, durables, &places)?)))
             .collect::<Result<_, ChangeError>>()?;
         let mut made = BTreeMap::new();
         let mut seats = Vec::new();
@@ -105,6 +114,7 @@ fn routes_of(
     gear: &CircuitGear,
     circuit: &Circuit,
     wires: &[Vec<Arc<Wire>>],
+    durables: &Durables,
     places: &[Vec<Place>],
 ) -> Result<Routes, ChangeError> {
     let error = gear.outputs.iter().position(|port| port == ERROR_PORT);
@@ -117,6 +127,7 @@ fn routes_of(
         let receiver = wire.to.0;
         routes.outputs[wire.from.1].push(Target {
             wires: queues.clone(),
+            durable: wire.durable.and_then(|_| durables.get(&wire.id).cloned()),
             to_port: InPort(port_number(wire.to.1)),
             key: partition_key(&circuit.gears[receiver])?,
             slot: routes.slots,
@@ -127,7 +138,7 @@ fn routes_of(
     Ok(routes)
 }
 
-fn partition_key(gear: &CircuitGear) -> Result<Option<Key>, ChangeError> {
+pub(crate) fn partition_key(gear: &CircuitGear) -> Result<Option<Key>, ChangeError> {
     let key = gear.partition_by.as_deref().map(str::parse).transpose();
     key.map_err(|source| ChangeError::PartitionBy { gear: gear.name.clone(), source })
 }

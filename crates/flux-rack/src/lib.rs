@@ -10,8 +10,10 @@
 mod assembly;
 mod cell;
 mod contain;
+mod custody;
 mod dead_letters;
 mod draft;
+mod durable;
 mod outlet;
 mod rack;
 mod reload;
@@ -20,11 +22,14 @@ mod segment;
 mod shutdown;
 mod stats;
 mod storage;
+mod store;
 mod tuning;
 mod wire;
 mod workshop;
 
+pub use custody::JournalError;
 pub use dead_letters::{DeadLetter, DeadLetters};
+pub use durable::DurableStats;
 pub use rack::{ChangeError, Rack, Surroundings};
 pub use reload::Reloaded;
 pub use shutdown::{Discarded, DrainReport, Left};

@@ -32,10 +32,10 @@ impl Outlet for RackOutlet {
         let routes = self.patchbay.load();
         // Only the common case is worth a shortcut: one wire, every message within limits.
         match routes.targets(port) {
-            [Target { wires, .. }] if wires.len() == 1 && self.first_over_limit(msgs).is_none() => {
+            [target] if target.shards() == 1 && self.first_over_limit(msgs).is_none() => {
                 let before = msgs.len();
                 // A closed wire is for `send` to find out about.
-                let _ = wires[0].try_push(msgs);
+                let _ = target.try_push(0, msgs);
                 self.counters.emitted.add((before - msgs.len()) as u64);
                 Ok(())
             }
@@ -88,7 +88,7 @@ impl RackOutlet {
     ) -> Result<(), Closed> {
         match targets {
             [] => self.bury(port, msgs).await,
-            [Target { wires, .. }] if wires.len() == 1 => wires[0].push(msgs).await?,
+            [target] if target.shards() == 1 => target.push(0, msgs).await?,
             targets => {
                 while let Some(msg) = msgs.first() {
                     for target in targets {
@@ -104,13 +104,12 @@ impl RackOutlet {
     /// Sends one of several copies. Of a wire that a reload took away, it goes to the one in its place, if there is one.
     async fn send_one(&self, port: OutPort, target: &Target, msg: &FluxMsg) -> Result<(), Closed> {
         let mut msg = vec![msg.clone()];
-        let wire = &target.wires[target.shard(&msg[0])];
-        let Err(Closed) = wire.push(&mut msg).await else { return Ok(()) };
+        let Err(Closed) = target.push(target.shard(&msg[0]), &mut msg).await else { return Ok(()) };
         let routes = self.patchbay.load_full();
         let place = routes.targets(port);
-        match place.iter().find(|other| other.wires[0].name == wire.name) {
+        match place.iter().find(|other| other.wires[0].name == target.wires[0].name) {
             Some(other) if Arc::ptr_eq(&other.wires[0], &target.wires[0]) => Err(Closed),
-            Some(other) => other.wires[other.shard(&msg[0])].push(&mut msg).await,
+            Some(other) => other.push(other.shard(&msg[0]), &mut msg).await,
             None => Ok(()),
         }
     }

@@ -10,7 +10,10 @@ use std::{
 };
 
 use flux_gear::{Control, Discards, Fault, Files, InitError, KeyParseError, Registry};
-use flux_scenario::{circuit::Circuit, settings::RackSettings};
+use flux_scenario::{
+    circuit::Circuit,
+    settings::{self, RackSettings},
+};
 use flux_signal::Limits;
 use flux_world::World;
 use tokio::{
@@ -21,10 +24,13 @@ use tokio::{
 use crate::{
     assembly::Assembly,
     cell::Cell,
+    custody::JournalError,
     dead_letters::DeadLetters,
+    draft::Durables,
     reload::Visitor,
     segment::Command,
     stats::{RackStats, WireCounters},
+    store::Store,
     tuning::Tuning,
     workshop::Workshop,
 };
@@ -39,6 +45,8 @@ pub struct Rack {
     /// Gears that reloads took out, which finish what they have, and their wires.
     pub(crate) retiring: JoinSet<()>,
     pub(crate) visitors: Vec<Visitor>,
+    /// The journals of durable wires, by the id of the wire; those too whose wire a reload took out.
+    pub(crate) durables: Durables,
 }
 
 /// What a rack is given to run in.
@@ -54,6 +62,8 @@ pub struct Surroundings {
     pub files: Arc<dyn Files>,
     /// Where it keeps what must outlive it. Made when something needs it.
     pub state_dir: PathBuf,
+    /// How it keeps messages there.
+    pub store: settings::Store,
 }
 
 /// What all parts of a rack share.
@@ -63,6 +73,7 @@ pub(crate) struct Shared {
     pub(crate) discards: Discards,
     pub(crate) limits: Limits,
     pub(crate) settings: Tuning,
+    pub(crate) store: Store,
 }
 
 /// A segment's task and how to reach it.
@@ -122,6 +133,14 @@ pub enum ChangeError {
         /// Why.
         source: KeyParseError,
     },
+    /// A journal cannot be used.
+    #[error("{of}: {source}")]
+    Journal {
+        /// What it is for: `wire a.out -> b.in`, or `dead letters`.
+        of: String,
+        /// Why.
+        source: JournalError,
+    },
     /// A gear did not come to the end of the message in hand.
     #[error("gear `{gear}` did not finish the messages in hand within {waited:?}")]
     Busy {
@@ -133,13 +152,14 @@ pub enum ChangeError {
 }
 
 impl ChangeError {
-    /// The gear that stood in the way.
-    pub fn gear(&self) -> &str {
+    /// The gear that stood in the way, if it was one.
+    pub fn gear(&self) -> Option<&str> {
         match self {
             ChangeError::Init { gear, .. }
             | ChangeError::Start { gear, .. }
             | ChangeError::PartitionBy { gear, .. }
-            | ChangeError::Busy { gear, .. } => gear,
+            | ChangeError::Busy { gear, .. } => Some(gear),
+            ChangeError::Journal { .. } => None,
         }
     }
 }
@@ -154,16 +174,21 @@ impl Rack {
 
     fn empty(surroundings: Surroundings) -> Rack {
         let settings = &surroundings.settings;
-        let limits = Limits {
-            hops_max: settings.max_hops.get(),
-            message_bytes_max: usize::try_from(settings.max_payload_size.0).unwrap_or(usize::MAX),
+        let tuning = Tuning::from(settings);
+        let limits =
+            Limits { hops_max: settings.max_hops.get(), message_bytes_max: tuning.message_bytes_max };
+        let store = Store {
+            world: surroundings.world.clone(),
+            state_dir: surroundings.state_dir.clone(),
+            settings: surroundings.store.clone(),
         };
         let shared = Arc::new(Shared {
             world: surroundings.world.clone(),
             dead_letters: Arc::new(dead_letters(settings)),
             discards: Discards::default(),
             limits,
-            settings: Tuning::from(settings),
+            settings: tuning,
+            store,
         });
         Rack {
             assembly: Assembly::default(),
@@ -172,6 +197,7 @@ impl Rack {
             shared,
             retiring: JoinSet::new(),
             visitors: Vec::new(),
+            durables: Durables::new(),
         }
     }
 
@@ -197,7 +223,8 @@ impl Rack {
             wires: wires
                 .map(|(wire, queues)| {
                     let queues = queues.iter().map(|queue| (&queue.counters, queue.len()));
-                    WireCounters::snapshot(&wire.id, queues)
+                    let durable = wire.durable.and_then(|_| self.durables.get(&wire.id));
+                    WireCounters::snapshot(&wire.id, queues, durable.map(|durable| durable.stats()))
                 })
                 .collect(),
             dead_letters: self.shared.dead_letters.len(),

@@ -12,6 +12,7 @@
 //! runs it before anything else.
 
 mod cut_over;
+mod journals;
 mod retire;
 
 use std::{
@@ -53,7 +54,23 @@ impl Rack {
     pub async fn reload(&mut self, circuit: Circuit) -> Result<Reloaded, ChangeError> {
         let clock = self.shared.world.clock;
         let began = clock.now();
-        let mut draft = Draft::new(&self.assembly, &self.workshop, circuit)?;
+        let opened = self.open_journals(&circuit).await?;
+        let result = self.become_circuit(circuit).await;
+        match result {
+            Ok((plan, paused)) => {
+                self.stop_feeding_others().await;
+                Ok(Reloaded { plan, paused, took: clock.now().saturating_duration_since(began) })
+            }
+            Err(why) => {
+                self.close_journals(opened).await;
+                Err(why)
+            }
+        }
+    }
+
+    async fn become_circuit(&mut self, circuit: Circuit) -> Result<(Plan, Duration), ChangeError> {
+        let clock = self.shared.world.clock;
+        let mut draft = Draft::new(&self.assembly, &self.workshop, circuit, &self.durables)?;
         if let Err(why) = self.start_added(&mut draft).await {
             self.abandon(draft).await;
             return Err(why);
@@ -72,7 +89,7 @@ impl Rack {
         for stray in strays {
             self.shared.dead_letters.keep(stray).await;
         }
-        Ok(Reloaded { plan, paused, took: clock.now().saturating_duration_since(began) })
+        Ok((plan, paused))
     }
 
     /// Starts the gears that are new, sinks first. What they emit waits in their wires.

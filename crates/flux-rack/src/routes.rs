@@ -9,7 +9,11 @@ use arc_swap::ArcSwap;
 use flux_gear::{ERROR_PORT, FluxMsg, InPort, Key, OutPort};
 use rustc_hash::FxHasher;
 
-use crate::{assembly::port_number, wire::Wire};
+use crate::{
+    assembly::port_number,
+    durable::{Durable, Outgoing},
+    wire::{Closed, Wire},
+};
 
 /// The patchbay of one gear: what its own tasks emit goes where it says now. The gear's segment has routes of its own,
 /// which do not change for as long as the segment runs.
@@ -31,6 +35,8 @@ pub(crate) struct Routes {
 pub(crate) struct Target {
     /// The queues into the receiving gear: one, or one for each of its parallel instances.
     pub(crate) wires: Vec<Arc<Wire>>,
+    /// What stands before them, and fills them, when the wire is durable.
+    pub(crate) durable: Option<Arc<Durable>>,
     /// The port of the receiving gear.
     pub(crate) to_port: InPort,
     /// Chooses the instance.
@@ -77,14 +83,40 @@ impl Routes {
 }
 
 impl Target {
-    /// Which of the queues a message goes to: always the same for the same key. Messages without the key share one.
+    /// Into how many parts the sender divides what it sends: into one where a journal comes first.
+    pub(crate) fn shards(&self) -> usize {
+        if self.durable.is_some() { 1 } else { self.wires.len() }
+    }
+
+    /// Which of the parts a message belongs to.
     pub(crate) fn shard(&self, msg: &FluxMsg) -> usize {
-        match (&self.key, self.wires.len()) {
-            (_, 0 | 1) | (None, _) => 0,
-            (Some(key), n) => {
-                let hash = BuildHasherDefault::<FxHasher>::default().hash_one(key.text(msg));
-                (hash % n as u64) as usize
-            }
+        shard(self.key.as_ref(), self.shards(), msg)
+    }
+
+    /// Hands over what there is room for from the front of `msgs`, all of one shard, without waiting.
+    pub(crate) fn try_push<M: Outgoing>(&self, shard: usize, msgs: &mut Vec<M>) -> Result<(), Closed> {
+        match &self.durable {
+            Some(durable) => durable.try_push(msgs),
+            None => self.wires[shard].try_push(msgs),
+        }
+    }
+
+    /// Hands over all of `msgs`, all of one shard, and waits for room as often as it takes.
+    pub(crate) async fn push<M: Outgoing>(&self, shard: usize, msgs: &mut Vec<M>) -> Result<(), Closed> {
+        match &self.durable {
+            Some(durable) => durable.push(msgs).await,
+            None => self.wires[shard].push(msgs).await,
+        }
+    }
+}
+
+/// Which of `n` parts a message belongs to: always the same for the same key. Messages without the key share one.
+pub(crate) fn shard(key: Option<&Key>, n: usize, msg: &FluxMsg) -> usize {
+    match (key, n) {
+        (_, 0 | 1) | (None, _) => 0,
+        (Some(key), n) => {
+            let hash = BuildHasherDefault::<FxHasher>::default().hash_one(key.text(msg));
+            (hash % n as u64) as usize
         }
     }
 }

@@ -412,14 +412,13 @@ impl Segment {
     async fn cross(&mut self) {
         for Exits { routes, slot } in &self.exits {
             for target in routes.all() {
-                for (shard, wire) in target.wires.iter().enumerate() {
+                for shard in 0..target.shards() {
                     let waiting = &mut self.onward.crossings[slot + target.slot + shard];
                     if !waiting.is_empty() {
-                        if self.onward.forces {
-                            wire.force(waiting);
-                        } else {
+                        match &target.durable {
+                            None if self.onward.forces => target.wires[shard].force(waiting),
                             // A closed wire means that the rack gives up: what is left abandons its lease.
-                            let _ = wire.push(waiting).await;
+                            _ => drop(target.push(shard, waiting).await),
                         }
                     }
                 }

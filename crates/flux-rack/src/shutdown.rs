@@ -1,7 +1,8 @@
 //! Leaving: drain in topological order from the sources, bounded; then name what is left.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
+use flux_scenario::circuit::CircuitWire;
 use flux_signal::Text;
 use flux_world::{Clock, Instant};
 use serde::Serialize;
@@ -9,6 +10,7 @@ use serde::Serialize;
 use crate::{
     assembly::{Assembly, Place},
     contain::Contained,
+    durable::Durable,
     rack::{Rack, SegmentHandle},
     segment::{Command, Draining},
 };
@@ -20,6 +22,8 @@ pub struct DrainReport {
     pub left: Vec<Left>,
     /// Messages that are gone with the rack: dead letters held in memory, and what gears gave up while they stopped.
     pub discarded: Vec<Discarded>,
+    /// Messages that wait in journals, safe on disk: the next start delivers them.
+    pub on_disk: Vec<Left>,
     /// How long it took.
     pub took: Duration,
 }
@@ -63,7 +67,8 @@ impl fmt::Display for Left {
 impl Rack {
     /// Drains gear by gear, sources first, within `rack.drain_timeout`; then stops them all.
     ///
-    /// A gear is drained when it has nothing in hand and everything it emitted is processed. What is left at the
+    /// A gear is drained when it has nothing in hand and everything it emitted is processed, or safe in the journal of a
+    /// durable wire: what the receiver has not come to by then waits there. What is left at the
     /// deadline is named in the report and in the log; its leases are abandoned, so that a source which waits for
     /// the end of its messages delivers them again.
     pub async fn shut_down(self) -> DrainReport {
@@ -90,7 +95,23 @@ impl Rack {
         }
         left.extend(self.queued());
         self.stop().await;
-        DrainReport { left, discarded: self.discarded(), took: clock.now().saturating_duration_since(began) }
+        let on_disk = self.close_wires().await;
+        let took = clock.now().saturating_duration_since(began);
+        DrainReport { left, discarded: self.discarded(), on_disk, took }
+    }
+
+    /// Closes the journals of durable wires; says what is in them.
+    async fn close_wires(&self) -> Vec<Left> {
+        let mut on_disk = Vec::new();
+        for (wire, durable) in &self.durables {
+            durable.stop_feeding().await;
+            let messages = usize::try_from(durable.stats().unsettled).unwrap_or(usize::MAX);
+            if messages > 0 {
+                on_disk.push(Left { name: wire.clone(), messages: Some(messages) });
+            }
+            durable.close().await;
+        }
+        on_disk
     }
 
     fn discarded(&self) -> Vec<Discarded> {
@@ -104,6 +125,9 @@ impl Rack {
     async fn drain(&self, gear: usize, deadline: Instant) -> bool {
         let clock = self.shared.world.clock;
         let mut in_time = true;
+        for durable in self.durables_at(|wire| wire.to.0 == gear) {
+            durable.stop_feeding().await;
+        }
         for &Place { segment, cell } in &self.assembly.seats[gear].places {
             let drained = async {
                 self.segments[segment].drain(cell, clock).await;
@@ -117,13 +141,24 @@ impl Rack {
     /// Ends when all that left the gear is processed by those it went to.
     async fn wires_from(&self, gear: usize) {
         let Assembly { circuit, seats, wires, .. } = &self.assembly;
-        let from_it = || circuit.wires.iter().zip(wires).filter(|(wire, _)| wire.from.0 == gear);
+        for durable in self.durables_at(|wire| wire.from.0 == gear) {
+            durable.all_safe().await;
+        }
+        let is_hot = |wire: &CircuitWire| wire.from.0 == gear && wire.durable.is_none();
+        let from_it = || circuit.wires.iter().zip(wires).filter(|(wire, _)| is_hot(wire));
         for queue in from_it().flat_map(|(_, queues)| queues) {
             queue.wait_until_empty().await;
         }
         for place in from_it().flat_map(|(wire, _)| &seats[wire.to.0].places) {
             self.segments[place.segment].ask(|done| Command::Sync { done }).await;
         }
+    }
+
+    /// The journals of some wires.
+    fn durables_at(&self, is_meant: impl Fn(&CircuitWire) -> bool) -> impl Iterator<Item = &Arc<Durable>> {
+        let wires =
+            self.assembly.circuit.wires.iter().filter(move |wire| wire.durable.is_some() && is_meant(wire));
+        wires.filter_map(|wire| self.durables.get(&wire.id))
     }
 
     fn queued(&self) -> Vec<Left> {
@@ -177,6 +212,9 @@ impl DrainReport {
         }
         for Discarded { gear, reason, messages } in &self.discarded {
             tracing::warn!(gear, %reason, messages, "messages were discarded");
+        }
+        for waiting in &self.on_disk {
+            tracing::info!(%waiting, "waits on disk for the next start");
         }
         let (clean, took) = (self.is_clean(), self.took);
         tracing::info!(clean, ?took, "rack drained");

@@ -10,6 +10,8 @@ use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use crate::durable::DurableStats;
+
 /// A count that only grows. One writer at a time, any number of readers.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -124,6 +126,7 @@ impl WireCounters {
     pub(crate) fn snapshot<'a>(
         name: &str,
         queues: impl Iterator<Item = (&'a WireCounters, usize)>,
+        durable: Option<DurableStats>,
     ) -> WireStats {
         let mut latency = Latency::default();
         let (mut queued, mut called, mut blocked, mut depth) = (0, 0, 0, 0);
@@ -136,11 +139,13 @@ impl WireCounters {
         }
         WireStats {
             name: name.into(),
-            passed: queued + called,
+            // What comes out of a journal may come again.
+            passed: durable.as_ref().map_or(queued + called, |durable| durable.accepted),
             queued,
             blocked,
             depth,
             latency: latency.snapshot(),
+            durable,
         }
     }
 }
@@ -198,6 +203,9 @@ pub struct WireStats {
     pub depth: usize,
     /// Time in the queue, of one message at a time.
     pub latency: LatencyStats,
+    /// What its journal holds, when it is durable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub durable: Option<DurableStats>,
 }
 
 /// Sampled latency, in microseconds.

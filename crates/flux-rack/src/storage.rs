@@ -1,6 +1,6 @@
 //! What gears keep, on disk: each table and each log is a journal in the state directory, sealed with its key.
 
-mod keys;
+pub(crate) mod keys;
 mod ledger;
 mod log;
 mod record;

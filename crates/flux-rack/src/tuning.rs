@@ -8,7 +8,7 @@ use std::{
 use flux_scenario::settings::RackSettings;
 use flux_world::BackoffPolicy;
 
-/// See the fields of [`RackSettings`] of the same names.
+/// See the fields of [`RackSettings`] of the same names; `message_bytes_max` is `max_payload_size`.
 #[derive(Clone)]
 pub(crate) struct Tuning {
     pub(crate) batch_messages_max: usize,
@@ -19,6 +19,7 @@ pub(crate) struct Tuning {
     pub(crate) stop_timeout: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) attempts_max: u32,
+    pub(crate) message_bytes_max: usize,
     pub(crate) retry_backoff: BackoffPolicy,
     pub(crate) restart_backoff: BackoffPolicy,
 }
@@ -39,6 +40,7 @@ impl From<&RackSettings> for Tuning {
             stop_timeout: settings.cleanup_timeout.0,
             drain_timeout: settings.drain_timeout.0,
             attempts_max: retry.attempts,
+            message_bytes_max: usize::try_from(settings.max_payload_size.0).unwrap_or(usize::MAX),
             retry_backoff: BackoffPolicy {
                 base: retry.backoff.0,
                 cap: retry.backoff_max.0,

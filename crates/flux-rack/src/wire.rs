@@ -38,6 +38,8 @@ pub(crate) struct Wire {
 
 struct Queue {
     messages: VecDeque<Held>,
+    /// What was here before and comes again, by its number in the journal it is from. It needs no room.
+    returned: VecDeque<(u64, Held)>,
     /// Wakes the receiving segment. Shared by all wires into it.
     bell: Arc<Notify>,
     is_closed: bool,
@@ -58,6 +60,7 @@ impl Wire {
         let capacity = tuning.lane_queue_size;
         let queue = Queue {
             messages: VecDeque::new(),
+            returned: VecDeque::new(),
             bell: Arc::default(),
             is_closed: false,
             excess: 0,
@@ -149,7 +152,7 @@ impl Wire {
         if queue.timed.is_none() && queue.messages.is_empty() {
             queue.timed = Some((queue.taken, self.clock.now()));
         }
-        let bell = queue.messages.is_empty().then(|| queue.bell.clone());
+        let bell = queue.is_empty().then(|| queue.bell.clone());
         queue.messages.extend(msgs.drain(..n).map(Into::into));
         self.len.fetch_add(n, Ordering::Release);
         drop(queue);
@@ -164,9 +167,13 @@ impl Wire {
         if self.len() == 0 {
             return 0;
         }
-        let (n, repaid, entered, is_empty) = {
+        let (again, n, repaid, entered, is_empty) = {
             let mut queue = self.queue.lock();
-            let n = queue.messages.len().min(max);
+            let again = queue.returned.len().min(max);
+            if again > 0 {
+                into.extend(queue.returned.drain(..again).map(|(_, held)| held));
+            }
+            let n = queue.messages.len().min(max - again);
             if n == queue.messages.len() && into.is_empty() {
                 std::mem::swap(&mut queue.messages, into);
             } else {
@@ -177,8 +184,8 @@ impl Wire {
             queue.excess -= repaid;
             let taken = queue.taken;
             let entered = queue.timed.take_if(|(number, _)| *number < taken).map(|(_, entered)| entered);
-            self.len.fetch_sub(n, Ordering::Release);
-            (n, repaid, entered, queue.messages.is_empty())
+            self.len.fetch_sub(again + n, Ordering::Release);
+            (again, n, repaid, entered, queue.is_empty())
         };
         if let Some(entered) = entered {
             self.counters.waited(self.clock.now().saturating_duration_since(entered));
@@ -187,7 +194,34 @@ impl Wire {
         if is_empty {
             self.emptied.notify_waiters();
         }
-        n
+        again + n
+    }
+
+    /// Puts a message that was here before in front of all that were not, in the order of their numbers. A closed wire
+    /// does not ask for it.
+    pub(crate) fn put_back(&self, number: u64, held: impl FnOnce() -> Held) -> Result<(), Closed> {
+        let bell = {
+            let mut queue = self.queue.lock();
+            if queue.is_closed {
+                return Err(Closed);
+            }
+            let bell = queue.is_empty().then(|| queue.bell.clone());
+            let at = queue.returned.partition_point(|(other, _)| *other < number);
+            queue.returned.insert(at, (number, held()));
+            self.len.fetch_add(1, Ordering::Release);
+            bell
+        };
+        if let Some(bell) = bell {
+            bell.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes out all that waits.
+    pub(crate) fn recall(&self) -> VecDeque<Held> {
+        let mut all = VecDeque::new();
+        self.take(usize::MAX, &mut all);
+        all
     }
 
     /// Messages in the queue.
@@ -198,7 +232,7 @@ impl Wire {
     /// Whether it is closed and empty: nothing will ever come out of it.
     pub(crate) fn is_finished(&self) -> bool {
         let queue = self.queue.lock();
-        queue.is_closed && queue.messages.is_empty()
+        queue.is_closed && queue.is_empty()
     }
 
     /// Ends when the queue is empty.
@@ -216,7 +250,7 @@ impl Wire {
     pub(crate) fn connect(&self, bell: &Arc<Notify>) {
         let mut queue = self.queue.lock();
         queue.bell = bell.clone();
-        if !queue.messages.is_empty() {
+        if !queue.is_empty() {
             bell.notify_one();
         }
     }
@@ -225,6 +259,12 @@ impl Wire {
     pub(crate) fn close(&self) {
         self.queue.lock().is_closed = true;
         self.room.close();
+    }
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.messages.is_empty() && self.returned.is_empty()
     }
 }
 
@@ -279,6 +319,27 @@ mod tests {
         let mut batch = msgs(7..9);
         assert!(wire.try_push(&mut batch).is_ok());
         assert_eq!((batch.len(), taken(&wire, 9)), (1, vec![6, 7]));
+    }
+
+    #[test]
+    fn what_comes_again_comes_first_in_its_own_order_and_needs_no_room() {
+        let wire = wire(2);
+        let mut batch = msgs(7..9);
+        assert!(wire.try_push(&mut batch).is_ok());
+        for n in [3, 5, 1] {
+            let msg = msgs(n..n + 1).remove(0);
+            assert!(wire.put_back(n.into(), || msg.into()).is_ok());
+        }
+        assert_eq!(wire.len(), 5);
+        assert_eq!(taken(&wire, 2), [1, 3]);
+        assert_eq!(taken(&wire, 9), [5, 7, 8]);
+        let mut batch = msgs(0..9);
+        assert!(wire.try_push(&mut batch).is_ok());
+        assert_eq!(
+            (batch.len(), wire.recall().len(), wire.len()),
+            (7, 2, 0),
+            "there is room for two as before"
+        );
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use crate::catalog::{Catalog, ERROR_PORT, Emits, GearPorts, Manifest, PortSpec, 
 use crate::codes::Code;
 use crate::model::{GearView, Joint, Model};
 use crate::report::{Issue, Report};
-use crate::scenario::{Lane, Scenario};
+use crate::scenario::{Ack, Lane, Route, Scenario};
 use crate::source::Span;
 use crate::topology::Graph;
 use crate::words::{listed, quoted};
@@ -70,7 +70,7 @@ pub struct CircuitGear {
 }
 
 /// A wire of a [`Circuit`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CircuitWire {
     /// Its id, or `from -> to` when none was given.
     pub id: String,
@@ -80,8 +80,30 @@ pub struct CircuitWire {
     pub to: (usize, usize),
     /// How it carries signals.
     pub lane: Lane,
+    /// What it promises, when it is durable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub durable: Option<Durability>,
     /// What `process` emits here is a call into the same segment; what an emitter emits still goes by queue.
     pub fused: bool,
+}
+
+/// What a durable wire promises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Durability {
+    /// When its sender is told that a signal is safe.
+    pub ack: Ack,
+    /// Whether a signal that it carried before is left out.
+    pub dedupe: bool,
+}
+
+impl Durability {
+    fn of(route: &Route) -> Option<Durability> {
+        route.lane.as_ref().filter(|lane| lane.value == Lane::Durable)?;
+        Some(Durability {
+            ack: route.ack.as_ref().map(|ack| ack.value).unwrap_or_default(),
+            dedupe: route.dedupe.as_ref().is_some_and(|dedupe| dedupe.value),
+        })
+    }
 }
 
 /// Compiles what `rack` runs, or what the only rack runs when none is named. For a file that was read,
@@ -176,7 +198,8 @@ impl<'m> Compiler<'m> {
                 id: joint.route.name(),
                 from: (from, joint.from.1),
                 to: (to, joint.to.1),
-                lane: Lane::Hot,
+                lane: joint.route.lane.as_ref().map_or(Lane::Hot, |lane| lane.value),
+                durable: Durability::of(joint.route),
                 fused: fuse == Fuse::On && is_fusable(model, &joint),
             });
             if model.emits_from_process(&joint) {
@@ -257,7 +280,8 @@ fn is_fusable(model: &Model<'_>, joint: &Joint<'_>) -> bool {
         let waits = view.manifest.is_none_or(|manifest| manifest.waits);
         !waits && view.decl.parallel.as_ref().is_none_or(|count| count.get() == 1)
     };
-    model.emits_from_process(joint) && shares_a_task(joint.from.0) && shares_a_task(joint.to.0)
+    let is_hot = joint.route.lane.as_ref().is_none_or(|lane| lane.value == Lane::Hot);
+    is_hot && model.emits_from_process(joint) && shares_a_task(joint.from.0) && shares_a_task(joint.to.0)
 }
 
 impl Circuit {

@@ -115,6 +115,8 @@ codes! {
     BadEndpoint = 309 Error,
     /// A declared port that the gear has already.
     DuplicatePort = 310 Error,
+    /// A promise of durable wires on one that is not.
+    NotDurable = 311 Error,
 
     /// A config key that the kind does not have.
     ConfigUnknownKey = 401 Error,

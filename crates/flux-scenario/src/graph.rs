@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 pub use svg::svg;
 
-use crate::circuit::{Circuit, CircuitWire};
+use crate::circuit::{Circuit, CircuitWire, Durability};
 use crate::scenario::Lane;
 
 /// How a wire is drawn.
@@ -50,10 +50,10 @@ pub fn text(circuit: &Circuit) -> String {
     for wire in &circuit.wires {
         let (from, to) = (&circuit.gears[wire.from.0], &circuit.gears[wire.to.0]);
         let arrow = match Stroke::of(wire) {
-            Stroke::Fused => "=>",
-            Stroke::Hot => "->",
-            Stroke::Durable => "-> (durable)",
-            Stroke::Mesh => "-> (mesh)",
+            Stroke::Fused => "=>".to_owned(),
+            Stroke::Hot => "->".to_owned(),
+            Stroke::Durable => format!("-> ({})", promise(wire.durable.unwrap_or_default())),
+            Stroke::Mesh => "-> (mesh)".to_owned(),
         };
         let (output, input) = (&from.outputs[wire.from.1], &to.inputs[wire.to.1]);
         line(&mut text, 0, format_args!("{}.{output} {arrow} {}.{input}", from.name, to.name));
@@ -62,6 +62,11 @@ pub fn text(circuit: &Circuit) -> String {
         circuit.drain_order.iter().map(|&gear| circuit.gears[gear].name.as_str()).collect();
     line(&mut text, 0, format_args!("\ndrains in this order: {}", order.join(", ")));
     text
+}
+
+/// What a durable wire promises, in a few words.
+fn promise(Durability { ack, dedupe }: Durability) -> String {
+    format!("durable, ack {}{}", ack.word(), if dedupe { ", dedupe" } else { "" })
 }
 
 /// How many instances, where that is not one.
@@ -98,7 +103,12 @@ pub fn mermaid(title: &str, circuit: &Circuit) -> String {
             Stroke::Hot => "-->",
             Stroke::Durable | Stroke::Mesh => "-.->",
         };
-        line(&mut text, 1, format_args!("g{} {arrow}|\"{from} to {to}\"| g{}", wire.from.0, wire.to.0));
+        let promise = wire.durable.map(|durable| format!("<br/>{}", promise(durable))).unwrap_or_default();
+        line(
+            &mut text,
+            1,
+            format_args!("g{} {arrow}|\"{from} to {to}{promise}\"| g{}", wire.from.0, wire.to.0),
+        );
     }
     text
 }

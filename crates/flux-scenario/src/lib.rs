@@ -48,13 +48,13 @@ pub use catalog::{
     Catalog, Category, Claim, Direction, Emits, GearPorts, Manifest, PortSpec, Status, Terminus,
 };
 pub use check::check;
-pub use circuit::{Circuit, CircuitGear, CircuitWire, Fuse, compile};
+pub use circuit::{Circuit, CircuitGear, CircuitWire, Durability, Fuse, compile};
 pub use codes::{Code, Severity};
 pub use load::{Loaded, load, load_settings};
 pub use node::{Entry, Node, Value};
 pub use plan::{Plan, plan};
 pub use report::{Issue, Report};
-pub use scenario::{DeclaredPorts, Endpoint, GearDecl, Lane, Meta, Rack, Route, Scenario};
+pub use scenario::{Ack, DeclaredPorts, Endpoint, GearDecl, Lane, Meta, Rack, Route, Scenario};
 pub use schema::{Form, json_schema};
 pub use settings::Settings;
 pub use source::{Position, Source, Span, Spanned};

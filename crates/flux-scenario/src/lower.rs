@@ -8,7 +8,7 @@ use crate::codes::Code;
 use crate::forms::check_name;
 use crate::node::{Entry, Node, Value};
 use crate::report::{Issue, Report};
-use crate::scenario::{DeclaredPorts, Endpoint, GearDecl, Lane, Meta, Rack, Route, Scenario};
+use crate::scenario::{Ack, DeclaredPorts, Endpoint, GearDecl, Lane, Meta, Rack, Route, Scenario};
 use crate::source::{Source, Span, Spanned};
 use crate::words::quoted;
 
@@ -165,6 +165,8 @@ fn wire(node: &Node, report: &mut Report) -> Option<Route> {
         from: from?,
         to: to?,
         lane: lane(node.get("lane")),
+        ack: ack(node.get("ack")),
+        dedupe: dedupe(node.get("dedupe")),
         span: node.span,
     })
 }
@@ -174,14 +176,15 @@ fn routes(entry: &Entry, report: &mut Report) -> Vec<Route> {
     let given = spanned_text(node, "from");
     let source = given.clone().unwrap_or_else(|| Spanned::new(key.clone(), *key_span));
     let from = endpoint(&source.value, Some("out"), source.span, report);
-    let lane = lane(node.get("lane"));
+    let (lane, ack, dedupe) = (lane(node.get("lane")), ack(node.get("ack")), dedupe(node.get("dedupe")));
     let targets = node.get("targets").map_or(&[][..], Node::items);
     let mut wires = Vec::new();
     for target in targets {
         let to = target.as_text().and_then(|text| endpoint(text, Some("in"), target.span, report));
         let (Some(from), Some(to)) = (from.clone(), to) else { continue };
         let id = (given.is_some() && targets.len() == 1).then(|| Spanned::new(key.clone(), *key_span));
-        wires.push(Route { id, from, to, lane: lane.clone(), span: target.span });
+        let (lane, ack, dedupe) = (lane.clone(), ack.clone(), dedupe.clone());
+        wires.push(Route { id, from, to, lane, ack, dedupe, span: target.span });
     }
     wires
 }
@@ -219,6 +222,25 @@ fn lane(node: Option<&Node>) -> Option<Spanned<Lane>> {
         _ => return None,
     };
     Some(Spanned::new(lane, node.span))
+}
+
+/// A level of acknowledgement by its word.
+fn ack(node: Option<&Node>) -> Option<Spanned<Ack>> {
+    let node = node?;
+    let ack = match node.as_text()? {
+        "disk" => Ack::Disk,
+        "os" => Ack::Os,
+        _ => return None,
+    };
+    Some(Spanned::new(ack, node.span))
+}
+
+fn dedupe(node: Option<&Node>) -> Option<Spanned<bool>> {
+    let node = node?;
+    match node.value {
+        Value::Bool(dedupe) => Some(Spanned::new(dedupe, node.span)),
+        _ => None,
+    }
 }
 
 fn labels(node: Option<&Node>) -> BTreeMap<String, String> {

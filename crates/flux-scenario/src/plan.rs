@@ -131,13 +131,13 @@ fn differing_paths(path: &str, old: &Json, new: &Json, into: &mut BTreeSet<Strin
     }
 }
 
-/// A wire is known by its ends; the same wire in another lane is replaced.
+/// A wire is known by its ends; the same wire in another lane, or with another promise, is replaced.
 fn wire_steps(from: &Circuit, to: &Circuit) -> Vec<WireStep> {
     let ends = |circuit: &Circuit| -> Vec<_> {
         let named = circuit.wires.iter().map(|wire| {
             let (sender, receiver) = (&circuit.gears[wire.from.0], &circuit.gears[wire.to.0]);
             let output = format!("{}.{}", sender.name, sender.outputs[wire.from.1]);
-            (output, format!("{}.{}", receiver.name, receiver.inputs[wire.to.1]), wire.lane)
+            (output, format!("{}.{}", receiver.name, receiver.inputs[wire.to.1]), (wire.lane, wire.durable))
         });
         named.collect()
     };

@@ -112,6 +112,10 @@ pub struct Route {
     pub to: Endpoint,
     /// How they are carried; none means hot inside a rack and mesh between racks.
     pub lane: Option<Spanned<Lane>>,
+    /// When the sender of a durable wire is told that a signal is safe; none means on disk.
+    pub ack: Option<Spanned<Ack>>,
+    /// Whether a durable wire leaves out a signal that it carried before; none means no.
+    pub dedupe: Option<Spanned<bool>>,
     /// The whole route.
     pub span: Span,
 }
@@ -165,6 +169,27 @@ impl Lane {
             Lane::Hot => "hot",
             Lane::Durable => "durable",
             Lane::Mesh => "mesh",
+        }
+    }
+}
+
+/// When the sender of a durable wire is told that a signal is safe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ack {
+    /// When the disk has it: it survives the loss of power.
+    #[default]
+    Disk,
+    /// When the operating system has it: it survives the end of the process, and is on disk soon after.
+    Os,
+}
+
+impl Ack {
+    /// The word in a scenario.
+    pub fn word(self) -> &'static str {
+        match self {
+            Ack::Disk => "disk",
+            Ack::Os => "os",
         }
     }
 }

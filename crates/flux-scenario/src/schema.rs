@@ -132,6 +132,8 @@ pub(crate) fn scenario_shape() -> Json {
                     "from": { "description": "The output signals come from: `gear.port` or `rack.gear.port`.", "type": "string" },
                     "to": { "description": "The input they go to: `gear.port` or `rack.gear.port`.", "type": "string" },
                     "lane": lane(),
+                    "ack": ack(),
+                    "dedupe": dedupe(),
                 },
             },
         },
@@ -178,6 +180,8 @@ pub(crate) fn toml_shape() -> Json {
                     "type": "array", "items": { "type": "string" }, "minItems": 1,
                 },
                 "lane": lane(),
+                "ack": ack(),
+                "dedupe": dedupe(),
             },
         }),
     );
@@ -252,10 +256,27 @@ fn lane() -> Json {
         "description": "How signals are carried. Absent: hot inside a rack, mesh between racks.",
         "oneOf": [
             { "type": "string", "const": "hot", "description": "In memory, at most once." },
-            { "type": "string", "const": "durable", "description": "Through a journal, at least once. Not in this version." },
-            { "type": "string", "const": "guaranteed", "description": "Durable inside a rack, mesh between racks. Not in this version." },
+            { "type": "string", "const": "durable", "description": "Through a journal on disk, inside a rack, at least once." },
+            { "type": "string", "const": "guaranteed", "description": "Durable inside a rack; between racks, not in this version." },
             { "type": "string", "const": "mesh", "description": "Between racks, at least once. Not in this version." },
         ],
+    })
+}
+
+fn ack() -> Json {
+    json!({
+        "description": "On a durable wire: when a signal counts as safe. Absent: `disk`.",
+        "oneOf": [
+            { "type": "string", "const": "disk", "description": "The disk has it: it survives the loss of power." },
+            { "type": "string", "const": "os", "description": "The operating system has it: it survives the end of the process, and is on disk within `store.sync_every`." },
+        ],
+    })
+}
+
+fn dedupe() -> Json {
+    json!({
+        "description": "On a durable wire: a signal whose id was among the last `store.dedupe_messages` is not delivered again.",
+        "type": "boolean",
     })
 }
 

@@ -4,6 +4,7 @@
 //! accepted so that one file serves several versions; `check` says that it has no effect yet.
 
 mod secret;
+mod store;
 
 use std::num::{NonZeroU16, NonZeroU32};
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use secret::REDACTED;
 pub use secret::Secret;
+pub use store::{DeadLetterPlace, Store};
 
 use crate::units::{ByteSize, Duration};
 
@@ -173,18 +175,6 @@ pub struct Metrics {
     pub bento_enabled: bool,
 }
 
-/// Storage on disk.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Store {
-    /// Directory of the journals.
-    #[schemars(extend("x-flux-inert" = true))]
-    pub dir: String,
-    /// Most that unsent logs may take on disk, in MB.
-    #[schemars(extend("x-flux-inert" = true))]
-    pub wal_max_size_mb: NonZeroU32,
-}
-
 /// How the rack runs gears.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -213,10 +203,12 @@ pub struct RackSettings {
     pub lane_send_timeout: Duration,
     /// Longest time a gear that waits may take for one message, retries included.
     pub process_timeout: Duration,
+    /// Where dead letters are kept.
+    pub dead_letters: DeadLetterPlace,
     /// Dead letters kept in memory; when they are full, the gear that fails waits until some are taken out.
     #[schemars(range(max = 10_000_000))]
     pub dead_letters_max: u32,
-    /// Bytes of the messages among them; the same happens at this bound.
+    /// Bytes of the messages among those; the same happens at this bound.
     pub dead_letters_bytes_max: ByteSize,
     /// What happens after a transient fault.
     pub retry: Retry,
@@ -387,12 +379,6 @@ impl Default for Telemetry {
     }
 }
 
-impl Default for Store {
-    fn default() -> Self {
-        Store { dir: "./data".into(), wal_max_size_mb: at_least_one(500) }
-    }
-}
-
 impl Default for RackSettings {
     fn default() -> Self {
         RackSettings {
@@ -405,6 +391,7 @@ impl Default for RackSettings {
             lane_queue_size: at_least_one(1024),
             lane_send_timeout: secs(5),
             process_timeout: secs(5),
+            dead_letters: DeadLetterPlace::Auto,
             dead_letters_max: 10_000,
             dead_letters_bytes_max: ByteSize(64 << 20),
             retry: Retry::default(),

@@ -177,6 +177,7 @@ impl Stage {
             world,
             files: Arc::new(FilesInMemory(BTreeMap::new())),
             state_dir: STATE_DIR.into(),
+            store: flux_scenario::settings::Store::default(),
         };
         match Rack::boot(circuit, surroundings).await {
             Ok(rack) => Some(rack),

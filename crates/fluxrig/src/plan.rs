@@ -120,6 +120,7 @@ impl Plan {
             world: self.world.clone(),
             files,
             state_dir: state_dir.into(),
+            store: self.settings.store.clone(),
         }
     }
 
@@ -138,10 +139,10 @@ impl Plan {
         self.loaded.source.name()
     }
 
-    /// Where a gear is declared: file, line and column.
-    pub(crate) fn place(&self, gear: &str) -> String {
+    /// Where a gear is declared: file, line and column. Only the file where it is about none.
+    pub(crate) fn place(&self, gear: Option<&str>) -> String {
         let source = &self.loaded.source;
-        let decl = self.loaded.scenario.gear(gear);
+        let decl = gear.and_then(|gear| self.loaded.scenario.gear(gear));
         match decl.map(|decl| source.position(decl.name.span.start)) {
             Some(Position { line, column }) => format!("{}:{line}:{column}", source.name()),
             None => source.name().to_owned(),

@@ -212,6 +212,7 @@ impl Running {
             depth: wire.depth,
             passed: wire.passed,
             blocked: wire.blocked,
+            durable: wire.durable,
         });
         RackStatus {
             version: env!("CARGO_PKG_VERSION").into(),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use flux_rack::DurableStats;
 use flux_scenario::units::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,9 @@ pub(crate) struct WireStatus {
     pub(crate) passed: u64,
     /// Times a sender waited for room.
     pub(crate) blocked: u64,
+    /// What its journal holds, when it is durable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) durable: Option<DurableStats>,
 }
 
 impl fmt::Display for RackStatus {
@@ -75,6 +79,24 @@ impl fmt::Display for RackStatus {
             table.add_row([wire.wire.clone(), wire.lane.clone()].into_iter().chain(counts));
         }
         writeln!(f, "\n{}", table)?;
+        let durable = wires.iter().filter_map(|wire| Some((&wire.wire, wire.durable.as_ref()?)));
+        let durable: Vec<_> = durable.collect();
+        if !durable.is_empty() {
+            let counts = ["unsettled", "delivered", "redelivered", "duplicates", "bytes"];
+            let mut table =
+                columns(["durable wire", "ack", counts[0], counts[1], counts[2], counts[3], counts[4]], 2);
+            for (wire, stats) in &durable {
+                let DurableStats { unsettled, delivered, redelivered, duplicates, bytes, .. } = stats;
+                let counts = [unsettled, delivered, redelivered, duplicates, bytes].map(|n| n.to_string());
+                table.add_row([(*wire).clone(), stats.ack.word().into()].into_iter().chain(counts));
+            }
+            writeln!(f, "\n{}", table)?;
+            for (wire, stuck) in
+                durable.iter().filter_map(|(wire, stats)| Some((wire, stats.stuck.as_ref()?)))
+            {
+                writeln!(f, "\n{wire} takes no more: {stuck}")?;
+            }
+        }
         writeln!(f, "\ndead letters: {dead_letters}")
     }
 }
@@ -108,7 +130,12 @@ mod tests {
             "alarms": [{"alarm": "control_socket", "why": "no room", "for_ms": 90}],
             "gears": [{"gear": "term", "kind": "io_iso8583", "uptime_ms": 192_300, "processed": 1, "emitted": 22,
                 "invalid": 0, "restarted": 3, "dead_lettered": 4}],
-            "wires": [{"wire": "term.out -> dec.in", "lane": "hot", "depth": 5, "passed": 600, "blocked": 7}],
+            "wires": [
+                {"wire": "term.out -> dec.in", "lane": "hot", "depth": 5, "passed": 600, "blocked": 7},
+                {"wire": "bookings", "lane": "durable", "depth": 0, "passed": 90, "blocked": 0, "durable": {
+                    "ack": "disk", "accepted": 90, "unsettled": 30, "delivered": 20, "redelivered": 1, "duplicates": 2,
+                    "bytes": 65536, "stuck": "the disk is full"}}
+            ],
             "dead_letters": 4
         }))
         .unwrap();
@@ -120,9 +147,16 @@ mod tests {
             ───────────────────────────────────────────────────────────────────────
              term   io_iso8583   3m12s           1        22         0           3 
 
-             wire                 lane   depth   passed   blocked 
-            ──────────────────────────────────────────────────────
-             term.out -> dec.in   hot        5      600         7 
+             wire                 lane      depth   passed   blocked 
+            ─────────────────────────────────────────────────────────
+             term.out -> dec.in   hot           5      600         7 
+             bookings             durable       0       90         0 
+
+             durable wire   ack    unsettled   delivered   redelivered   duplicates   bytes 
+            ────────────────────────────────────────────────────────────────────────────────
+             bookings       disk          30          20             1            2   65536 
+
+            bookings takes no more: the disk is full
 
             dead letters: 4
         "#]]

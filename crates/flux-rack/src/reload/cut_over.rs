@@ -65,6 +65,7 @@ impl Rack {
         let mut cut = CutOver { before, led, next: Standing::new(), leaving: standing, strays: Vec::new() };
         self.switch_patchbays(&cut.before, routes);
         self.seat(&mut cut, made);
+        self.feed();
         let ending = self.ending(&cut);
         // Once while those whose push was under way still get theirs in, and once more when nobody can.
         self.run_out(&mut cut, &ending).await;

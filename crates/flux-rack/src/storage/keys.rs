@@ -15,9 +15,18 @@ const KEY_FILE_BYTES_MAX: usize = 1 << 20;
 /// The keys of a state directory. Without a file of them one is made, which only the user of this process may read.
 pub(super) fn of(disk: &Disk, state_dir: &Path) -> Result<Keys, StorageError> {
     let path = state_dir.join(KEY_FILE);
+    if !disk.exists(&path) {
+        make(disk, &path)?;
+    }
+    given(disk, state_dir)
+}
+
+/// The keys of a state directory; none where there is no file of them.
+pub(crate) fn given(disk: &Disk, state_dir: &Path) -> Result<Keys, StorageError> {
+    let path = state_dir.join(KEY_FILE);
     let unavailable = |why: String| StorageError::Unavailable(format!("{}: {why}", path.display()));
     let text = match disk.read(&path, KEY_FILE_BYTES_MAX) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(disk, &path)?.into(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Keys::none()),
         read => read.map_err(|error| unavailable(error.to_string()))?,
     };
     let text = std::str::from_utf8(&text).map_err(|_| unavailable("not UTF-8 text".into()))?;
@@ -27,7 +36,7 @@ pub(super) fn of(disk: &Disk, state_dir: &Path) -> Result<Keys, StorageError> {
     text.parse().map_err(|why: flux_journal::KeyFileError| unavailable(why.to_string()))
 }
 
-fn make(disk: &Disk, path: &Path) -> Result<String, StorageError> {
+fn make(disk: &Disk, path: &Path) -> Result<(), StorageError> {
     let unavailable = |why: String| StorageError::Unavailable(format!("{}: {why}", path.display()));
     let key = Key::generate(1).ok_or_else(|| unavailable("the system gave no random key".into()))?;
     let line = key.to_line();
@@ -35,5 +44,5 @@ fn make(disk: &Disk, path: &Path) -> Result<String, StorageError> {
     let written = disk.make_dir(directory).and_then(|()| disk.write_atomic_private(path, line.as_bytes()));
     written.map_err(|error| unavailable(error.to_string()))?;
     tracing::info!(file = %path.display(), "made the key that stored values are sealed with: keep a copy elsewhere");
-    Ok(line)
+    Ok(())
 }

@@ -22,6 +22,8 @@ pub(crate) fn registry() -> Registry {
         .with::<Twice>()
         .with::<Slow>()
         .with::<Tally>()
+        .with::<Pump>()
+        .with::<Hoard>()
 }
 
 /// What arrived at each sink, in order.
@@ -29,7 +31,7 @@ pub(crate) fn registry() -> Registry {
 pub(crate) struct Arrived(Arc<(Mutex<BTreeMap<String, Vec<FluxMsg>>>, Notify)>);
 
 impl Arrived {
-    fn add(&self, sink: &str, msg: FluxMsg) {
+    pub(crate) fn add(&self, sink: &str, msg: FluxMsg) {
         self.0.0.lock().unwrap().entry(sink.into()).or_default().push(msg);
         self.0.1.notify_waiters();
     }
@@ -359,5 +361,95 @@ impl Gear for Tally {
             Ok(count) => Some(count),
             Err(other) => Some(other),
         }
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PumpConfig {
+    /// The first number.
+    from: u32,
+    /// Behind the last.
+    to: u32,
+    /// Numbers under way at a time.
+    window: usize,
+}
+
+/// Emits numbers, some at a time, and notes those whose receipt says that they have come to their end.
+pub(crate) struct Pump {
+    config: PumpConfig,
+    ctx: GearContext,
+    out: OutPort,
+    arrived: Arrived,
+}
+
+impl Gear for Pump {
+    const KIND: &'static str = "pump";
+    type Config = PumpConfig;
+
+    fn descriptor() -> Descriptor {
+        Descriptor::new(Category::Io, "emits numbers").terminus(Terminus::Io).source("out", "numbers")
+    }
+
+    fn init(config: PumpConfig, ctx: &GearContext) -> Result<Pump, Fault> {
+        Ok(Pump { config, ctx: ctx.clone(), out: ctx.output("out")?, arrived: ARRIVED.get() })
+    }
+
+    async fn start(&mut self, emit: Emitter) -> Result<(), Fault> {
+        let (ctx, out, arrived) = (self.ctx.clone(), self.out, self.arrived.clone());
+        let PumpConfig { from, to, window } = self.config;
+        self.ctx.spawn(async move {
+            let numbers: Vec<u32> = (from..to).collect();
+            for chunk in numbers.chunks(window) {
+                let mut receipts = Vec::new();
+                for number in chunk {
+                    let msg = ctx.message(number.to_string().into_bytes());
+                    let Ok(receipt) = emit.emit_tracked(out, msg.clone()).await else { return };
+                    receipts.push((msg, receipt));
+                }
+                for (msg, receipt) in receipts {
+                    let end =
+                        if receipt.await == flux_signal::LeaseEnd::Settled { "accepted" } else { "refused" };
+                    arrived.add(end, msg);
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn process(&mut self, _: InPort, _: &FluxMsg, _: &mut Outbox) -> Result<Step, Fault> {
+        Err(Fault::fatal("a pump has no inputs"))
+    }
+}
+
+/// Keeps messages in hand, and gives them up, or settles them, when one says so.
+pub(crate) struct Hoard {
+    name: String,
+    arrived: Arrived,
+    held: Vec<flux_gear::Held>,
+}
+
+impl Gear for Hoard {
+    const KIND: &'static str = "hoard";
+    type Config = Nothing;
+
+    fn descriptor() -> Descriptor {
+        Descriptor::new(Category::Logic, "keeps messages").input("in", "any")
+    }
+
+    fn init(_: Nothing, ctx: &GearContext) -> Result<Hoard, Fault> {
+        Ok(Hoard { name: ctx.name().into(), arrived: ARRIVED.get(), held: Vec::new() })
+    }
+
+    fn process(&mut self, _: InPort, msg: &FluxMsg, _: &mut Outbox) -> Result<Step, Fault> {
+        let mut seen = msg.clone();
+        seen.take_lease();
+        self.arrived.add(&self.name, seen);
+        match &msg.payload[..] {
+            b"give up" => self.held.clear(),
+            b"settle" => self.held.drain(..).for_each(flux_gear::Held::end),
+            _ => self.held.push(msg.clone().into()),
+        }
+        Ok(Step::Done)
     }
 }

@@ -1,14 +1,14 @@
 //! Builds small circuits, runs them, and looks at what arrived.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use flux_gear::mock::FilesInMemory;
 use flux_rack::{ChangeError, DrainReport, Rack, Reloaded, Surroundings};
 use flux_scenario::{
     catalog::Terminus,
-    circuit::{Circuit, CircuitGear, CircuitWire},
+    circuit::{Circuit, CircuitGear, CircuitWire, Durability},
     scenario::Lane,
-    settings::RackSettings,
+    settings::{self, RackSettings},
 };
 use flux_world::World;
 use serde_json::{Value as Json, json};
@@ -18,6 +18,11 @@ use crate::gears::{self, Arrived};
 /// A circuit in the making, and the settings to run it with.
 pub(crate) struct Plan {
     pub(crate) settings: RackSettings,
+    pub(crate) store: settings::Store,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) world: World,
+    /// What arrived, for several racks one after the other.
+    pub(crate) arrived: Arrived,
     circuit: Circuit,
     fuse: bool,
 }
@@ -29,7 +34,15 @@ impl Plan {
         settings.error_restart.backoff = "1ms".parse().unwrap();
         settings.error_restart.backoff_max = "2ms".parse().unwrap();
         settings.drain_timeout = "2s".parse().unwrap();
-        Plan { settings, circuit: Circuit::default(), fuse }
+        Plan {
+            settings,
+            store: settings::Store::default(),
+            state_dir: std::env::temp_dir(),
+            world: World::real(),
+            arrived: Arrived::default(),
+            circuit: Circuit::default(),
+            fuse,
+        }
     }
 
     pub(crate) fn gear(mut self, name: &str, kind: &str, config: Json) -> Plan {
@@ -72,14 +85,22 @@ impl Plan {
     pub(crate) fn wire(mut self, from: &str, to: &str) -> Plan {
         let (from_gear, output) = self.end(from, |gear| &gear.outputs);
         let (to_gear, input) = self.end(to, |gear| &gear.inputs);
-        let is_source = self.circuit.gears[from_gear].kind == "source";
+        let is_source = ["source", "pump"].contains(&self.circuit.gears[from_gear].kind.as_str());
         self.circuit.wires.push(CircuitWire {
             id: format!("{from} -> {to}"),
             from: (from_gear, output),
             to: (to_gear, input),
             lane: Lane::Hot,
+            durable: None,
             fused: self.fuse && !is_source,
         });
+        self
+    }
+
+    pub(crate) fn durable(mut self, from: &str, to: &str, durability: Durability) -> Plan {
+        self = self.wire(from, to);
+        let wire = self.circuit.wires.last_mut().unwrap();
+        (wire.lane, wire.durable, wire.fused) = (Lane::Durable, Some(durability), false);
         self
     }
 
@@ -99,13 +120,14 @@ impl Plan {
     }
 
     pub(crate) async fn try_boot(self) -> Result<Running, ChangeError> {
-        let arrived = Arrived::default();
+        let arrived = self.arrived;
         let surroundings = Surroundings {
             registry: Arc::new(gears::registry()),
             settings: self.settings,
-            world: World::real(),
+            world: self.world,
             files: Arc::new(FilesInMemory(BTreeMap::new())),
-            state_dir: std::env::temp_dir(),
+            state_dir: self.state_dir,
+            store: self.store,
         };
         let boot = Rack::boot(self.circuit, surroundings);
         let rack = gears::with_arrived(arrived.clone(), boot).await?;

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::type_complexity, reason = "a test that cannot go on may panic")]
 
 mod drain;
+mod durable;
+mod durable_crash;
 mod faults;
 mod flow;
 mod fused;

@@ -31,6 +31,7 @@ pub(super) fn check(model: &Model<'_>, report: &mut Report) {
         }
         endpoint(model, &route.to, End::To, report);
         lane(model, route, report);
+        durability(route, report);
         if let Some(id) = &route.id
             && let Some(first) = ids.insert(id, id.span)
         {
@@ -130,7 +131,7 @@ fn lane(model: &Model<'_>, route: &Route, report: &mut Report) {
     let lane = route.lane.as_ref().map(|lane| lane.value);
     let span = route.lane.as_ref().map_or(route.span, |lane| lane.span);
     match (lane, crossed) {
-        (None | Some(Lane::Hot), None) => {}
+        (None | Some(Lane::Hot | Lane::Durable), None) => {}
         (Some(Lane::Hot), Some((from, to))) => {
             let message = format!("a hot wire stays on one rack, and this one leaves `{from}` for `{to}`");
             let help = "deploy both gears to one rack";
@@ -142,10 +143,31 @@ fn lane(model: &Model<'_>, route: &Route, report: &mut Report) {
             let help = "deploy both gears to one rack";
             report.push(Issue::new(Code::LaneNotAvailable, span, message).help(help));
         }
-        (Some(lane @ (Lane::Durable | Lane::Mesh)), _) => {
-            let message = format!("the lane `{}` is not available in this version", lane.word());
-            let help = "use `hot`, or leave `lane` out, between gears of one rack";
+        (Some(Lane::Durable), Some((from, to))) => {
+            let message = format!(
+                "this wire is to carry signals safely from `{from}` to `{to}`, which is not available in this version"
+            );
+            let help = "deploy both gears to one rack";
             report.push(Issue::new(Code::LaneNotAvailable, span, message).help(help));
         }
+        (Some(Lane::Mesh), _) => {
+            let help = "use `durable` or `hot` between gears of one rack";
+            let message = "the lane `mesh` is not available in this version";
+            report.push(Issue::new(Code::LaneNotAvailable, span, message).help(help));
+        }
+    }
+}
+
+/// What only a journal can promise is said of wires that have one.
+fn durability(route: &Route, report: &mut Report) {
+    if route.lane.as_ref().is_some_and(|lane| lane.value == Lane::Durable) {
+        return;
+    }
+    let ack = route.ack.as_ref().map(|ack| ("ack", ack.span));
+    let dedupe = route.dedupe.as_ref().map(|dedupe| ("dedupe", dedupe.span));
+    for (key, span) in ack.into_iter().chain(dedupe) {
+        let message = format!("`{key}` is said of a wire that is not durable");
+        let help = format!("add `lane: durable`, or remove `{key}`");
+        report.push(Issue::new(Code::NotDurable, span, message).help(help));
     }
 }

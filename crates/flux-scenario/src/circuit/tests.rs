@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use expect_test::{Expect, expect};
 
-use super::{Circuit, Fuse, compile};
+use super::{Ack, Circuit, Fuse, compile};
 use crate::testing::catalog;
 
 fn circuit(text: &str, rack: Option<&str>, fuse: Fuse) -> Result<Circuit, String> {
@@ -380,4 +380,27 @@ wires:
         assert_eq!(names, ["fine", "other", "also"]);
         assert_eq!(circuit.wires.len(), 1);
     }
+}
+
+#[test]
+fn a_durable_wire_is_never_a_call_and_says_what_it_promises() {
+    let check = |given: &str, want: Option<(Ack, bool)>| {
+        let text = format!(
+            "meta: {{name: t, version: 1.0.0}}
+gears:
+  - {{name: a, type: codec, config: {{spec: x}}}}
+  - {{name: b, type: codec, config: {{spec: x}}}}
+wires:
+  - {{from: a.out, to: b.in{given}}}
+"
+        );
+        let circuit = crate::load("t.yaml", &text).compile(None, &catalog(), Fuse::On).unwrap();
+        let wire = &circuit.wires[0];
+        assert_eq!(wire.durable.map(|durable| (durable.ack, durable.dedupe)), want, "{given}");
+        assert_eq!((wire.fused, circuit.segments.len()), (want.is_none(), 1 + usize::from(want.is_some())));
+    };
+    check("", None);
+    check(", lane: durable", Some((Ack::Disk, false)));
+    check(", lane: guaranteed, ack: os", Some((Ack::Os, false)));
+    check(", lane: durable, ack: disk, dedupe: true", Some((Ack::Disk, true)));
 }

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use super::Stroke;
 use super::layout::{Area, GearBox, HEADER, Layout, MARGIN, PORT_ROW, lay_out};
+use super::{Stroke, promise};
 use crate::circuit::{Circuit, CircuitGear};
 
 const STYLE: &str = "\
@@ -74,7 +74,8 @@ fn wires(out: &mut Svg, circuit: &Circuit, layout: &Layout) {
             backs += 1;
             out.put(format_args!("H{} V{channel} H{} V{y2} H{x2}", x1 + BACK_STUB, x2 - BACK_STUB));
         }
-        out.put(format_args!("\"><title>{}</title></path>\n", Escaped(&wire.id)));
+        let promise = wire.durable.map(|durable| format!(" ({})", promise(durable))).unwrap_or_default();
+        out.put(format_args!("\"><title>{}{promise}</title></path>\n", Escaped(&wire.id)));
     }
 }
 

@@ -41,12 +41,18 @@ fn what_is_not_marked_as_inert_is_honoured() {
         logging.level
         logging.trace
         logging.debug
+        store.segment_bytes
+        store.bytes_max
+        store.window_messages
+        store.dedupe_messages
+        store.sync_every
         rack.threads
         rack.fuse
         rack.batch_messages_max
         rack.lane_queue_size
         rack.lane_send_timeout
         rack.process_timeout
+        rack.dead_letters
         rack.dead_letters_max
         rack.dead_letters_bytes_max
         rack.retry.attempts

@@ -20,7 +20,7 @@ wires:
   - {from: c.out, to: s.out}
   - {from: c.late, to: l.error}
   - {from: edge.s.out, to: l.in}
-  - {from: c.error, to: l.in, lane: guaranteed}
+  - {from: c.error, to: l.in, lane: mesh}
 ",
         expect![[r#"
             error[FR0310]: `c` has the port `in` already
@@ -115,13 +115,13 @@ wires:
                |
                = help: write `s.out`
 
-            error[FR0305]: the lane `durable` is not available in this version
+            error[FR0305]: the lane `mesh` is not available in this version
               --> t.yaml:14:37
                |
-            14 |   - {from: c.error, to: l.in, lane: guaranteed}
-               |                                     ^^^^^^^^^^
+            14 |   - {from: c.error, to: l.in, lane: mesh}
+               |                                     ^^^^
                |
-               = help: use `hot`, or leave `lane` out, between gears of one rack
+               = help: use `durable` or `hot` between gears of one rack
 
             t.yaml: 12 errors
         "#]],

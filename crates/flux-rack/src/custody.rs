@@ -1,0 +1,431 @@
+//! A journal with whoever appends to it, and what was appended and is not safe yet.
+//!
+//! The leases of what is appended end when the journal has it safe. A journal that fails (a sync that went wrong) is opened
+//! again, and what was not safe is appended again: whoever has more waits meanwhile, and nobody is told of a success that
+//! was none.
+
+use std::{collections::VecDeque, path::PathBuf, sync::Arc};
+
+use flux_gear::{Lease, storage::StorageError};
+use flux_journal::{AppendError, Config, FormatError, Journal, Keys, OpenError, Receipt, Stats};
+use flux_world::{Backoff, BackoffPolicy, World};
+use parking_lot::Mutex;
+use tokio::{sync::Notify, task::JoinHandle};
+
+use crate::storage::keys;
+
+/// What it takes to open a journal, again and again.
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub(crate) world: World,
+    pub(crate) directory: PathBuf,
+    pub(crate) config: Config,
+    /// Where the keys are that seal it, if there are any.
+    pub(crate) state_dir: PathBuf,
+    /// How long to wait before it is opened again after it failed.
+    pub(crate) backoff: BackoffPolicy,
+}
+
+/// Why a journal of the rack cannot be used. It says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// It was not opened; nothing was changed.
+    #[error("{source}{}", advice(source, directory))]
+    Open {
+        /// Why.
+        source: OpenError,
+        /// Where it is.
+        directory: PathBuf,
+    },
+    /// The keys to seal it with cannot be read.
+    #[error(transparent)]
+    Keys(StorageError),
+    /// It is open with other promises, which a reload cannot change.
+    #[error("`ack` and `dedupe` of a wire cannot change while the rack runs: restart it")]
+    OtherPromise,
+    /// Records of it are damaged.
+    #[error("{problem}: run `fluxrig journal repair {}`, which keeps what is damaged and lets the rest be served", directory.display())]
+    Damaged {
+        /// The first of what is damaged.
+        problem: String,
+        /// Where it is.
+        directory: PathBuf,
+    },
+}
+
+fn advice(source: &OpenError, directory: &std::path::Path) -> String {
+    match source {
+        OpenError::Format(FormatError::Io { .. } | FormatError::Key { .. } | FormatError::Newer { .. }) => {
+            String::new()
+        }
+        OpenError::Format(_) => {
+            format!("; look into it with `fluxrig journal check {}`", directory.display())
+        }
+        _ => String::new(),
+    }
+}
+
+/// A journal that is in use, with the task that looks after it. Dropped, it leaves the journal as it is.
+pub(crate) struct Custody {
+    appender: Arc<Appender>,
+    keeper: JoinHandle<()>,
+}
+
+/// Appends to a journal that may have to be opened again.
+pub(crate) struct Appender {
+    /// What the journal is for, as logs name it.
+    name: String,
+    site: Site,
+    state: Mutex<State>,
+    /// Rings when the journal can be used again, or will not be any more, and when all is safe.
+    changed: Notify,
+    /// Rings when there is something for the keeper.
+    bell: Notify,
+}
+
+struct State {
+    journal: Opened,
+    /// How often it was opened.
+    generation: u64,
+    /// Oldest first.
+    parcels: VecDeque<Parcel>,
+}
+
+enum Opened {
+    Usable(Journal),
+    /// It is about to be opened again.
+    Failed,
+    Closed,
+}
+
+/// What was appended in one go and is not known to be safe. Dropped, it abandons its leases.
+struct Parcel {
+    receipt: Receipt,
+    bodies: Vec<Vec<u8>>,
+    leases: Vec<Lease>,
+}
+
+/// Why a record was not taken.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// There is no room now, or the journal is being opened again.
+    NotNow,
+    /// It is longer than the journal takes.
+    TooLong(AppendError),
+    /// The rack is stopping.
+    Closed,
+}
+
+impl Custody {
+    /// Opens the journal, or makes it.
+    pub(crate) async fn open(name: String, site: Site) -> Result<Custody, JournalError> {
+        let journal = site.open(&name).await?;
+        let state = State { journal: Opened::Usable(journal), generation: 1, parcels: VecDeque::new() };
+        let (changed, bell) = (Notify::new(), Notify::new());
+        let appender = Arc::new(Appender { name, site, state: Mutex::new(state), changed, bell });
+        let keeper = tokio::spawn(appender.clone().keep());
+        Ok(Custody { appender, keeper })
+    }
+
+    pub(crate) fn appender(&self) -> &Arc<Appender> {
+        &self.appender
+    }
+
+    /// Takes no more, puts what was appended on disk, and gives the journal up. What cannot be put there abandons its
+    /// leases.
+    pub(crate) async fn close(&self) {
+        self.keeper.abort();
+        self.appender.close().await;
+    }
+
+    /// Gives the journal up as it is: whoever still appends is refused.
+    pub(crate) fn let_go(&self) {
+        self.keeper.abort();
+        let (journal, parcels) = self.appender.take();
+        drop((journal, parcels));
+    }
+}
+
+impl Drop for Custody {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+impl Parcel {
+    /// It is safe.
+    fn settle(mut self) {
+        self.leases.clear();
+    }
+}
+
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        self.leases.drain(..).for_each(Lease::abandon);
+    }
+}
+
+impl Appender {
+    pub(crate) fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Appends records that belong together if there is room, and empties `bodies` then. The leases, which are asked for
+    /// only then, end when the records are safe. Returns the sequence of the first.
+    pub(crate) fn try_append(
+        &self,
+        bodies: &mut Vec<Vec<u8>>,
+        leases: impl FnOnce() -> Vec<Lease>,
+    ) -> Result<u64, Refused> {
+        let mut state = self.state.lock();
+        let receipt = match &state.journal {
+            Opened::Usable(journal) => journal.try_append_batch(bodies),
+            Opened::Failed => return Err(Refused::NotNow),
+            Opened::Closed => return Err(Refused::Closed),
+        };
+        match receipt {
+            Ok(receipt) => Ok(self.take_parcel(&mut state, receipt, bodies, leases())),
+            Err(AppendError::Full { .. }) => Err(Refused::NotNow),
+            Err(why @ AppendError::TooLong { .. }) => Err(Refused::TooLong(why)),
+            Err(why) => {
+                self.note_failure(&mut state, &why);
+                Err(Refused::NotNow)
+            }
+        }
+    }
+
+    /// The same, waiting for room as long as it takes, and saying so when it takes long. Dropped before its end it has
+    /// taken nothing.
+    pub(crate) async fn append(
+        &self,
+        bodies: &mut Vec<Vec<u8>>,
+        leases: impl FnOnce() -> Vec<Lease>,
+    ) -> Result<u64, Refused> {
+        let mut is_reported = false;
+        loop {
+            let Some((journal, generation)) = self.usable(0).await else { return Err(Refused::Closed) };
+            match journal.append_batch(bodies).await {
+                Ok(receipt) => {
+                    let mut state = self.state.lock();
+                    // What went into a journal that failed since is appended to the next one.
+                    if state.generation == generation {
+                        return Ok(self.take_parcel(&mut state, receipt, bodies, leases()));
+                    }
+                }
+                Err(AppendError::Full { full, waited }) => {
+                    if !std::mem::replace(&mut is_reported, true) {
+                        tracing::error!(journal = self.name, ?waited, why = %full, "journal takes no more: its senders wait");
+                    }
+                }
+                Err(why @ AppendError::TooLong { .. }) => return Err(Refused::TooLong(why)),
+                Err(why) => self.note_failure(&mut self.state.lock(), &why),
+            }
+        }
+    }
+
+    /// The journal once it can be used, if it was opened more often than `generation`; with how often it was. `None` when
+    /// the rack is stopping.
+    pub(crate) async fn usable(&self, generation: u64) -> Option<(Journal, u64)> {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            {
+                let state = self.state.lock();
+                match &state.journal {
+                    Opened::Usable(journal) if state.generation > generation => {
+                        return Some((journal.clone(), state.generation));
+                    }
+                    Opened::Usable(_) | Opened::Failed => {}
+                    Opened::Closed => return None,
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// Ends when all that was appended is safe, or the rack is stopping.
+    pub(crate) async fn all_safe(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            {
+                let state = self.state.lock();
+                if state.parcels.is_empty() || matches!(state.journal, Opened::Closed) {
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    async fn close(&self) {
+        let (journal, parcels) = self.take();
+        let closed = match journal {
+            Opened::Usable(journal) => journal.close().await.map_err(|why| why.to_string()),
+            Opened::Failed => Err("it failed before".to_owned()),
+            Opened::Closed => Ok(()),
+        };
+        match closed {
+            Ok(()) => parcels.into_iter().for_each(Parcel::settle),
+            Err(why) => {
+                let records: usize = parcels.iter().map(|parcel| parcel.bodies.len()).sum();
+                tracing::error!(
+                    journal = self.name,
+                    records,
+                    error = why,
+                    "journal did not close well: its last records may not be on disk"
+                );
+            }
+        }
+    }
+
+    fn take(&self) -> (Opened, VecDeque<Parcel>) {
+        let mut state = self.state.lock();
+        let taken =
+            (std::mem::replace(&mut state.journal, Opened::Closed), std::mem::take(&mut state.parcels));
+        drop(state);
+        self.changed.notify_waiters();
+        taken
+    }
+
+    /// What the journal counts; `None` while it is being opened again.
+    pub(crate) fn stats(&self) -> Option<Stats> {
+        match &self.state.lock().journal {
+            Opened::Usable(journal) => Some(journal.stats()),
+            Opened::Failed | Opened::Closed => None,
+        }
+    }
+
+    fn take_parcel(
+        &self,
+        state: &mut State,
+        receipt: Receipt,
+        bodies: &mut Vec<Vec<u8>>,
+        leases: Vec<Lease>,
+    ) -> u64 {
+        let first = receipt.sequences().start;
+        state.parcels.push_back(Parcel { receipt, bodies: std::mem::take(bodies), leases });
+        if state.parcels.len() == 1 {
+            self.bell.notify_one();
+        }
+        first
+    }
+
+    fn note_failure(&self, state: &mut State, why: &AppendError) {
+        if let Opened::Usable(_) = state.journal {
+            tracing::error!(journal = self.name, error = %why, "journal failed: it is opened again, and its senders wait");
+            state.journal = Opened::Failed;
+            self.bell.notify_one();
+        }
+    }
+
+    /// Ends leases as records become safe, and opens the journal again when it failed.
+    async fn keep(self: Arc<Self>) {
+        loop {
+            let (oldest, has_failed) = {
+                let state = self.state.lock();
+                let oldest = state.parcels.front().map(|parcel| parcel.receipt.clone());
+                (oldest, matches!(state.journal, Opened::Failed))
+            };
+            match oldest {
+                _ if has_failed => self.reopen().await,
+                Some(receipt) => match receipt.wait().await {
+                    Ok(()) => self.release_safe(),
+                    Err(why) => self.note_failure(&mut self.state.lock(), &why),
+                },
+                None => self.bell.notified().await,
+            }
+        }
+    }
+
+    /// Lets go of all that is safe.
+    fn release_safe(&self) {
+        let (safe, is_empty) = {
+            let mut state = self.state.lock();
+            let n = state.parcels.iter().take_while(|parcel| parcel.receipt.is_safe()).count();
+            (state.parcels.drain(..n).collect::<Vec<_>>(), state.parcels.is_empty())
+        };
+        // Out of the lock: whoever a lease belongs to may append.
+        safe.into_iter().for_each(Parcel::settle);
+        if is_empty {
+            self.changed.notify_waiters();
+        }
+    }
+
+    async fn reopen(&self) {
+        let (clock, mut backoff) = (self.site.world.clock, Backoff::new(self.site.backoff));
+        loop {
+            clock.sleep(backoff.wait(clock.now(), &self.site.world.entropy)).await;
+            match self.site.open(&self.name).await {
+                Ok(journal) => {
+                    if self.append_again(&journal).await {
+                        return;
+                    }
+                }
+                Err(why) => {
+                    tracing::error!(journal = self.name, error = %why, "journal cannot be opened again yet")
+                }
+            }
+        }
+    }
+
+    /// Appends what was not safe, in its order, before anybody else does. Whether it could.
+    async fn append_again(&self, journal: &Journal) -> bool {
+        let mut parcels = std::mem::take(&mut self.state.lock().parcels);
+        let mut records = 0;
+        for parcel in &mut parcels {
+            match journal.append_batch(&parcel.bodies).await {
+                Ok(receipt) => parcel.receipt = receipt,
+                Err(why) => {
+                    tracing::error!(journal = self.name, error = %why, "journal failed again");
+                    self.state.lock().parcels = parcels;
+                    return false;
+                }
+            }
+            records += parcel.bodies.len();
+        }
+        let mut state = self.state.lock();
+        state.parcels = parcels;
+        if let Opened::Closed = state.journal {
+            return true;
+        }
+        state.generation += 1;
+        state.journal = Opened::Usable(journal.clone());
+        drop(state);
+        tracing::info!(
+            journal = self.name,
+            records,
+            "journal is open again; what was not safe was appended again"
+        );
+        self.changed.notify_waiters();
+        true
+    }
+}
+
+impl Site {
+    /// The keys that seal it: those of the state directory, where there are any. Blocks.
+    pub(crate) fn keys(&self) -> Result<Keys, JournalError> {
+        keys::given(&self.world.disk, &self.state_dir).map_err(JournalError::Keys)
+    }
+
+    /// Opens the journal, off the thread of the runtime.
+    async fn open(&self, name: &str) -> Result<Journal, JournalError> {
+        let site = self.clone();
+        let directory = self.directory.clone();
+        let opened = self.world.disk.offload(move || {
+            let opened = Journal::open(&site.world, &site.directory, site.config.clone(), site.keys()?);
+            opened.map_err(|source| JournalError::Open { source, directory: site.directory })
+        });
+        let (journal, found) = opened.await?;
+        if let Some(damage) = found.damages.first() {
+            return Err(JournalError::Damaged { problem: damage.to_string(), directory });
+        }
+        if let Some((file, torn)) = &found.torn {
+            tracing::warn!(journal = name, file = %file.display(), ?torn, "a crash left an unfinished end, which was cut: nobody was told that it was safe");
+        }
+        if let Some(behind) = found.clock_behind {
+            tracing::warn!(journal = name, ?behind, "the clock is behind the last record");
+        }
+        Ok(journal)
+    }
+}

@@ -1,0 +1,314 @@
+//! A durable wire: what its sender hands over is in a journal before it counts, and is delivered until it is settled.
+//!
+//! ```text
+//! sender -> encode -> journal (safe: the sender's leases end) -> feeder -> queue in memory -> receiver
+//!                        ^ settled, or given up and delivered again <---------- lease ----------'
+//! ```
+//!
+//! Order: messages are delivered for the first time in the order they were taken, in each queue; with `partition_by` that
+//! is the order per key. A message that its receiver gave up after it was delivered (a gear that stopped with it in hand)
+//! comes again before everything that is not delivered yet; what was delivered in between is not called back. After a
+//! restart what was not settled comes again, in the order it was taken.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use flux_gear::{FluxMsg, Held, Lease};
+use flux_scenario::{Ack, Durability};
+use flux_signal::cbor;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+
+use crate::{
+    custody::{Custody, JournalError, Refused, Site},
+    dead_letters::{DeadLetter, DeadLetters},
+    stats::Counter,
+    tuning::Tuning,
+    wire::Closed,
+};
+
+mod feeder;
+mod lines;
+mod loan;
+mod seen;
+
+use feeder::Feeder;
+pub(crate) use lines::Lines;
+use loan::Loans;
+
+/// The journal of a wire, and what feeds its receiver. It outlives both ends: a reload may put others there.
+pub(crate) struct Durable {
+    pub(crate) name: String,
+    pub(crate) durability: Durability,
+    custody: Custody,
+    lines: Arc<ArcSwap<Lines>>,
+    loans: Arc<Mutex<Option<Arc<Loans>>>>,
+    accepted: Counter,
+    duplicates: Arc<Counter>,
+    dead_letters: Arc<DeadLetters>,
+    feeder: Mutex<Option<JoinHandle<()>>>,
+    tuning: Tuning,
+    dedupe_messages: usize,
+}
+
+/// One end of a wire: a gear and its port.
+#[derive(Clone, Debug)]
+pub(crate) struct End {
+    pub(crate) gear: String,
+    pub(crate) port: String,
+}
+
+/// What the journal of a durable wire holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DurableStats {
+    /// What is waited for before a message counts as taken: `disk` or `os`.
+    pub ack: Ack,
+    /// Messages taken from the sender since the rack was made.
+    pub accepted: u64,
+    /// Messages that are safe in the journal and not settled, delivered ones among them.
+    pub unsettled: u64,
+    /// Of those, messages that were delivered: the receiver has them.
+    pub delivered: u64,
+    /// Times a message was delivered again, having been given up.
+    pub redelivered: u64,
+    /// Messages that were not delivered because they had been before.
+    pub duplicates: u64,
+    /// Bytes of the journal on disk.
+    pub bytes: u64,
+    /// Why the journal takes no more, when it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck: Option<String>,
+}
+
+/// What makes a durable wire.
+pub(crate) struct DurableParts {
+    pub(crate) name: String,
+    pub(crate) durability: Durability,
+    pub(crate) from: End,
+    pub(crate) to: End,
+    pub(crate) site: Site,
+    pub(crate) dead_letters: Arc<DeadLetters>,
+    pub(crate) tuning: Tuning,
+    pub(crate) dedupe_messages: usize,
+}
+
+/// A message on its way into a wire.
+pub(crate) trait Outgoing: Into<Held> {
+    fn msg(&self) -> &FluxMsg;
+}
+
+impl Outgoing for FluxMsg {
+    fn msg(&self) -> &FluxMsg {
+        self
+    }
+}
+
+impl Outgoing for Held {
+    fn msg(&self) -> &FluxMsg {
+        Held::msg(self)
+    }
+}
+
+/// Room for the head of a record beside its body.
+const RECORD_OVERHEAD_BYTES: usize = 64;
+
+impl Durable {
+    /// Opens the journal of a wire, or makes it. Nothing is delivered yet.
+    pub(crate) async fn open(parts: DurableParts) -> Result<Durable, JournalError> {
+        let custody = Custody::open(format!("wire {}", parts.name), parts.site).await?;
+        Ok(Durable {
+            name: parts.name,
+            durability: parts.durability,
+            custody,
+            lines: Arc::new(ArcSwap::from_pointee(Lines {
+                wires: Vec::new(),
+                key: None,
+                from: parts.from,
+                to: parts.to,
+            })),
+            loans: Arc::default(),
+            accepted: Counter::default(),
+            duplicates: Arc::default(),
+            dead_letters: parts.dead_letters,
+            feeder: Mutex::default(),
+            tuning: parts.tuning,
+            dedupe_messages: parts.dedupe_messages,
+        })
+    }
+
+    /// Takes what there is room for from the front of `msgs`, without waiting.
+    pub(crate) fn try_push<M: Outgoing>(&self, msgs: &mut Vec<M>) -> Result<(), Closed> {
+        while !msgs.is_empty() {
+            let mut bodies = self.encode(msgs);
+            let n = bodies.len();
+            if n == 0 {
+                return Ok(());
+            }
+            match self.custody.appender().try_append(&mut bodies, || leases(msgs, n)) {
+                Ok(_) => self.accepted.add(n as u64),
+                Err(Refused::NotNow | Refused::TooLong(_)) => return Ok(()),
+                Err(Refused::Closed) => return Err(Closed),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes all of `msgs` and waits for room as often as it takes. What no journal could take is a dead letter.
+    pub(crate) async fn push<M: Outgoing>(&self, msgs: &mut Vec<M>) -> Result<(), Closed> {
+        while !msgs.is_empty() {
+            let mut bodies = self.encode(msgs);
+            let n = bodies.len();
+            if n == 0 {
+                self.bury(msgs, "too_deep", cbor::TooDeep.to_string()).await;
+                continue;
+            }
+            match self.custody.appender().append(&mut bodies, || leases(msgs, n)).await {
+                Ok(_) => self.accepted.add(n as u64),
+                Err(Refused::TooLong(why)) => self.bury(msgs, "too_long", why.to_string()).await,
+                Err(Refused::NotNow) => {}
+                Err(Refused::Closed) => return Err(Closed),
+            }
+        }
+        Ok(())
+    }
+
+    /// Delivers into these queues from now on.
+    pub(crate) fn feed_into(&self, lines: Lines) {
+        self.lines.store(Arc::new(lines));
+        let mut feeder = self.feeder.lock();
+        if feeder.as_ref().is_none_or(JoinHandle::is_finished) {
+            *feeder = Some(tokio::spawn(self.feeder().run()));
+        }
+    }
+
+    /// Delivers nothing more. What is in the queues stays on disk, and so does what is given up from now on.
+    pub(crate) fn halt(&self) {
+        if let Some(feeder) = &*self.feeder.lock() {
+            feeder.abort();
+        }
+        let loans = self.loans.lock().clone();
+        if let Some(loans) = loans {
+            loans.close();
+        }
+        self.lines.load().recall();
+    }
+
+    /// The same, and waits until nobody delivers any more.
+    pub(crate) async fn stop_feeding(&self) {
+        self.halt();
+        let feeder = self.feeder.lock().take();
+        if let Some(feeder) = feeder {
+            // It ends with an error: it was aborted.
+            let _ = feeder.await;
+        }
+        // It may have come to put one more there, before it was.
+        self.halt();
+    }
+
+    /// Ends when all that was taken is safe.
+    pub(crate) async fn all_safe(&self) {
+        self.custody.appender().all_safe().await;
+    }
+
+    /// Puts everything on disk and gives the journal up.
+    pub(crate) async fn close(&self) {
+        self.stop_feeding().await;
+        self.custody.close().await;
+    }
+
+    /// Stops where it stands: what was not told to be safe is given up.
+    pub(crate) fn let_go(&self) {
+        self.halt();
+        self.custody.let_go();
+    }
+
+    pub(crate) fn stats(&self) -> DurableStats {
+        let loans = self.loans.lock().clone();
+        let journal = self.custody.appender().stats();
+        let is_full = journal.map(|stats| stats.full);
+        DurableStats {
+            ack: self.durability.ack,
+            accepted: self.accepted.get(),
+            unsettled: loans.as_ref().map_or(0, |loans| loans.unsettled()),
+            delivered: loans.as_ref().map_or(0, |loans| loans.out()),
+            redelivered: loans.map_or(0, |loans| loans.redelivered()),
+            duplicates: self.duplicates.get(),
+            bytes: journal.map_or(0, |stats| stats.bytes),
+            stuck: match is_full {
+                Some(full) => full.map(|full| full.to_string()),
+                None => Some("the journal failed and is being opened again".to_owned()),
+            },
+        }
+    }
+
+    /// The bodies of as many messages as go into one batch; none when the first cannot be written.
+    fn encode<M: Outgoing>(&self, msgs: &[M]) -> Vec<Vec<u8>> {
+        let room = self.custody.appender().site().config.gather_bytes_max / 2;
+        let (mut bodies, mut bytes) = (Vec::with_capacity(msgs.len()), 0);
+        for msg in msgs {
+            let mut body = Vec::new();
+            if cbor::encode(msg.msg(), &mut body).is_err() {
+                break;
+            }
+            bytes += body.len() + RECORD_OVERHEAD_BYTES;
+            if bytes > room && !bodies.is_empty() {
+                break;
+            }
+            bodies.push(body);
+        }
+        bodies
+    }
+
+    async fn bury<M: Outgoing>(&self, msgs: &mut Vec<M>, reason: &'static str, message: String) {
+        let msg = msgs.remove(0).into().release();
+        let now = self.custody.appender().site().world.clock.unix_ns();
+        let lines = self.lines.load_full();
+        let End { gear, port } = &lines.from;
+        self.dead_letters.keep(DeadLetter::new(msg, gear, port, reason, message, 1, now)).await;
+    }
+
+    fn feeder(&self) -> Feeder {
+        Feeder {
+            name: self.name.clone(),
+            appender: self.custody.appender().clone(),
+            lines: self.lines.clone(),
+            loans: self.loans.clone(),
+            duplicates: self.duplicates.clone(),
+            dead_letters: self.dead_letters.clone(),
+            batch_messages_max: self.tuning.batch_messages_max,
+            deliveries_max: self.tuning.attempts_max.max(1),
+            dedupe_messages: self.durability.dedupe.then_some(self.dedupe_messages),
+        }
+    }
+}
+
+impl Drop for Durable {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+/// The leases of the first messages, which the journal has now.
+fn leases<M: Outgoing>(msgs: &mut Vec<M>, n: usize) -> Vec<Lease> {
+    msgs.drain(..n).filter_map(|msg| msg.into().release().take_lease()).collect()
+}
+
+/// The name of a wire as that of a directory: the same for no two wires. `from -> to` becomes `from+to`; what is neither
+/// letter, digit, `.`, `_` nor `-` becomes `%` and two hexadecimal digits.
+pub(crate) fn directory_name(wire: &str) -> String {
+    let mut name = String::with_capacity(wire.len());
+    for (at, end) in wire.split(" -> ").enumerate() {
+        if at > 0 {
+            name.push('+');
+        }
+        for byte in end.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => name.push(byte.into()),
+                b'.' if !name.is_empty() => name.push('.'),
+                _ => name.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    name
+}

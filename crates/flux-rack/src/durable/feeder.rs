@@ -1,0 +1,232 @@
+//! Takes the records of a durable wire to its receiver, in order, and those again that the receiver gave up.
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use flux_gear::{Bytes, FluxId, FluxMsg, Held};
+use flux_journal::{Batch, Consumer, Journal, ReadError, Record, Start};
+use flux_signal::{
+    Limits,
+    cbor::{self, Strictness},
+};
+use parking_lot::Mutex;
+
+use super::{
+    End,
+    lines::Lines,
+    loan::{Loan, Loans},
+    seen::Seen,
+};
+use crate::{
+    custody::Appender,
+    dead_letters::{DeadLetter, DeadLetters},
+    stats::Counter,
+    wire::{Closed, Wire},
+};
+
+/// The consumer whose cursor says what the receiver has settled.
+const CONSUMER: &str = "receiver";
+
+/// What was accepted once is not refused on the way back.
+const NO_LIMITS: Limits = Limits { hops_max: u16::MAX, message_bytes_max: usize::MAX };
+
+/// How long a wire whose journal cannot be read waits before it tries again.
+const STALLED_RETRY: Duration = Duration::from_secs(10);
+
+/// Feeds one wire, as a task of its own.
+pub(crate) struct Feeder {
+    pub(crate) name: String,
+    pub(crate) appender: Arc<Appender>,
+    pub(crate) lines: Arc<ArcSwap<Lines>>,
+    /// What is out now, for whoever counts or stops it.
+    pub(crate) loans: Arc<Mutex<Option<Arc<Loans>>>>,
+    pub(crate) duplicates: Arc<Counter>,
+    pub(crate) dead_letters: Arc<DeadLetters>,
+    pub(crate) batch_messages_max: usize,
+    pub(crate) deliveries_max: u32,
+    /// How many ids are remembered; none: a message that was sent twice is delivered twice.
+    pub(crate) dedupe_messages: Option<usize>,
+}
+
+impl Feeder {
+    /// Runs until the rack stops it.
+    pub(crate) async fn run(self) {
+        let mut generation = 0;
+        while let Some((journal, opened)) = self.appender.usable(generation).await {
+            generation = opened;
+            let consumer = match journal.consumer(CONSUMER, Start::Oldest) {
+                Ok(consumer) => consumer,
+                Err(why) => {
+                    tracing::error!(wire = self.name, error = %why, "durable wire cannot deliver");
+                    return;
+                }
+            };
+            let loans = Loans::new(consumer.settler(), self.lines.clone(), self.deliveries_max);
+            *self.loans.lock() = Some(loans.clone());
+            let fed = self.feed(journal, consumer, &loans).await;
+            // What is still out of a journal that failed is delivered again by the next.
+            loans.close();
+            self.lines.load().recall();
+            if let Err(Closed) = fed {
+                return;
+            }
+        }
+    }
+
+    /// Ends when the journal does, or with an error when the rack is stopping.
+    async fn feed(&self, journal: Journal, mut consumer: Consumer, loans: &Arc<Loans>) -> Result<(), Closed> {
+        let mut seen = match self.dedupe_messages {
+            Some(messages) => self.seen(&journal, messages).await,
+            None => None,
+        };
+        // Who holds a journal keeps it open.
+        let stats_of = seen.is_some().then(|| journal.clone());
+        drop(journal);
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = loans.left() => {
+                    self.see_to_left(loans).await?;
+                    continue;
+                }
+                next = consumer.next(self.batch_messages_max) => next,
+            };
+            match next {
+                Ok(batch) => {
+                    self.deliver(loans, batch, &mut seen).await?;
+                    if let (Some(seen), Some(journal)) = (&mut seen, &stats_of) {
+                        seen.trim(journal);
+                    }
+                }
+                Err(ReadError::Format(why)) => {
+                    tracing::error!(
+                        wire = self.name,
+                        error = %why,
+                        "durable wire cannot read on: what is behind waits; stop the rack, and look with `fluxrig journal check`"
+                    );
+                    self.stall(loans).await?;
+                }
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    async fn seen(&self, journal: &Journal, messages: usize) -> Option<Seen> {
+        let (site, journal) = (self.appender.site().clone(), journal.clone());
+        let disk = self.appender.site().world.disk.clone();
+        match disk.offload(move || Seen::read(&site, &journal, messages)).await {
+            Ok(seen) => Some(seen),
+            Err(why) => {
+                tracing::error!(wire = self.name, error = %why, "durable wire does not know what it carried before: it may deliver twice");
+                None
+            }
+        }
+    }
+
+    /// Delivers records; what no message can be made of is a dead letter.
+    async fn deliver(&self, loans: &Arc<Loans>, batch: Batch, seen: &mut Option<Seen>) -> Result<(), Closed> {
+        if batch.skipped > 0 {
+            tracing::error!(
+                wire = self.name,
+                messages = batch.skipped,
+                "messages of a durable wire are gone: a repair moved them aside"
+            );
+        }
+        let mut held = Vec::with_capacity(batch.records.len());
+        for record in batch.records {
+            let sequence = record.sequence;
+            match cbor::decode(&record.body, Strictness::Lenient, &NO_LIMITS) {
+                Ok(msg) if seen.as_mut().is_some_and(|seen| seen.is_again(sequence, msg.id)) => {
+                    self.duplicates.add(1);
+                    loans.settle(sequence);
+                }
+                Ok(msg) => held.push(loans.lend(Loan { sequence, deliveries: 1, msg })),
+                Err(why) => {
+                    // In its place among the others.
+                    self.hand_over(loans, std::mem::take(&mut held)).await?;
+                    let msg = raw(&record);
+                    self.bury(loans, Loan { sequence, deliveries: 1, msg }, "undecodable", &why.to_string())
+                        .await;
+                }
+            }
+        }
+        self.hand_over(loans, held).await
+    }
+
+    /// Puts messages into the queues, as there is room. In queues that a reload put in their place, if it did.
+    async fn hand_over(&self, loans: &Arc<Loans>, mut msgs: Vec<Held>) -> Result<(), Closed> {
+        while !msgs.is_empty() {
+            let lines = self.lines.load_full();
+            let mut left = Vec::new();
+            for (wire, mut share) in lines.wires.iter().zip(lines.shares(msgs.drain(..))) {
+                if let Err(Closed) = self.push(loans, wire, &mut share).await {
+                    left.append(&mut share);
+                }
+            }
+            if !left.is_empty() && Arc::ptr_eq(&lines, &self.lines.load()) {
+                return Err(Closed);
+            }
+            msgs = left;
+        }
+        Ok(())
+    }
+
+    async fn push(&self, loans: &Arc<Loans>, wire: &Wire, msgs: &mut Vec<Held>) -> Result<(), Closed> {
+        loop {
+            tokio::select! {
+                biased;
+                () = loans.left() => self.see_to_left(loans).await?,
+                pushed = wire.push(msgs) => return pushed,
+            }
+        }
+    }
+
+    /// Sees to what was given up and did not simply go back into its queue. What was given up too often is a dead letter.
+    async fn see_to_left(&self, loans: &Arc<Loans>) -> Result<(), Closed> {
+        for loan in loans.take_left() {
+            match loans.put_back(loan) {
+                None => {}
+                Some(loan) if loans.is_spent(&loan) => {
+                    let message = format!("given up {} times after it was delivered", loan.deliveries);
+                    self.bury(loans, loan, "given_up", &message).await;
+                }
+                // No queue takes it any more: it waits on disk.
+                Some(_) => return Err(Closed),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits before the journal is tried again.
+    async fn stall(&self, loans: &Arc<Loans>) -> Result<(), Closed> {
+        let clock = self.appender.site().world.clock;
+        let due = clock.now() + STALLED_RETRY;
+        while clock.now() < due {
+            tokio::select! {
+                biased;
+                () = loans.left() => self.see_to_left(loans).await?,
+                () = clock.sleep_until(due) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The record is settled when the letter is kept.
+    async fn bury(&self, loans: &Arc<Loans>, loan: Loan, reason: &'static str, message: &str) {
+        let attempts = loan.deliveries;
+        let now = self.appender.site().world.clock.unix_ns();
+        let msg = loans.lend(loan).release();
+        let lines = self.lines.load_full();
+        let End { gear, port } = &lines.to;
+        self.dead_letters
+            .keep(DeadLetter::new(msg, gear, port, reason, message.to_owned(), attempts, now))
+            .await;
+    }
+}
+
+/// What stands for a record that is no message: its bytes, and the same id each time.
+fn raw(record: &Record) -> FluxMsg {
+    let unix_ms = u64::try_from(record.time_ns / 1_000_000).unwrap_or(0);
+    let id = FluxId::v7(unix_ms, record.sequence.into());
+    FluxMsg::new(id, record.time_ns, Bytes::copy_from_slice(&record.body))
+}

@@ -1,0 +1,106 @@
+//! Which messages a durable wire has carried lately, so that none is delivered twice for having been sent twice.
+//!
+//! The window is derived from the journal, and so survives a restart: a second consumer follows the first at the distance
+//! of the window, and keeps the records of it on disk. Of several records of one message the first counts.
+
+use std::collections::VecDeque;
+
+use flux_gear::FluxId;
+use flux_journal::{Consumer, Journal, Start, dump};
+use flux_signal::cbor;
+use rustc_hash::FxHashMap;
+
+use crate::custody::Site;
+
+/// The consumer that holds the window on disk.
+const CONSUMER: &str = "dedupe";
+
+/// Records read at once when the window is filled.
+const READ_RECORDS: usize = 4_096;
+
+/// The window takes at most this part of a journal, so that it never fills it up.
+const JOURNAL_PART: u64 = 2;
+
+/// The ids of the last messages of a journal.
+pub(crate) struct Seen {
+    /// The first record of each message.
+    first: FxHashMap<FluxId, u64>,
+    /// By sequence, the oldest first.
+    order: VecDeque<(u64, FluxId)>,
+    messages_max: usize,
+    bytes_max: u64,
+    consumer: Consumer,
+}
+
+impl Seen {
+    /// What the journal holds of the window. Blocks while it reads that.
+    pub(crate) fn read(
+        site: &Site,
+        journal: &Journal,
+        messages_max: usize,
+    ) -> Result<Seen, Box<dyn std::error::Error + Send + Sync>> {
+        let consumer = journal.consumer(CONSUMER, Start::Oldest)?;
+        let mut seen = Seen {
+            first: FxHashMap::default(),
+            order: VecDeque::new(),
+            messages_max,
+            bytes_max: site.config.bytes_max,
+            consumer,
+        };
+        seen.fill(site)?;
+        Ok(seen)
+    }
+
+    fn fill(&mut self, site: &Site) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let (mut from, keys) = (self.consumer.low(), site.keys()?);
+        loop {
+            let found = dump(&site.world, &site.directory, &keys, from, READ_RECORDS)?;
+            let Some(last) = found.records.last() else { return Ok(()) };
+            from = last.sequence + 1;
+            for record in &found.records {
+                if let Ok(header) = cbor::peek(&record.body) {
+                    self.note(record.sequence, header.id);
+                }
+            }
+        }
+    }
+
+    /// Whether the message has an earlier record in the window; if not, this is its first.
+    pub(crate) fn is_again(&mut self, sequence: u64, id: FluxId) -> bool {
+        match self.first.get(&id) {
+            Some(&first) => first != sequence,
+            None => {
+                self.note(sequence, id);
+                false
+            }
+        }
+    }
+
+    /// Lets go of what is behind the window, in memory and on disk.
+    pub(crate) fn trim(&mut self, journal: &Journal) {
+        let is_large = || journal.stats().bytes > self.bytes_max / JOURNAL_PART;
+        let keep = if is_large() { self.order.len() / 2 } else { self.messages_max };
+        while self.order.len() > keep {
+            self.forget_oldest();
+        }
+        if let Some(&(oldest, _)) = self.order.front() {
+            self.consumer.settle_until(oldest);
+        }
+    }
+
+    fn note(&mut self, sequence: u64, id: FluxId) {
+        self.first.entry(id).or_insert_with(|| {
+            self.order.push_back((sequence, id));
+            sequence
+        });
+        if self.order.len() > 2 * self.messages_max {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, id)) = self.order.pop_front() {
+            self.first.remove(&id);
+        }
+    }
+}
