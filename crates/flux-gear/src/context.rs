@@ -100,7 +100,8 @@ impl GearContext {
         .reason("no_port")
     }
 
-    /// The I/O gear that answers behind an output port, where that is unambiguous.
+    /// The I/O gear that answers behind an output port, where that is unambiguous. For gears whose terminus is opaque: a
+    /// live reload makes only those anew when it changes.
     pub fn binding(&self, output: &str) -> Option<&str> {
         self.0.bindings.get(output).map(String::as_str)
     }

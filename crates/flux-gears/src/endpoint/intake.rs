@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use flux_gear::{Bytes, EmitError, Emitter, FluxMsg, GearContext, Lease, Link, OutPort};
+use arc_swap::ArcSwap;
+use flux_gear::{Bytes, EmitError, Emitter, Fault, FluxMsg, GearContext, Lease, Link, OutPort};
 use flux_pool::{Batch, CloseReason, Consumer, Delivery, PeerHandle};
 
 use super::{
@@ -58,14 +59,30 @@ pub(crate) enum OnMalformed {
 
 /// The consumer of a gear's pool.
 pub(super) struct Intake<D> {
-    pub(super) ctx: GearContext,
-    pub(super) emit: Emitter,
-    pub(super) out: OutPort,
+    pub(super) role: ArcSwap<Role<D>>,
     pub(super) link: Arc<Link>,
     pub(super) conns: Arc<Conns>,
-    pub(super) gate: Arc<Gate>,
-    pub(super) dialect: Arc<D>,
-    pub(super) on_malformed: OnMalformed,
+    pub(super) gate: Gate,
+}
+
+/// What the gear to which the connections belong makes of them; in a live reload that becomes another gear.
+pub(super) struct Role<D> {
+    ctx: GearContext,
+    emit: Emitter,
+    out: OutPort,
+    dialect: Arc<D>,
+    on_malformed: OnMalformed,
+}
+
+impl<D> Role<D> {
+    pub(super) fn new(
+        ctx: &GearContext,
+        emit: Emitter,
+        dialect: Arc<D>,
+        on_malformed: OnMalformed,
+    ) -> Result<Role<D>, Fault> {
+        Ok(Role { out: ctx.output("out")?, ctx: ctx.clone(), emit, dialect, on_malformed })
+    }
 }
 
 impl<D: Dialect> Consumer for Intake<D> {
@@ -81,9 +98,11 @@ impl<D: Dialect> Consumer for Intake<D> {
             self.link.refuse_frames(batch.frames.len() as u64);
             return Delivery::Done;
         }
-        let mut handover = Handover { intake: self, msgs: conn.take_buffer(), conn, batch, _inside: inside };
+        let role = self.role.load_full();
+        let mut handover =
+            Handover { intake: self, role, msgs: conn.take_buffer(), conn, batch, _inside: inside };
         handover.read();
-        match self.emit.try_emit_all(self.out, &mut handover.msgs) {
+        match handover.role.emit.try_emit_all(handover.role.out, &mut handover.msgs) {
             Ok(()) if handover.msgs.is_empty() => Delivery::Done,
             _ => Delivery::Wait(Box::pin(handover.emit())),
         }
@@ -91,13 +110,15 @@ impl<D: Dialect> Consumer for Intake<D> {
 
     fn up(&self, peer: &PeerHandle) {
         let Some(link) = peer.link() else { return };
-        let (id, lease) = self.dialect.greet(peer);
-        let metadata = self.ctx.connection_metadata(&id, link.peer);
-        tracing::info!(gear = self.ctx.name(), conn = id, peer = %link.peer, tls = link.tls.is_some(), "connected");
+        let role = self.role.load();
+        let Role { ctx, dialect, .. } = &**role;
+        let (id, lease) = dialect.greet(peer);
+        let metadata = ctx.connection_metadata(&id, link.peer);
+        tracing::info!(gear = ctx.name(), conn = id, peer = %link.peer, tls = link.tls.is_some(), "connected");
         let conn = Arc::new(Conn::new(id, peer, metadata, lease));
         self.conns.insert(conn.clone());
-        self.ctx.control().conn_up(self.ctx.name(), &conn.id);
-        self.dialect.up(&conn);
+        ctx.control().conn_up(ctx.name(), &conn.id);
+        dialect.up(&conn);
     }
 
     fn down(&self, peer: &PeerHandle, reason: &CloseReason) {
@@ -109,20 +130,22 @@ impl<D: Dialect> Consumer for Intake<D> {
         if is_malformed && !conn.is_condemned.load(Ordering::Relaxed) {
             self.link.refuse_frames(1);
         }
-        tracing::info!(gear = self.ctx.name(), conn = %conn.id, reason = reason.class(), why = %reason, "disconnected");
-        self.ctx.control().conn_down(self.ctx.name(), &conn.id, reason.class());
-        self.dialect.down(&conn);
+        let role = self.role.load();
+        let Role { ctx, dialect, .. } = &**role;
+        tracing::info!(gear = ctx.name(), conn = %conn.id, reason = reason.class(), why = %reason, "disconnected");
+        ctx.control().conn_down(ctx.name(), &conn.id, reason.class());
+        dialect.down(&conn);
     }
 }
 
 impl<D> Intake<D> {
     /// A frame is no message: counted, and told when it ends the connection or the count doubled.
     #[cold]
-    fn refuse(&self, conn: &Conn, why: &str) {
+    fn refuse(&self, role: &Role<D>, conn: &Conn, why: &str) {
         let refused = self.link.refuse_frames(1);
-        let closes = self.on_malformed == OnMalformed::Disconnect;
+        let closes = role.on_malformed == OnMalformed::Disconnect;
         if closes || refused.is_power_of_two() {
-            tracing::warn!(gear = self.ctx.name(), conn = %conn.id, why, refused, closes, "frame refused");
+            tracing::warn!(gear = role.ctx.name(), conn = %conn.id, why, refused, closes, "frame refused");
         }
         if closes {
             conn.is_condemned.store(true, Ordering::Relaxed);
@@ -135,6 +158,7 @@ impl<D> Intake<D> {
 /// counted and goes back to the pool.
 struct Handover<'a, D> {
     intake: &'a Intake<D>,
+    role: Arc<Role<D>>,
     conn: Arc<Conn>,
     batch: &'a mut Batch,
     msgs: Vec<FluxMsg>,
@@ -144,12 +168,12 @@ struct Handover<'a, D> {
 impl<D: Dialect> Handover<'_, D> {
     /// Makes messages of the frames. After a frame that ends the connection the others are left.
     fn read(&mut self) {
-        let Handover { intake, conn, batch, msgs, .. } = self;
-        let unix_ns = intake.ctx.world().clock.unix_ns();
+        let Handover { intake, role, conn, batch, msgs, .. } = self;
+        let unix_ns = role.ctx.world().clock.unix_ns();
         let mut frames = batch.frames.drain(..);
         let mut left = Vec::new();
         while let Some(frame) = frames.next() {
-            match intake.dialect.read(conn, frame, unix_ns) {
+            match role.dialect.read(conn, frame, unix_ns) {
                 Received::Message(mut msg) => {
                     if let Some(lease) = &conn.lease {
                         msg.attach_lease(lease.clone());
@@ -158,8 +182,8 @@ impl<D: Dialect> Handover<'_, D> {
                 }
                 Received::Handled => {}
                 Received::Malformed(why) => {
-                    intake.refuse(conn, why);
-                    if intake.on_malformed == OnMalformed::Disconnect {
+                    intake.refuse(role, conn, why);
+                    if role.on_malformed == OnMalformed::Disconnect {
                         left = frames.by_ref().collect();
                     }
                 }
@@ -175,11 +199,11 @@ impl<D: Dialect> Handover<'_, D> {
     /// Emits, waiting for room: the back-pressure on this peer.
     async fn emit(mut self) {
         while !self.msgs.is_empty() {
-            match self.intake.emit.emit_all(self.intake.out, &mut self.msgs).await {
+            match self.role.emit.emit_all(self.role.out, &mut self.msgs).await {
                 Ok(()) => {}
                 Err(EmitError::Limit(limit)) => {
                     self.msgs.remove(0);
-                    self.intake.refuse(&self.conn, &limit.to_string());
+                    self.intake.refuse(&self.role, &self.conn, &limit.to_string());
                 }
                 Err(EmitError::Stopping) => return,
             }
@@ -192,7 +216,7 @@ impl<D> Drop for Handover<'_, D> {
         if !self.msgs.is_empty() {
             let (frames, conn) = (self.msgs.len(), &self.conn.id);
             self.intake.link.refuse_frames(frames as u64);
-            tracing::warn!(gear = self.intake.ctx.name(), %conn, frames, "frames left: the connection or the rack ended before the wires took them");
+            tracing::warn!(gear = self.role.ctx.name(), %conn, frames, "frames left: the connection or the rack ended before the wires took them");
         }
         self.batch.frames.extend(self.msgs.drain(..).map(|msg| msg.payload.clone()));
         self.conn.return_buffer(std::mem::take(&mut self.msgs));

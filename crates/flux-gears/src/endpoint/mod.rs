@@ -20,6 +20,7 @@ mod waiting_room;
 
 use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use flux_gear::{ControlEvent, Emitter, Fault, GearContext, Outbox, Step};
 use flux_pool::{AcceptConfig, CloseReason, Listening, PeerPool};
 use tokio::sync::broadcast::error::RecvError;
@@ -36,7 +37,7 @@ pub use tls::{ClientAuth, Tls};
 pub(crate) use waiting_room::WaitingRoom;
 
 use gate::Gate;
-use intake::Intake;
+use intake::{Intake, Role};
 
 /// Time for the farewell of all peers when the gear stops.
 const STOP_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -50,13 +51,13 @@ pub(crate) struct Endpoint<D> {
     pub(crate) dialect: Arc<D>,
     /// The peers.
     pub(crate) pool: PeerPool,
-    gate: Arc<Gate>,
+    intake: Arc<Intake<D>>,
     listening: Option<Listening>,
     ended: CancellationToken,
 }
 
 impl<D: Dialect> Endpoint<D> {
-    /// Makes the pool, and obeys commands to its connections from now on.
+    /// Makes the pool.
     pub(crate) fn open(
         ctx: &GearContext,
         emit: Emitter,
@@ -64,23 +65,85 @@ impl<D: Dialect> Endpoint<D> {
         on_malformed: OnMalformed,
         peers_max: usize,
     ) -> Result<Endpoint<D>, Fault> {
-        let (conns, dialect, gate) =
-            (Arc::new(Conns::default()), Arc::new(dialect), Arc::new(Gate::default()));
-        let intake = Intake {
-            out: ctx.output("out")?,
+        let (conns, dialect) = (Arc::new(Conns::default()), Arc::new(dialect));
+        let role = Role::new(ctx, emit, dialect.clone(), on_malformed)?;
+        let intake = Arc::new(Intake {
+            role: ArcSwap::from_pointee(role),
             link: ctx.control().link(ctx.name()),
-            ctx: ctx.clone(),
-            emit,
             conns: conns.clone(),
-            gate: gate.clone(),
-            dialect: dialect.clone(),
-            on_malformed,
-        };
+            gate: Gate::default(),
+        });
         let pool =
-            PeerPool::builder(ctx.world().clone()).config(pool_config(peers_max)).consumer(Arc::new(intake));
-        let ended = CancellationToken::new();
+            PeerPool::builder(ctx.world().clone()).config(pool_config(peers_max)).consumer(intake.clone());
+        let mut endpoint = Endpoint {
+            ctx: ctx.clone(),
+            conns,
+            dialect,
+            pool,
+            intake,
+            listening: None,
+            ended: CancellationToken::new(),
+        };
+        endpoint.obey();
+        Ok(endpoint)
+    }
+
+    /// Obeys commands to its connections, until the gear stops or another one goes on with them.
+    fn obey(&mut self) {
+        let Endpoint { ctx, conns, dialect, ended, .. } = self;
         ctx.spawn(obey(ctx.clone(), conns.clone(), dialect.clone(), ended.clone()));
-        Ok(Endpoint { ctx: ctx.clone(), conns, dialect, pool, gate, listening: None, ended })
+    }
+
+    /// Belongs to no gear for a while: its connections go on as they were meanwhile.
+    pub(crate) fn let_go(self) -> Self {
+        self.ended.cancel();
+        self
+    }
+
+    /// Belongs to another gear from now on, which makes of its frames what its own `dialect` says.
+    pub(crate) fn go_on(
+        &mut self,
+        ctx: &GearContext,
+        emit: Emitter,
+        dialect: Arc<D>,
+        on_malformed: OnMalformed,
+    ) -> Result<(), Fault> {
+        let role = Role::new(ctx, emit, dialect.clone(), on_malformed)?;
+        (self.ctx, self.dialect, self.ended) = (ctx.clone(), dialect, CancellationToken::new());
+        self.intake.role.store(Arc::new(role));
+        self.obey();
+        Ok(())
+    }
+
+    /// Accepts by other settings from now on, at the same address or at another. Those who are connected stay.
+    pub(crate) async fn listen_on(
+        &mut self,
+        former: &ListenAddress,
+        address: &ListenAddress,
+        config: AcceptConfig,
+    ) -> Result<(), Fault> {
+        let listening = self.listening.take();
+        match listening {
+            Some(listening) if former == address => {
+                // Who connects meanwhile waits in the socket.
+                let Some(listener) = listening.release().await else {
+                    return self.listen(address, config).await;
+                };
+                let adopted = self.pool.adopt(listener, config);
+                self.listening = Some(adopted.map_err(|why| Fault::fatal(why.to_string()).reason("listen"))?);
+                Ok(())
+            }
+            former => {
+                if let Err(why) = self.listen(address, config).await {
+                    self.listening = former;
+                    return Err(why);
+                }
+                if let Some(former) = former {
+                    former.close().await;
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Accepts connections at `address`.
@@ -100,21 +163,21 @@ impl<D: Dialect> Endpoint<D> {
     /// Accepts no connection and reads no request any more; what is read already is emitted first. Replies are still
     /// written.
     pub(crate) fn drain(&mut self) -> impl Future<Output = ()> + Send + use<D> {
-        let (gate, listening) = (self.gate.clone(), self.listening.take());
-        gate.close();
+        let (intake, listening) = (self.intake.clone(), self.listening.take());
+        intake.gate.close();
         let link = self.ctx.control().link(self.ctx.name());
         async move {
             if let Some(listening) = listening {
                 listening.close().await;
                 link.set_listening(None);
             }
-            gate.idle().await;
+            intake.gate.idle().await;
         }
     }
 
     /// Writes what is queued and closes every connection.
     pub(crate) async fn stop(self) {
-        self.gate.open_for_good();
+        self.intake.gate.open_for_good();
         self.ended.cancel();
         let report = self.pool.close(STOP_TIMEOUT).await;
         self.ctx.control().link(self.ctx.name()).set_listening(None);

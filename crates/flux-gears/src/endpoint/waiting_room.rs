@@ -23,6 +23,11 @@ impl WaitingRoom {
         WaitingRoom { messages_max, ..WaitingRoom::default() }
     }
 
+    /// Room for so many from now on. Those it holds stay.
+    pub(crate) fn resize(&mut self, messages_max: usize) {
+        self.messages_max = messages_max;
+    }
+
     /// Keeps a message. When there is no room the message fails, so that nothing is lost in silence.
     pub(crate) fn keep(&mut self, msg: &FluxMsg) -> Result<(), Fault> {
         if self.is_closed || self.messages_max == 0 {

@@ -12,7 +12,7 @@ use crate::endpoint::{
 };
 
 /// An ISO 8583 endpoint: it listens for terminals (`server`) or connects to a network (`client`).
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Which side opens the connections.
@@ -127,6 +127,41 @@ pub struct Config {
     /// Whether whole frames are logged, at level `trace`, card data included. For a test bench.
     #[serde(default)]
     pub unsafe_raw_frame_log: bool,
+}
+
+impl Config {
+    /// Whether connections that a gear with the configuration `former` opened can go on with this one.
+    ///
+    /// Those of a server can when frames have the same shape: what else is said of connections holds for those to come.
+    /// A client opens others as soon as anything about them changes. What is said of messages holds at once for all.
+    pub(super) fn goes_on_from(&self, former: &Config) -> bool {
+        let frames = |of: &Config| (of.frame_length_size, of.frame_length_endian, of.frame_includes_header);
+        let connections = |of: &Config| Config {
+            encoding: Encoding::default(),
+            heuristic_validation: true,
+            protocol_header_size: 0,
+            preserve_headers: false,
+            tpdu_enabled: false,
+            tpdu_length: tpdu_length(),
+            tpdu_swap: true,
+            tpdu: None,
+            variant: Variant::default(),
+            visa_src_id: None,
+            visa_dst_id: None,
+            answer_network_management: false,
+            spec_path: None,
+            spec: None,
+            strict_connection_routing: true,
+            unsafe_raw_frame_log: false,
+            ..of.clone()
+        };
+        match (former.mode, self.mode) {
+            (Mode::Server, Mode::Server) => frames(former) == frames(self),
+            // A certificate may have changed in its file, which only a new connection would show.
+            (Mode::Client, Mode::Client) => self.tls.is_none() && connections(former) == connections(self),
+            _ => false,
+        }
+    }
 }
 
 /// What message types and bitmaps are written in.

@@ -15,7 +15,7 @@ use crate::endpoint::{Conn, ConnIds, Dialect, Received};
 /// What a gear makes of its frames.
 pub(super) struct Iso8583 {
     pub(super) ctx: GearContext,
-    pub(super) ids: ConnIds,
+    pub(super) ids: Arc<ConnIds>,
     pub(super) reading: Reading,
 }
 

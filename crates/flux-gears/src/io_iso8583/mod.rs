@@ -11,8 +11,8 @@ mod visa;
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use flux_gear::{
-    Category, Descriptor, Drain, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, Outbox, Step, Terminus,
-    keys,
+    Category, Descriptor, Drain, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, Legacy, Outbox, Step,
+    Terminus, keys,
 };
 use flux_iso8583::FrameEncoding;
 use flux_pool::{
@@ -38,6 +38,7 @@ use header::Header;
 /// Sends ISO 8583 messages, and emits those received.
 pub struct IoIso8583 {
     ctx: GearContext,
+    config: Config,
     plan: Plan,
     reading: Reading,
     peer: PeerConfig,
@@ -45,6 +46,15 @@ pub struct IoIso8583 {
     falls_back: bool,
     /// What it runs on, from `start` to `stop`.
     running: Option<Running>,
+    /// What the gear before it left, until `start`.
+    inherited: Option<Inherited>,
+}
+
+/// What a gear leaves to the one in its place: its connections, as its configuration made them.
+struct Inherited {
+    config: Config,
+    bind: Option<ListenAddress>,
+    running: Running,
 }
 
 /// Which way it runs.
@@ -86,6 +96,8 @@ impl Gear for IoIso8583 {
             peer,
             falls_back: !config.strict_connection_routing,
             running: None,
+            inherited: None,
+            config,
         })
     }
 
@@ -97,26 +109,30 @@ impl Gear for IoIso8583 {
         if self.reading.logs_frames {
             tracing::warn!(gear, "unsafe_raw_frame_log is on: the trace log holds card data");
         }
-        let dialect =
-            Iso8583 { ctx: self.ctx.clone(), ids: ConnIds::new(&self.ctx), reading: self.reading.clone() };
-        let (on_malformed, peers_max) = match &self.plan {
+        if let Some(mut inherited) = self.inherited.take() {
+            let outcome = self.go_on(&mut inherited, emit).await;
+            match outcome {
+                Ok(()) => self.running = Some(inherited.running),
+                Err(_) => self.inherited = Some(inherited),
+            }
+            return outcome;
+        }
+        let dialect = self.dialect(Arc::new(ConnIds::new(&self.ctx)));
+        let peers_max = match &self.plan {
             // The listener has the limit; peers may outlast their connection.
-            Plan::Server { .. } => (OnMalformed::Disconnect, usize::MAX),
-            Plan::Client { pool_size, .. } => (OnMalformed::Skip, usize::from(*pool_size)),
+            Plan::Server { .. } => usize::MAX,
+            Plan::Client { pool_size, .. } => usize::from(*pool_size),
         };
-        let mut endpoint = Endpoint::open(&self.ctx, emit, dialect, on_malformed, peers_max)?;
+        let mut endpoint = Endpoint::open(&self.ctx, emit, dialect, self.plan.on_malformed(), peers_max)?;
         let mut dialled = None;
         match &self.plan {
-            Plan::Server { bind, connections_max, is_encrypted } => {
-                let accept = AcceptConfig::new(self.peer.clone());
-                endpoint.listen(bind, AcceptConfig { connections_max: *connections_max, ..accept }).await?;
-                warn_if_exposed(&self.ctx, *is_encrypted);
-            }
+            Plan::Server { bind, .. } => endpoint.listen(bind, self.accepting()).await?,
             Plan::Client { target, pool_size } => {
                 let peers = Dialled::dial(&endpoint.pool, target, *pool_size, &self.peer);
                 dialled = Some(peers.map_err(|why| bad_config(why.to_string()))?);
             }
         }
+        self.warn_if_exposed();
         self.running = Some(Running { endpoint, dialled });
         Ok(())
     }
@@ -162,14 +178,86 @@ impl Gear for IoIso8583 {
         }
     }
 
+    fn hand_over(&mut self) -> Option<Legacy> {
+        let inherited = match self.running.take() {
+            Some(Running { endpoint, dialled }) => {
+                let bind = self.plan.bind().cloned();
+                let running = Running { endpoint: endpoint.let_go(), dialled };
+                Inherited { config: self.config.clone(), bind, running }
+            }
+            None => self.inherited.take()?,
+        };
+        Some(Box::new(inherited))
+    }
+
+    fn take_over(&mut self, legacy: Legacy) -> Option<Legacy> {
+        match legacy.downcast::<Inherited>() {
+            Ok(inherited) if self.config.goes_on_from(&inherited.config) => {
+                self.inherited = Some(*inherited);
+                None
+            }
+            Ok(inherited) => Some(inherited),
+            Err(other) => Some(other),
+        }
+    }
+
     async fn stop(self) {
-        if let Some(running) = self.running {
+        if let Some(running) = self.running.or(self.inherited.map(|inherited| inherited.running)) {
             running.endpoint.stop().await;
         }
     }
 }
 
+impl IoIso8583 {
+    fn dialect(&self, ids: Arc<ConnIds>) -> Iso8583 {
+        Iso8583 { ctx: self.ctx.clone(), ids, reading: self.reading.clone() }
+    }
+
+    /// Goes on with the connections of the gear before.
+    async fn go_on(&self, inherited: &mut Inherited, emit: Emitter) -> Result<(), Fault> {
+        let endpoint = &mut inherited.running.endpoint;
+        if let (Plan::Server { bind, .. }, Some(former)) = (&self.plan, &inherited.bind) {
+            endpoint.listen_on(former, bind, self.accepting()).await?;
+            inherited.bind = Some(bind.clone());
+        }
+        let dialect = self.dialect(endpoint.dialect.ids.clone());
+        endpoint.go_on(&self.ctx, emit, Arc::new(dialect), self.plan.on_malformed())?;
+        self.warn_if_exposed();
+        Ok(())
+    }
+
+    fn accepting(&self) -> AcceptConfig {
+        let accept = AcceptConfig::new(self.peer.clone());
+        match &self.plan {
+            Plan::Server { connections_max, .. } => {
+                AcceptConfig { connections_max: *connections_max, ..accept }
+            }
+            Plan::Client { .. } => accept,
+        }
+    }
+
+    fn warn_if_exposed(&self) {
+        if let Plan::Server { is_encrypted, .. } = self.plan {
+            warn_if_exposed(&self.ctx, is_encrypted);
+        }
+    }
+}
+
 impl Plan {
+    fn bind(&self) -> Option<&ListenAddress> {
+        match self {
+            Plan::Server { bind, .. } => Some(bind),
+            Plan::Client { .. } => None,
+        }
+    }
+
+    fn on_malformed(&self) -> OnMalformed {
+        match self {
+            Plan::Server { .. } => OnMalformed::Disconnect,
+            Plan::Client { .. } => OnMalformed::Skip,
+        }
+    }
+
     fn new(config: &Config) -> Result<Plan, Fault> {
         match config.mode {
             Mode::Server => Ok(Plan::Server {

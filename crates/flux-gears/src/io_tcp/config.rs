@@ -12,7 +12,7 @@ use crate::endpoint::{
 };
 
 /// A TCP endpoint: it listens (`server`) or connects (`client`), and turns bytes into messages and back.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Which side opens the connections.
@@ -94,6 +94,28 @@ pub struct Config {
     /// Encryption; without it connections are plain.
     #[serde(default)]
     pub tls: Option<Tls>,
+}
+
+impl Config {
+    /// Whether connections that a gear with the configuration `former` opened can go on with this one.
+    ///
+    /// Those of a server can when bytes become frames in the same way: what else is said of connections holds for those
+    /// to come. A client opens others as soon as anything changes; one connection per source ends with its gear.
+    pub(super) fn goes_on_from(&self, former: &Config) -> bool {
+        let frames = |of: &Config| {
+            let delimiter =
+                (of.delimiter.clone(), of.delimiter_position, of.delimiter_include, of.delimiter_append);
+            (of.framing, delimiter, of.frame_bytes_max)
+        };
+        match (former.mode, self.mode) {
+            (Mode::Server, Mode::Server) => frames(former) == frames(self),
+            // A certificate may have changed in its file, which only a new connection would show.
+            (Mode::Client, Mode::Client) => {
+                self.connections == Sharing::Shared && self.tls.is_none() && former == self
+            }
+            _ => false,
+        }
+    }
 }
 
 /// How bytes become messages.

@@ -12,9 +12,9 @@ use crate::endpoint::{Conn, ConnIds, Dialect, Received, WaitingRoom};
 /// What becomes of connections and frames in each way of running.
 pub(super) enum Tcp {
     /// We listen; what waits for somebody to connect goes to the first who does.
-    Server { ctx: GearContext, ids: ConnIds, room: Mutex<WaitingRoom> },
+    Server { ctx: GearContext, ids: Arc<ConnIds>, room: Arc<Mutex<WaitingRoom>> },
     /// We connect, and whoever sends to us shares the connections.
-    Shared { ctx: GearContext, ids: ConnIds, reads_responses: bool },
+    Shared { ctx: GearContext, ids: Arc<ConnIds>, reads_responses: bool },
     /// We connect once for each connection of others.
     PerSource { ctx: GearContext, upstreams: Arc<Upstreams>, reads_responses: bool },
 }

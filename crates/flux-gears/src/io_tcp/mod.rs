@@ -14,8 +14,8 @@ use std::{
 };
 
 use flux_gear::{
-    Category, Descriptor, Drain, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, Outbox, Step, Terminus,
-    keys,
+    Category, Descriptor, Drain, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, Legacy, Outbox, Step,
+    Terminus, keys,
 };
 use flux_pool::{AcceptConfig, PeerConfig};
 use flux_world::Target;
@@ -37,6 +37,7 @@ use upstreams::Upstreams;
 /// Sends messages over TCP, and emits what comes back.
 pub struct IoTcp {
     ctx: GearContext,
+    config: Config,
     plan: Plan,
     peer: PeerConfig,
     payload_bytes_max: usize,
@@ -44,6 +45,15 @@ pub struct IoTcp {
     max_buffered_messages: usize,
     /// What it runs on, from `start` to `stop`.
     running: Option<Running>,
+    /// What the gear before it left, until `start`.
+    inherited: Option<Inherited>,
+}
+
+/// What a gear leaves to the one in its place: its connections, as its configuration made them.
+struct Inherited {
+    config: Config,
+    bind: Option<ListenAddress>,
+    running: Running,
 }
 
 /// Which way it runs.
@@ -99,27 +109,33 @@ impl Gear for IoTcp {
             connections_max: connections_max(config.max_connections),
             max_buffered_messages: config.max_buffered_messages as usize,
             running: None,
+            inherited: None,
+            config,
         })
     }
 
     async fn start(&mut self, emit: Emitter) -> Result<(), Fault> {
+        if let Some(mut inherited) = self.inherited.take() {
+            let outcome = self.go_on(&mut inherited, emit).await;
+            match outcome {
+                Ok(()) => self.running = Some(inherited.running),
+                Err(_) => self.inherited = Some(inherited),
+            }
+            return outcome;
+        }
         let dialect = self.dialect(&emit);
         let mut endpoint =
             Endpoint::open(&self.ctx, emit.clone(), dialect, OnMalformed::Disconnect, self.peers_max())?;
         let mut dialled = None;
         match &self.plan {
-            Plan::Server { bind, is_encrypted } => {
-                let connections_max = self.connections_max;
-                let config = AcceptConfig { connections_max, ..AcceptConfig::new(self.peer.clone()) };
-                endpoint.listen(bind, config).await?;
-                warn_if_exposed(&self.ctx, *is_encrypted);
-            }
+            Plan::Server { bind, .. } => endpoint.listen(bind, self.accepting()).await?,
             Plan::Shared { target, pool_size, .. } => {
                 let peers = Dialled::dial(&endpoint.pool, target, *pool_size, &self.peer);
                 dialled = Some(peers.map_err(|why| bad_config(why.to_string()))?);
             }
             Plan::PerSource { .. } => {}
         }
+        self.warn_if_exposed();
         self.running = Some(Running { endpoint, emit, dialled });
         Ok(())
     }
@@ -155,19 +171,76 @@ impl Gear for IoTcp {
         }
     }
 
+    fn hand_over(&mut self) -> Option<Legacy> {
+        let inherited = match self.running.take() {
+            Some(Running { endpoint, emit, dialled }) => {
+                let bind = self.plan.bind().cloned();
+                let running = Running { endpoint: endpoint.let_go(), emit, dialled };
+                Inherited { config: self.config.clone(), bind, running }
+            }
+            None => self.inherited.take()?,
+        };
+        Some(Box::new(inherited))
+    }
+
+    fn take_over(&mut self, legacy: Legacy) -> Option<Legacy> {
+        match legacy.downcast::<Inherited>() {
+            Ok(inherited) if self.config.goes_on_from(&inherited.config) => {
+                self.inherited = Some(*inherited);
+                None
+            }
+            Ok(inherited) => Some(inherited),
+            Err(other) => Some(other),
+        }
+    }
+
     async fn stop(self) {
-        if let Some(running) = self.running {
+        if let Some(running) = self.running.or(self.inherited.map(|inherited| inherited.running)) {
             running.endpoint.stop().await;
         }
     }
 }
 
 impl IoTcp {
+    /// Goes on with the connections of the gear before.
+    async fn go_on(&self, inherited: &mut Inherited, emit: Emitter) -> Result<(), Fault> {
+        let Running { endpoint, emit: running_emit, .. } = &mut inherited.running;
+        if let (Plan::Server { bind, .. }, Some(former)) = (&self.plan, &inherited.bind) {
+            endpoint.listen_on(former, bind, self.accepting()).await?;
+            inherited.bind = Some(bind.clone());
+        }
+        let dialect = match (&*endpoint.dialect, self.dialect(&emit)) {
+            (Tcp::Server { ids, room, .. }, Tcp::Server { ctx, .. }) => {
+                room.lock().resize(self.max_buffered_messages);
+                Tcp::Server { ctx, ids: ids.clone(), room: room.clone() }
+            }
+            (Tcp::Shared { ids, .. }, Tcp::Shared { ctx, reads_responses, .. }) => {
+                Tcp::Shared { ctx, ids: ids.clone(), reads_responses }
+            }
+            (_, dialect) => dialect,
+        };
+        endpoint.go_on(&self.ctx, emit.clone(), Arc::new(dialect), OnMalformed::Disconnect)?;
+        *running_emit = emit;
+        self.warn_if_exposed();
+        Ok(())
+    }
+
+    fn accepting(&self) -> AcceptConfig {
+        AcceptConfig { connections_max: self.connections_max, ..AcceptConfig::new(self.peer.clone()) }
+    }
+
+    fn warn_if_exposed(&self) {
+        if let Plan::Server { is_encrypted, .. } = self.plan {
+            warn_if_exposed(&self.ctx, is_encrypted);
+        }
+    }
+
     fn dialect(&self, emit: &Emitter) -> Tcp {
-        let (ctx, ids) = (self.ctx.clone(), ConnIds::new(&self.ctx));
+        let (ctx, ids) = (self.ctx.clone(), Arc::new(ConnIds::new(&self.ctx)));
         match &self.plan {
             Plan::Server { .. } => {
-                Tcp::Server { ctx, ids, room: Mutex::new(WaitingRoom::new(self.max_buffered_messages)) }
+                let room = Arc::new(Mutex::new(WaitingRoom::new(self.max_buffered_messages)));
+                Tcp::Server { ctx, ids, room }
             }
             Plan::Shared { reads_responses, .. } => {
                 Tcp::Shared { ctx, ids, reads_responses: *reads_responses }
@@ -234,6 +307,13 @@ impl Running {
 }
 
 impl Plan {
+    fn bind(&self) -> Option<&ListenAddress> {
+        match self {
+            Plan::Server { bind, .. } => Some(bind),
+            Plan::Shared { .. } | Plan::PerSource { .. } => None,
+        }
+    }
+
     fn new(config: &Config) -> Result<Plan, Fault> {
         let reads_responses = config.read_responses;
         match config.mode {

@@ -1,8 +1,8 @@
 //! Gears that a reload took out finish what they have, then stop; and what a failed reload had begun is undone.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use flux_gear::{Held, InPort};
+use flux_gear::{Held, InPort, Terminus};
 
 use super::Standing;
 use crate::{
@@ -15,6 +15,9 @@ use crate::{
     segment::Intake,
     wire::Wire,
 };
+
+/// How long.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// A wire of the circuit before, from a gear that retires.
 pub(crate) struct Visitor {
@@ -37,6 +40,8 @@ impl Visitor {
 struct Retiree {
     name: String,
     segment: SegmentHandle,
+    /// It goes on receiving for a while: replies to what it sent may still come to it and not to the one in its place.
+    lingers: bool,
     /// Wires from others that retire, with the port they end at.
     incoming: Vec<(Arc<Wire>, String)>,
     outgoing: Vec<Arc<Wire>>,
@@ -51,15 +56,17 @@ impl Rack {
             for number in 0..before.seats[gear].places.len() {
                 let Some(cell) = leaving.remove(&(name.clone(), number)) else { continue };
                 if cell.is_up() {
+                    let is_replaced = self.assembly.gear(name).is_some();
                     // One that was replaced sends the way of the other.
-                    let routes = if self.assembly.gear(name).is_some() {
+                    let routes = if is_replaced {
                         before.routes(gear)
                     } else {
                         let leads =
                             |output: &str| before.targets(gear, &led[gear], output).unwrap_or_default();
                         Arc::new(Routes::queued(&cell.outputs, leads))
                     };
-                    retirees.push(self.retiree(cell, routes));
+                    let lingers = is_replaced && before.circuit.gears[gear].terminus == Terminus::Io;
+                    retirees.push(self.retiree(cell, routes, lingers));
                 } else {
                     let shared = self.shared.clone();
                     self.retiring.spawn(async move { stop(cell, &shared).await });
@@ -73,13 +80,14 @@ impl Rack {
         }
     }
 
-    fn retiree(&self, cell: Cell, routes: Arc<Routes>) -> Retiree {
+    fn retiree(&self, cell: Cell, routes: Arc<Routes>, lingers: bool) -> Retiree {
         let to_it = || self.visitors.iter().filter(|visitor| visitor.to.0 == cell.name);
         let from_it = self.visitors.iter().filter(|visitor| visitor.from == cell.name);
         let intakes = to_it().filter_map(|visitor| visitor.intake(0, &cell.inputs)).collect();
         Retiree {
             incoming: to_it().map(|visitor| (visitor.wire.clone(), visitor.to.1.clone())).collect(),
             outgoing: from_it.map(|visitor| visitor.wire.clone()).collect(),
+            lingers,
             name: cell.name.clone(),
             segment: self.run(vec![(cell, routes)], intakes),
         }
@@ -104,7 +112,10 @@ impl Rack {
 /// Drains gears one after the other, then stops them. At the deadline what is left becomes dead letters.
 async fn finish(retirees: Vec<Retiree>, shared: &Shared) {
     let deadline = shared.world.clock.now() + shared.settings.drain_timeout;
-    for Retiree { name, segment, incoming, outgoing } in retirees {
+    for Retiree { name, segment, lingers, incoming, outgoing } in retirees {
+        if lingers {
+            shared.world.clock.sleep(LINGER).await;
+        }
         if shared.world.clock.timeout_at(deadline, drained(&segment, &incoming, shared)).await.is_err() {
             tracing::warn!(gear = name, "a gear that was taken out did not finish in time");
         }

@@ -17,6 +17,7 @@ mod peers;
 mod process;
 mod readme;
 mod reload;
+mod reload_sessions;
 mod run;
 mod streams;
 mod switch;
