@@ -16,6 +16,7 @@ mod clock;
 pub mod disk;
 mod entropy;
 pub mod net;
+pub mod resources;
 #[cfg(feature = "sim")]
 pub mod sim;
 

@@ -9,10 +9,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Alarm {
+    /// The clock is behind what it showed before: what goes by the time of day, such as a time to live, waits.
+    Clock,
     /// The control socket could not be made: the rack runs, and cannot be asked.
     ControlSocket,
+    /// Hardly a file or connection more can be opened: new connections wait.
+    Descriptors,
+    /// The disk of the state directory has no room to speak of.
+    DiskFull,
+    /// The state directory cannot be written for another reason.
+    DiskUnwritable,
     /// The scenario that ran last was refused at the start, and the one before it runs; or what runs could not be kept.
     LastGood,
+    /// Memory is nearly used up.
+    Memory,
     /// The last version that was to go live was refused: what runs is not what the files say.
     Reload,
 }
@@ -21,8 +31,13 @@ impl Alarm {
     /// The word for it, in logs and answers.
     pub(crate) fn word(self) -> &'static str {
         match self {
+            Alarm::Clock => "clock",
             Alarm::ControlSocket => "control_socket",
+            Alarm::Descriptors => "descriptors",
+            Alarm::DiskFull => "disk_full",
+            Alarm::DiskUnwritable => "disk_unwritable",
             Alarm::LastGood => "last_good",
+            Alarm::Memory => "memory",
             Alarm::Reload => "reload",
         }
     }

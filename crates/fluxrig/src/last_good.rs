@@ -143,6 +143,13 @@ impl LastGood {
         bail!("no kept scenario can run: {}", refused.join("; "))
     }
 
+    /// When the last edition was written; 0 where none can be trusted.
+    pub(crate) fn saved_unix_ms(&self) -> u64 {
+        let saved = read_passport(&self.world, &self.passport)
+            .and_then(|passport| self.read(&self.edition, &passport));
+        saved.map_or(0, |edition| edition.saved_unix_ms)
+    }
+
     /// The last edition, if it and its contents verify.
     pub(crate) fn verify(&self) -> anyhow::Result<Edition> {
         let passport = read_passport(&self.world, &self.passport)?;

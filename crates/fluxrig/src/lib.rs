@@ -35,6 +35,7 @@ mod stdout;
 mod stop;
 mod terminal;
 mod watch;
+mod watchman;
 
 /// What this binary links. One for the process: completion asks for it where nothing can be handed in.
 static GEARS: OnceLock<Arc<Registry>> = OnceLock::new();

@@ -18,6 +18,7 @@ use crate::{
     status::{GearStatus, RackStatus, WireStatus},
     stop::StopSignal,
     watch::Watch,
+    watchman::{Findings, Watchman},
 };
 
 mod reloading;
@@ -49,7 +50,12 @@ pub(crate) struct Running {
     alarms: Alarms,
     hangup: Signal,
     watch: Option<Watch>,
+    watchman: Watchman,
     control: Option<ControlSocket>,
+    /// Where what runs is kept.
+    last_good: Option<LastGood>,
+    /// Whether it is still to be kept.
+    is_to_keep: bool,
     /// Ours until the rack is down.
     state_dir: Option<StateDir>,
 }
@@ -58,6 +64,7 @@ pub(crate) struct Running {
 enum Task {
     Answer(Asked),
     Reload(&'static str),
+    Mind(Findings),
 }
 
 impl Running {
@@ -79,6 +86,10 @@ impl Running {
         let began = world.clock.now();
         let watch = || Watch::new(plan.files.contents(), world.disk.clone(), world.clock);
         let watch = options.is_watching.then(watch);
+        let path = state_dir.as_ref().map(|state_dir| state_dir.path().to_owned());
+        let last_good = path.as_ref().and_then(|path| LastGood::new(world.clone(), path, &settings.base));
+        let latest_unix_ms = last_good.as_ref().map_or(0, LastGood::saved_unix_ms);
+        let watchman = Watchman::new(world.disk.clone(), world.clock, path, latest_unix_ms);
         let mut running = Running {
             options: options.plan,
             plan,
@@ -90,14 +101,15 @@ impl Running {
             alarms: Alarms::new(world.clock),
             hangup,
             watch,
+            watchman,
             control: None,
+            last_good,
+            is_to_keep: options.restored.is_none(),
             state_dir,
         };
         running.open_control();
-        match options.restored {
-            None => running.keep().await,
-            Some(why) => running.alarms.set(Alarm::LastGood, why),
-        }
+        running.alarms.set(Alarm::LastGood, options.restored.flatten());
+        running.keep().await;
         let gears = running.since.len();
         tracing::info!(scenario = running.plan.name(), gears, "rack is up");
         Ok(running)
@@ -119,8 +131,8 @@ impl Running {
             }
         }
         tracing::info!("draining; signal again to stop at once");
-        let Running { rack, control, watch, state_dir: _ours_to_the_end, .. } = self;
-        drop((control, watch));
+        let Running { rack, control, watch, watchman, state_dir: _ours_to_the_end, .. } = self;
+        drop((control, watch, watchman));
         tokio::select! {
             biased;
             report = rack.shut_down() => {
@@ -132,7 +144,7 @@ impl Running {
 
     /// The next task. Cancel-safe.
     async fn next(&mut self) -> Task {
-        let Running { hangup, watch, control, .. } = self;
+        let Running { hangup, watch, watchman, control, .. } = self;
         let changed = async {
             match watch {
                 Some(watch) => watch.changed().await,
@@ -150,6 +162,7 @@ impl Running {
             _ = hangup.recv() => Task::Reload("SIGHUP"),
             asked = asked => Task::Answer(asked),
             () = changed => Task::Reload("the files changed"),
+            findings = watchman.next() => Task::Mind(findings),
         }
     }
 
@@ -158,6 +171,10 @@ impl Running {
             Task::Answer(asked) => asked,
             Task::Reload(because) => {
                 self.reload(because).await;
+                return;
+            }
+            Task::Mind(findings) => {
+                self.mind(findings).await;
                 return;
             }
         };
@@ -170,15 +187,23 @@ impl Running {
         let _ = answer.send(told.map_or_else(|why| Answer::Error(why.to_string()), Answer::Ok));
     }
 
-    /// Keeps what runs, so that a rack which is given no file starts with it.
+    /// Raises and ends alarms, and makes up for what could not be done before.
+    async fn mind(&mut self, findings: Findings) {
+        for (alarm, why) in findings {
+            self.alarms.set(alarm, why);
+        }
+        if self.control.is_none() {
+            self.open_control();
+        }
+        self.keep().await;
+    }
+
+    /// Keeps what runs where that is still to be done, so that a rack which is given no file starts with it.
     async fn keep(&mut self) {
-        let Some(state_dir) = &self.state_dir else { return };
-        let world = self.plan.world.clone();
-        let Some(last_good) = LastGood::new(world.clone(), state_dir.path(), &self.settings.base) else {
-            return;
-        };
+        let Some(last_good) = self.last_good.clone().filter(|_| self.is_to_keep) else { return };
         let what = ToKeep::new(&self.plan, &self.options);
-        let kept = world.disk.offload(move || last_good.keep(what)).await;
+        let kept = self.plan.world.disk.offload(move || last_good.keep(what)).await;
+        self.is_to_keep = kept.is_err();
         let problem = kept.err().map(|why| format!("cannot keep what runs: {why:#}"));
         self.alarms.set(Alarm::LastGood, problem);
     }

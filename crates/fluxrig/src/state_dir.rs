@@ -65,7 +65,7 @@ pub(crate) fn of_rack(named: Option<PathBuf>, plan: &Plan) -> anyhow::Result<Opt
 }
 
 /// Whether a circuit has anything to keep on disk, so that it needs a state directory even if none is named.
-fn is_needed(circuit: &Circuit) -> bool {
+pub(crate) fn is_needed(circuit: &Circuit) -> bool {
     circuit.wires.iter().any(|wire| wire.lane == Lane::Durable)
         || circuit.gears.iter().any(|gear| gear.keeps_on_disk)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flux_scenario::{Settings, plan, plan::Step};
+use flux_scenario::{Circuit, Settings, plan, plan::Step, settings::STATE_DIR};
 use flux_world::Instant;
 use serde_json::{Value as Json, json};
 
@@ -11,6 +11,7 @@ use crate::{
     alarms::Alarm,
     plan::Plan,
     reload::{Outcome, ReloadReport},
+    state_dir::{self, StateDir},
 };
 
 impl Running {
@@ -26,9 +27,8 @@ impl Running {
             None => tracing::info!(because, ?outcome, paused_us, "reload"),
         }
         self.alarms.set(Alarm::Reload, report.why.clone());
-        if matches!(outcome, Outcome::Reloaded | Outcome::Unchanged) {
-            self.keep().await;
-        }
+        self.is_to_keep |= matches!(outcome, Outcome::Reloaded | Outcome::Unchanged);
+        self.keep().await;
         report
     }
 
@@ -57,6 +57,11 @@ impl Running {
                 contents = new.files.contents();
                 self.plan = new;
             } else {
+                if let Err(why) = self.take_state_dir(&circuit) {
+                    report.outcome = Outcome::Refused;
+                    report.why = Some(format!("{why:#}"));
+                    return report;
+                }
                 let old = self.files.replace(new.files.clone());
                 match self.rack.reload(circuit).await {
                     Ok(done) => {
@@ -78,6 +83,14 @@ impl Running {
             watch.know(contents);
         }
         report
+    }
+
+    /// Where the rack had nothing to keep on disk until now, and so no directory for it.
+    fn take_state_dir(&mut self, circuit: &Circuit) -> anyhow::Result<()> {
+        if self.state_dir.is_none() && state_dir::is_needed(circuit) {
+            self.state_dir = Some(StateDir::take(&self.plan.world.disk, STATE_DIR.as_ref())?);
+        }
+        Ok(())
     }
 
     /// What a version changes, before anything is done about it.

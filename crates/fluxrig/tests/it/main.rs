@@ -6,6 +6,7 @@ mod alone;
 mod certificate;
 mod coat_check;
 mod commands;
+mod degrade;
 mod demo;
 mod example;
 mod input;
