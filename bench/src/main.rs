@@ -8,6 +8,7 @@ mod chain;
 mod gears;
 mod journal;
 mod relay;
+mod sessions;
 mod traffic;
 
 /// Drivers and baselines of the comparisons in `bench/run`
@@ -35,6 +36,8 @@ enum Command {
     },
     /// Load a proxy with frames, and echo them at its far end
     Traffic(traffic::Traffic),
+    /// Keep sessions busy while their carrier is reloaded
+    Sessions(sessions::Sessions),
     /// Be the tokio proxy that others are compared with
     Relay(relay::Relay),
 }
@@ -46,6 +49,7 @@ fn main() -> anyhow::Result<()> {
         Command::Journal { rounds, seconds } => println!("{}", journal::run(rounds, seconds)?),
         Command::JournalFill { directory } => journal::fill(&directory)?,
         Command::Traffic(traffic) => println!("{}", one_thread()?.block_on(traffic.run())?),
+        Command::Sessions(sessions) => println!("{}", one_thread()?.block_on(sessions.run())?),
         Command::Relay(relay) => one_thread()?.block_on(relay.run())?,
     }
     Ok(())

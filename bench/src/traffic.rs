@@ -180,7 +180,7 @@ impl Driver {
 }
 
 /// Sends back whatever comes in.
-async fn accept(far: TcpListener) {
+pub(crate) async fn accept(far: TcpListener) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = far.accept().await {
         connections.spawn(echo(stream));
