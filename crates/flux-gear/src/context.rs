@@ -91,6 +91,11 @@ impl GearContext {
         self.0.outputs.get(port.place()).cloned().unwrap_or_default()
     }
 
+    /// The names of the output ports, in the order [`OutPort`] counts.
+    pub fn output_names(&self) -> &[String] {
+        &self.0.outputs
+    }
+
     fn no_port(&self, what: &str, name: &str, known: &[String]) -> Fault {
         Fault::fatal(format!(
             "gear `{}` has no {what} port `{name}`; it has: {}",

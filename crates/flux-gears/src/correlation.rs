@@ -57,6 +57,11 @@ impl Correlation {
         Correlation { parts, normalize }
     }
 
+    /// The values, by name.
+    pub(crate) fn parts(&self) -> &[Key] {
+        &self.parts
+    }
+
     /// Whether it names fields of ISO 8583 messages and takes all their message types for one.
     pub(crate) fn mixes_exchanges(&self) -> bool {
         let names = |part: &str| self.parts.iter().any(|key| key.as_str().contains(part));

@@ -71,6 +71,23 @@ impl Departures {
         self.arrived.notify_one();
     }
 
+    /// Has messages leave by other ports, as the gear that takes over calls them. For a port that it does not have, what is
+    /// done with the message is `stray`'s.
+    pub(crate) fn readdress(
+        &self,
+        port: impl Fn(OutPort) -> Option<OutPort>,
+        stray: impl Fn(&mut FluxMsg) -> OutPort,
+    ) {
+        for departure in &mut self.waiting.lock().queue {
+            departure.port = port(departure.port).unwrap_or_else(|| {
+                let mut msg = departure.msg.msg().clone();
+                let port = stray(&mut msg);
+                departure.msg.becomes(msg);
+                port
+            });
+        }
+    }
+
     /// Ends when nothing waits.
     pub(crate) async fn idle(&self) {
         loop {
@@ -142,14 +159,14 @@ impl Departures {
     fn take_run(&self) -> Option<Run<'_>> {
         let mut waiting = self.waiting.lock();
         let port = waiting.queue.front()?.port;
-        let mut msgs = Vec::new();
-        while msgs.len() < BATCH_MAX
-            && waiting.queue.front().is_some_and(|next| next.port == port && next.saved.is_safe())
-        {
-            msgs.extend(waiting.queue.pop_front().map(|next| next.msg.release()));
+        let is_next = |next: &Departure| next.port == port && next.saved.is_safe();
+        let safe = waiting.queue.iter().take(BATCH_MAX).take_while(|next| is_next(next)).count();
+        if safe == 0 {
+            return None;
         }
-        waiting.leaving += msgs.len();
-        Some(Run { home: self, port, msgs }).filter(|run| !run.msgs.is_empty())
+        waiting.leaving += safe;
+        let msgs = waiting.queue.drain(..safe).map(|next| next.msg.release()).collect();
+        Some(Run { home: self, port, msgs })
     }
 }
 

@@ -8,11 +8,15 @@ pub mod conductor;
 mod correlation;
 mod departures;
 mod endpoint;
+mod expiry;
 pub mod generate;
 pub mod io_iso8583;
 pub mod io_tcp;
 pub mod log;
 pub mod null;
+mod return_address;
+#[cfg(test)]
+mod slow_storage;
 
 use flux_gear::Registry;
 

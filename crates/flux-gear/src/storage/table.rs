@@ -156,6 +156,23 @@ impl Table {
         Ok(Some((self.0.entry(&kept), saved)))
     }
 
+    /// Removes what is under a key if its value is this one; false when it is not.
+    pub fn delete_if(&self, key: &[u8], value: &[u8]) -> Result<bool, StorageError> {
+        let is_it = |there: Entry| there.value == value;
+        Ok(self.get(key).is_some_and(is_it) && self.delete(key)?.is_some())
+    }
+
+    /// Removes what is under a key, if its value is this one and its time is up, without writing that down: should it come
+    /// back after a restart, its time is up still.
+    pub fn let_go(&self, key: &[u8], value: &[u8]) {
+        let mut state = self.0.state.lock();
+        let now = self.0.unix_ms();
+        let is_over = |kept: &Kept| kept.value == value && kept.ends_unix_ms.is_some_and(|ends| ends <= now);
+        if state.entries.get(key).is_some_and(is_over) {
+            state.entries.delete(key);
+        }
+    }
+
     /// Entries behind a key, or from the first, in key order; `entries_max` at most. Ask again behind the last for more.
     pub fn page(&self, after: Option<&[u8]>, entries_max: usize) -> Vec<(Bytes, Entry)> {
         let state = self.0.state.lock();
@@ -306,6 +323,22 @@ mod tests {
         }
         let _ = table.delete(b"k").unwrap();
         assert_eq!((table.due(9), table.next_due()), (vec![], None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_is_removed_only_if_it_is_the_one_meant() {
+        let table = Table::in_memory(BOUNDS, Clock::real());
+        table.put(b"k", "1", SECOND).unwrap().wait().await.unwrap();
+        assert!(!table.delete_if(b"k", b"2").unwrap() && !table.delete_if(b"x", b"1").unwrap());
+        table.let_go(b"k", b"1");
+        assert_eq!(table.len(), 1, "its time is not up");
+        Clock::real().sleep(SECOND.unwrap()).await;
+        table.let_go(b"k", b"2");
+        assert_eq!(table.len(), 1, "it is another");
+        table.let_go(b"k", b"1");
+        assert_eq!(table.len(), 0);
+        table.put(b"k", "1", None).unwrap().wait().await.unwrap();
+        assert!(table.delete_if(b"k", b"1").unwrap());
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,19 +3,21 @@
 //! It is caused by the message, belongs to its trace, and has the parked values where the message had them. So the event
 //! that tells of its end is the coat itself, under one id however often it is told.
 
-use flux_gear::{Bytes, Fault, FluxMsg, GearContext, Key, keys};
+use flux_gear::{Bytes, Fault, FluxMsg, GearContext, Key};
 use flux_signal::{
     Limits,
     cbor::{self, Strictness},
 };
 
 use super::config::{Config, Merge};
-
-/// Where an answer goes: these belong together.
-const RETURN_ADDRESS: [&str; 4] = [keys::CONN_ID, keys::PEER_IP, keys::PEER_PORT, keys::SOURCE];
+use crate::{
+    expiry::{Judge, Verdict},
+    return_address,
+};
 
 /// What is parked of each message, and how it is put back.
 pub(super) struct Tailor {
+    gear: String,
     values: Vec<Key>,
     removes: bool,
     address: bool,
@@ -24,8 +26,9 @@ pub(super) struct Tailor {
 }
 
 impl Tailor {
-    pub(super) fn new(config: &Config) -> Tailor {
+    pub(super) fn new(config: &Config, gear: &str) -> Tailor {
         Tailor {
+            gear: gear.into(),
             values: config.values.clone(),
             removes: config.remove_values,
             address: config.return_address,
@@ -53,11 +56,7 @@ impl Tailor {
             }
         }
         if self.address {
-            for name in RETURN_ADDRESS {
-                if let Some(value) = msg.metadata.get(name) {
-                    coat.metadata.set(name, value);
-                }
-            }
+            return_address::copy(&msg.metadata, &mut coat.metadata);
         }
         Ok((coat, outbound))
     }
@@ -68,14 +67,7 @@ impl Tailor {
         let mut answer = answer.clone();
         (answer.cause, answer.trace) = (coat.cause, coat.trace.or(answer.trace));
         if self.address {
-            for name in RETURN_ADDRESS {
-                match coat.metadata.get(name) {
-                    Some(value) => answer.metadata.set(name, value),
-                    None => {
-                        answer.metadata.delete(name);
-                    }
-                }
-            }
+            return_address::copy(&coat.metadata, &mut answer.metadata);
         }
         for key in &self.values {
             if self.merge == Merge::Answer && key.value(&answer).is_some() {
@@ -91,15 +83,27 @@ impl Tailor {
     }
 
     /// The event that tells of a coat whose time is up.
-    pub(super) fn event(&self, mut coat: FluxMsg, gear: &str) -> FluxMsg {
+    fn event(&self, mut coat: FluxMsg) -> FluxMsg {
         if !self.shows_values {
             for key in &self.values {
                 key.take(&mut coat);
             }
         }
         coat.metadata.set(EVENT_TYPE, TIMEOUT);
-        coat.metadata.set(EVENT_GEAR, gear);
+        coat.metadata.set(EVENT_GEAR, self.gear.as_str());
         coat
+    }
+}
+
+impl Judge for Tailor {
+    fn judge(&self, _: &[u8], value: &Bytes) -> Verdict {
+        match unfold(value) {
+            Ok(coat) => Verdict::Tell(self.event(coat)),
+            Err(why) => {
+                tracing::error!(gear = self.gear, error = %why, "thrown away");
+                Verdict::LetGo
+            }
+        }
     }
 }
 

@@ -11,7 +11,6 @@
 
 mod coat;
 mod config;
-mod expiry;
 #[cfg(test)]
 mod tests;
 
@@ -27,9 +26,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     correlation::Correlation,
     departures::{Departures, Gate},
+    expiry::{Expiry, Teller},
 };
 use coat::Tailor;
-use expiry::{Expiry, Teller};
 
 pub use config::{Bucket, Config, Merge, Normalize, OnMissing, OnOccupied};
 
@@ -131,7 +130,7 @@ impl Gear for CoatCheck {
             on_missing: config.on_missing,
             store_key: Correlation::new(config.key.clone(), config.key_normalize),
             restore_key: Correlation::new(restore_key.clone(), config.key_normalize),
-            tailor: Arc::new(Tailor::new(&config)),
+            tailor: Arc::new(Tailor::new(&config, ctx.name())),
             room: None,
             closing: CancellationToken::new(),
             key: Vec::new(),
@@ -151,7 +150,7 @@ impl Gear for CoatCheck {
             port: self.ports.timeout,
             gear: self.ctx.name().into(),
             clock: self.ctx.world().clock,
-            tailor: self.tailor.clone(),
+            judge: self.tailor.clone(),
         };
         self.ctx.spawn(room.expiry.clone().run(room.coats.clone(), teller, self.closing.clone()));
         self.room = Some(room);
@@ -239,7 +238,7 @@ impl CoatCheck {
         let saved = match hangs_up {
             true => {
                 let saved = room.coats.put(&self.key, coat::fold(&coat)?, Some(self.ttl))?;
-                room.expiry.look_again();
+                room.expiry.look_at(self.ctx.world().clock.now() + self.ttl);
                 saved
             }
             false => Saved::already(),

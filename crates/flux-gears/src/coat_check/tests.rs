@@ -1,18 +1,16 @@
 //! The coat check as its neighbours see it.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use expect_test::{Expect, expect};
 use flux_gear::{
-    Bytes, StorageError, conformance, keys,
+    Bytes, conformance, keys,
     mock::{Mock, MockGear},
-    storage::{Backlog, Change, Entries, Ledger, Log, Opening, Pledge, Storage, StorageInMemory},
 };
-use flux_world::{Clock, Instant};
-use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::slow_storage::Slow;
 
 fn config() -> Json {
     json!({ "bucket": "memory", "key": ["data.stan"], "values": ["data.pan", "meta.secret"] })
@@ -269,81 +267,6 @@ async fn no_more_coats_than_there_are_hooks() {
     gear.store("2").await.unwrap();
 }
 
-/// Storage whose disk takes ten milliseconds, and may break.
-struct Slow {
-    clock: Clock,
-    kept: StorageInMemory,
-    breaks: Arc<Mutex<bool>>,
-}
-
-impl Slow {
-    fn new() -> Slow {
-        let clock = Clock::real();
-        Slow { clock, kept: StorageInMemory::new(clock), breaks: Arc::default() }
-    }
-}
-
-struct SlowLedger {
-    clock: Clock,
-    under: Table,
-    breaks: Arc<Mutex<bool>>,
-}
-
-struct Later {
-    clock: Clock,
-    at: Instant,
-    breaks: Arc<Mutex<bool>>,
-}
-
-impl Storage for Slow {
-    fn table<'a>(&'a self, gear: &'a str, name: &'a str, bounds: Bounds) -> Opening<'a, Table> {
-        Box::pin(async move {
-            let under = self.kept.table(gear, name, bounds).await?;
-            let mut entries = Entries::default();
-            for (key, entry) in under.page(None, usize::MAX) {
-                let left = entry.ends_at.map(|ends| ends.saturating_duration_since(self.clock.now()));
-                let ends_unix_ms = left.map(|left| self.clock.unix_ms() + left.as_millis() as u64);
-                entries.put(key, flux_gear::storage::Kept { value: entry.value, ends_unix_ms });
-            }
-            let ledger = SlowLedger { clock: self.clock, under, breaks: self.breaks.clone() };
-            Ok(Table::open(entries, bounds, Box::new(ledger), self.clock))
-        })
-    }
-
-    fn log<'a>(&'a self, gear: &'a str, name: &'a str) -> Opening<'a, (Log, Backlog)> {
-        self.kept.log(gear, name)
-    }
-}
-
-impl Ledger for SlowLedger {
-    fn record(&mut self, change: Change<'_>) -> Result<Saved, StorageError> {
-        match change {
-            Change::Put { key, kept } => {
-                let left = kept.ends_unix_ms.map(|ends| ends.saturating_sub(self.clock.unix_ms()));
-                self.under.put(key, kept.value.clone(), left.map(Duration::from_millis)).map(drop)?;
-            }
-            Change::Delete { key } => drop(self.under.delete(key)?),
-        }
-        let at = self.clock.now() + Duration::from_millis(10);
-        Ok(Saved::when(Later { clock: self.clock, at, breaks: self.breaks.clone() }))
-    }
-
-    fn tidy(&mut self, _: &Entries) {}
-}
-
-impl Pledge for Later {
-    fn is_safe(&self) -> bool {
-        self.at <= self.clock.now() && !*self.breaks.lock()
-    }
-
-    fn wait(&self) -> Pin<Box<dyn Future<Output = Result<(), StorageError>> + Send + '_>> {
-        Box::pin(async {
-            self.clock.sleep_until(self.at).await;
-            if *self.breaks.lock() { Err(StorageError::Failed("the disk broke".into())) } else { Ok(()) }
-        })
-    }
-}
-
 async fn local(storage: &Arc<Slow>, changes: Json) -> Check {
     let mut config = with(changes);
     config["bucket"] = "local".into();
@@ -356,10 +279,10 @@ async fn a_message_goes_on_once_its_coat_is_safe_and_in_order() {
     let mut gear = local(&storage, json!({})).await;
     for stan in ["1", "2"] {
         assert!(gear.store(stan).await.unwrap().is_empty());
+        assert_eq!(gear.leaves_within(Duration::from_millis(5)).await, "-");
     }
-    assert_eq!(gear.leaves_within(Duration::from_millis(9)).await, "-");
     for stan in ["1", "2"] {
-        let left = gear.leaves_within(Duration::from_millis(2)).await;
+        let left = gear.leaves_within(Duration::from_millis(6)).await;
         assert!(left.starts_with("out_store") && left.contains(&format!("stan=Some({stan:?})")), "{left}");
     }
     assert!(gear.restore("1").await.unwrap().is_empty());
@@ -393,7 +316,7 @@ async fn a_message_whose_coat_is_not_safe_leaves_at_the_error_port() {
     let storage = Arc::new(Slow::new());
     let mut gear = local(&storage, json!({})).await;
     gear.store("1").await.unwrap();
-    *storage.breaks.lock() = true;
+    storage.break_down();
     let left = gear.leaves_within(Duration::from_millis(11)).await;
     assert!(left.starts_with("error") && left.contains("error.reason=store_failed"), "{left}");
 }

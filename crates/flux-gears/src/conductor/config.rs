@@ -2,7 +2,7 @@
 
 use std::time::Duration as Span;
 
-use flux_gear::{Duration, Key};
+use flux_gear::{ByteSize, Duration, Key};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,12 @@ pub struct Config {
     /// the reply and wins.
     #[serde(default = "reply_keeps")]
     pub reply_keeps: Vec<String>,
+    /// The values that tell whom a request is from, as the terminal's number (`data.iso8583.field.41`).
+    /// With them, an answer whose connection is gone goes to the latest connection of this conductor's requests that
+    /// brought the same values, if that is up: after the terminal connected again, and after a restart. Whoever sends these
+    /// values gets the answer, so name them only where nobody can send another's.
+    #[serde(default)]
+    pub return_by: Vec<Key>,
     /// How long requests and outcomes are remembered.
     #[serde(default)]
     pub valet: ValetConfig,
@@ -58,7 +64,7 @@ pub struct Config {
 /// The name of another conductor.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-#[schemars(extend("format" = "name", "x-flux-port" = { "direction": "out", "name": "out_response_{}" }))]
+#[schemars(extend("format" = "name", "x-flux-port" = { "direction": "out", "name": "out_response_{}", "emits": "both" }))]
 pub struct KnownOrigin(pub String);
 
 /// One route.
@@ -111,8 +117,8 @@ pub struct Match {
 pub enum Destination {
     /// One destination.
     Leaf(
-        #[schemars(extend("format" = "name", "x-flux-port" = { "direction": "out", "name": "out_{}" }))]
-        String,
+        #[schemars(extend("format" = "name", "x-flux-port" = { "direction": "out", "name": "out_{}", "emits": "both" }))]
+         String,
     ),
     /// Several, and how to choose among those that are available.
     Group(Group),
@@ -135,7 +141,8 @@ pub enum Group {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ValetConfig {
-    /// Where tickets are kept. In memory they do not outlive the process.
+    /// Where tickets are kept.
+    #[schemars(extend("x-flux-keeps" = "local_durable"))]
     pub store: Store,
     /// How long to wait for a reply. Then the request leaves at `error` (`timeout`).
     pub default_ttl: Duration,
@@ -146,15 +153,21 @@ pub struct ValetConfig {
     /// Outcomes kept at most; beyond it the oldest are forgotten early.
     #[schemars(range(max = 16_000_000))]
     pub retained_max: u32,
+    /// With `local_durable`, what tickets may take in memory besides, and about a sixth of what they may take on disk.
+    /// Beyond it requests are refused (`store_full`).
+    pub bytes_max: ByteSize,
 }
 
 /// Where tickets are kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Store {
-    /// In memory.
+    /// In memory: they do not outlive the process, and nothing waits for a disk.
     #[default]
     Memory,
+    /// On disk, sealed: they survive `kill -9` and the loss of power. A request leaves once its ticket is safe, and an answer
+    /// once it is on disk that the ticket was redeemed.
+    LocalDurable,
 }
 
 impl Default for ValetConfig {
@@ -165,6 +178,7 @@ impl Default for ValetConfig {
             max_ttl: None,
             retain_after_close: Duration(Span::from_secs(5)),
             retained_max: 100_000,
+            bytes_max: ByteSize(512 << 20),
         }
     }
 }

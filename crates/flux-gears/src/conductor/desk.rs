@@ -1,26 +1,30 @@
-//! The valet behind one lock, and the only task that watches its clock.
+//! The valet behind one lock, and what is on its way because of it.
 
 use std::sync::Arc;
 
-use flux_gear::{EmitError, Emitter, FluxMsg, Held, OutPort, keys};
+use flux_gear::{FluxMsg, Held, OutPort, Saved};
 use flux_world::{Clock, Instant};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
-use super::{exchange::Exchange, fingerprint::Fingerprint, valet::Valet};
+use super::{archive::timed_out, exchange::Exchange, fingerprint::Fingerprint, valet::Valet};
+use crate::departures::Departures;
 
-/// Requests that time out together and are emitted in one go.
+/// Requests that time out under one lock.
 const EXPIRED_BATCH_MAX: usize = 32;
 /// Outcomes forgotten under one lock by the task that watches the clock.
-const FORGOTTEN_BATCH_MAX: usize = 256;
+pub(super) const FORGOTTEN_BATCH_MAX: usize = 256;
 
 /// Where `process` and the task that watches the clock meet. The lock is held for the moment of one ticket.
 pub(crate) struct Desk {
     counter: Mutex<Counter>,
     /// The clock is to be looked at earlier than was planned.
     earlier: Notify,
-    /// Nothing is in hand any more.
+    /// No request waits any more.
     idle: Notify,
+    /// Messages on their way out that `process` did not emit.
+    pub(crate) departures: Arc<Departures>,
 }
 
 /// A request that waits for its reply.
@@ -43,22 +47,15 @@ pub(crate) struct Counter {
     pub(crate) is_draining: bool,
     /// When the clock will be looked at.
     wake_at: Option<Instant>,
-    /// Requests that timed out and are on their way to the error port.
-    leaving: usize,
-}
-
-impl Counter {
-    fn is_idle(&self) -> bool {
-        self.valet.open() == 0 && self.leaving == 0
-    }
 }
 
 impl Desk {
     pub(crate) fn new(valet: Valet<Parked, Outcome>) -> Desk {
         Desk {
-            counter: Mutex::new(Counter { valet, is_draining: false, wake_at: None, leaving: 0 }),
+            counter: Mutex::new(Counter { valet, is_draining: false, wake_at: None }),
             earlier: Notify::new(),
             idle: Notify::new(),
+            departures: Arc::default(),
         }
     }
 
@@ -74,7 +71,7 @@ impl Desk {
         if is_earlier {
             counter.wake_at = next;
         }
-        let is_drained = counter.is_draining && counter.is_idle();
+        let is_drained = counter.is_draining && counter.valet.open() == 0;
         drop(counter);
         if is_earlier {
             self.earlier.notify_one();
@@ -90,30 +87,33 @@ impl Desk {
         async move {
             loop {
                 let idle = self.idle.notified();
-                if self.counter().is_idle() {
-                    return;
+                if self.counter().valet.open() == 0 {
+                    break;
                 }
                 idle.await;
             }
+            self.departures.idle().await;
         }
     }
 
     /// Requests without an answer so far.
     pub(crate) fn in_hand(&self) -> usize {
-        let counter = self.counter();
-        counter.valet.open() + counter.leaving
+        self.counter().valet.open()
     }
 
-    /// Watches the clock until cancelled: requests whose time is up leave at the error port.
-    pub(crate) async fn watch_clock(self: Arc<Desk>, clock: Clock, exit: Exit) {
-        loop {
-            let planned = self.plan();
-            tokio::select! {
-                biased;
-                () = self.earlier.notified() => {}
-                () = until(clock, planned) => self.expire(clock.now(), &exit).await,
+    /// Watches the clock until it is stopped: requests whose time is up leave at the error port.
+    pub(crate) async fn watch_clock(self: Arc<Desk>, clock: Clock, exit: Exit, stop: CancellationToken) {
+        let watch = async {
+            loop {
+                let planned = self.plan();
+                tokio::select! {
+                    biased;
+                    () = self.earlier.notified() => {}
+                    () = until(clock, planned) => while self.expire(clock.now(), &exit) {},
+                }
             }
-        }
+        };
+        tokio::select! { biased; () = stop.cancelled() => {} () = watch => {} }
     }
 
     fn plan(&self) -> Option<Instant> {
@@ -122,26 +122,20 @@ impl Desk {
         counter.wake_at
     }
 
-    async fn expire(&self, now: Instant, exit: &Exit) {
-        loop {
-            let batch = self.take_expired(now);
-            if batch.0.is_empty() {
-                return;
-            }
-            exit.emit(batch).await;
-            let mut counter = self.counter();
-            counter.leaving = 0;
-            self.leave(counter);
-        }
-    }
-
-    fn take_expired(&self, now: Instant) -> Batch {
+    /// Lets go of requests whose time is up; whether there may be more.
+    fn expire(&self, now: Instant, exit: &Exit) -> bool {
         let mut counter = self.counter();
         counter.valet.forget(now, FORGOTTEN_BATCH_MAX);
-        let expired = std::iter::from_fn(|| counter.valet.expire(now)).take(EXPIRED_BATCH_MAX);
-        let batch = Batch(expired.map(|parked| parked.request.release()).collect());
-        counter.leaving = batch.0.len();
-        batch
+        let mut expired = 0;
+        while expired < EXPIRED_BATCH_MAX
+            && let Some(parked) = counter.valet.expire(now)
+        {
+            let request = timed_out(parked.request.release(), &exit.gear);
+            self.departures.push(Saved::already(), exit.error, request);
+            expired += 1;
+        }
+        self.leave(counter);
+        expired == EXPIRED_BATCH_MAX
     }
 }
 
@@ -154,37 +148,6 @@ async fn until(clock: Clock, at: Option<Instant>) {
 
 /// The way out for requests that timed out.
 pub(crate) struct Exit {
-    pub(crate) emit: Emitter,
     pub(crate) error: OutPort,
     pub(crate) gear: String,
-}
-
-impl Exit {
-    async fn emit(&self, mut batch: Batch) {
-        for msg in &mut batch.0 {
-            msg.metadata.set(keys::ERROR_GEAR, self.gear.as_str());
-            msg.metadata.set(keys::ERROR_REASON, "timeout");
-            msg.metadata.set(keys::ERROR_MESSAGE, "no reply came in time");
-        }
-        while !batch.0.is_empty() {
-            match self.emit.emit_all(self.error, &mut batch.0).await {
-                Ok(()) => {}
-                // What was not accepted is abandoned with the batch.
-                Err(EmitError::Stopping) => return,
-                Err(EmitError::Limit(why)) => {
-                    let refused = Held::new(batch.0.remove(0));
-                    tracing::error!(gear = self.gear, id = %refused.msg().id, error = %why, "timed-out request given up");
-                }
-            }
-        }
-    }
-}
-
-/// Requests that left the valet. Those not emitted, as when the gear is stopped meanwhile, abandon their leases.
-struct Batch(Vec<FluxMsg>);
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        self.0.drain(..).map(Held::new).for_each(drop);
-    }
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use flux_gear::{GearContext, Link, OutPort};
 
-use super::config::{Destination as Written, Group};
+use super::{
+    config::{Destination as Written, Group},
+    valet::NOWHERE,
+};
 
 /// Groups within groups, at most.
 const TREE_DEPTH_MAX: usize = 8;
@@ -86,6 +89,22 @@ impl Destinations {
     /// A destination by number.
     pub(crate) fn get(&self, number: u16) -> &Destination {
         &self.all[usize::from(number)]
+    }
+
+    /// The name of a destination.
+    pub(crate) fn name(&self, number: u16) -> &str {
+        &self.names[usize::from(number)]
+    }
+
+    /// The names, by number.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The number of a destination, or [`NOWHERE`] when no route names it.
+    pub(crate) fn number(&self, name: &str) -> u16 {
+        let at = self.names.iter().position(|known| known == name);
+        at.and_then(|at| u16::try_from(at).ok()).unwrap_or(NOWHERE)
     }
 
     /// How many there are.

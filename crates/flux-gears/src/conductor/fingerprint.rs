@@ -22,12 +22,22 @@ pub(crate) struct Fingerprinter {
 
 /// Equal for requests that ask for the same; differs for others but for one chance in 2^64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fingerprint(u64);
+pub(crate) struct Fingerprint(pub(super) u64);
 
 impl Fingerprinter {
     /// With the values that identify what a request asks for; without any, those that are usual for its kind.
     pub(crate) fn new(fields: Vec<Key>, secret: [u64; 2]) -> Fingerprinter {
         Fingerprinter { fields, secret }
+    }
+
+    /// The secret; fingerprints made with another are never equal.
+    pub(crate) fn secret(&self) -> [u64; 2] {
+        self.secret
+    }
+
+    /// Goes on with the secret of the fingerprints there are.
+    pub(crate) fn set_secret(&mut self, secret: [u64; 2]) {
+        self.secret = secret;
     }
 
     pub(crate) fn of(&self, request: &FluxMsg, exchange: Option<Exchange>) -> Fingerprint {

@@ -7,10 +7,13 @@
 //!   the clock ─────────> expire ─────────────────────────> error
 //! ```
 
+mod addresses;
 mod answer;
+mod archive;
 mod config;
 mod desk;
 mod destinations;
+mod estate;
 mod exchange;
 mod fingerprint;
 mod matching;
@@ -20,18 +23,21 @@ mod valet;
 use std::sync::Arc;
 
 use flux_gear::{
-    Category, Descriptor, Drain, Emitter, Fault, FluxMsg, Gear, GearContext, Held, InPort, OutPort, Outbox,
-    Step, Terminus,
+    Category, Descriptor, Drain, Emitter, Fault, FluxMsg, Gear, GearContext, Held, InPort, Legacy, OutPort,
+    Outbox, Saved, Step, Terminus, storage::Bounds,
 };
 
-use crate::correlation::Correlation;
+use crate::{correlation::Correlation, departures::Gate, expiry::Teller};
+use addresses::Addresses;
 use answer::{ORIGIN, ReturnContext};
+use archive::{Archive, Timeouts};
 use desk::{Desk, Exit, Outcome, Parked};
 use destinations::{Destinations, Tree};
 use exchange::Part;
 use fingerprint::Fingerprinter;
 use matching::Matcher;
-use valet::{Redeemed, Standing};
+use tokio_util::sync::CancellationToken;
+use valet::{Redeemed, Settings, Standing};
 
 pub use config::{Config, Destination, Group, KnownOrigin, Match, Route, Store, ValetConfig};
 
@@ -49,6 +55,18 @@ pub struct Conductor {
     origins: Origins,
     return_context: ReturnContext,
     desk: Arc<Desk>,
+    store: Store,
+    bounds: Bounds,
+    /// Tickets on disk, if they are to be there; from `start` on.
+    archive: Option<Arc<Archive>>,
+    /// Where those who asked are now, if anything tells.
+    addresses: Option<Addresses>,
+    /// What the valet is set up with, for an heir and for what is left when everything was.
+    settings: Settings,
+    /// The output ports, by place.
+    outputs: Vec<String>,
+    /// Ends what this gear started.
+    closing: CancellationToken,
     /// The key of the message in hand; a field so that its buffer is reused.
     key: Vec<u8>,
 }
@@ -87,7 +105,7 @@ impl Gear for Conductor {
         .terminus(Terminus::Opaque)
         .input("in", "requests")
         .input("in_reply", "replies from the destinations")
-        .output("out_response", "answers to the requests")
+        .output_and_source("out_response", "answers to the requests")
         .output_and_source(
             "error",
             "requests and replies that cannot be dealt with, and requests that timed out",
@@ -112,8 +130,22 @@ impl Gear for Conductor {
                 "the correlation_key lacks data.iso8583.exchange: a reversal with the values of its original is refused"
             );
         }
-        let exit = Exit { emit, error: self.ports.error, gear: self.ctx.name().into() };
-        self.ctx.spawn(self.desk.clone().watch_clock(self.ctx.world().clock, exit));
+        self.settle_in().await?;
+        let (gear, clock, error) = (self.ctx.name().to_owned(), self.ctx.world().clock, self.ports.error);
+        let gate = Gate { emit: emit.clone(), error, gear: gear.clone() };
+        self.ctx.spawn(self.desk.departures.clone().run(gate, self.closing.clone()));
+        match &self.archive {
+            Some(archive) => {
+                let (desk, table) = (self.desk.clone(), archive.table.clone());
+                let judge = Arc::new(Timeouts { desk, table: table.clone(), clock, gear: gear.clone() });
+                let teller = Teller { emit, port: error, gear, clock, judge };
+                self.ctx.spawn(archive.expiry.clone().run(table, teller, self.closing.clone()));
+            }
+            None => {
+                let exit = Exit { error, gear };
+                self.ctx.spawn(self.desk.clone().watch_clock(clock, exit, self.closing.clone()));
+            }
+        }
         Ok(())
     }
 
@@ -127,11 +159,26 @@ impl Gear for Conductor {
     }
 
     fn drain(&mut self) -> Drain {
-        Box::pin(self.desk.clone().drain())
+        let (desk, archive) = (self.desk.clone().drain(), self.archive.clone());
+        Box::pin(async move {
+            desk.await;
+            if let Some(archive) = archive {
+                archive.expiry.idle().await;
+            }
+        })
+    }
+
+    fn hand_over(&mut self) -> Option<Legacy> {
+        Some(Box::new(self.leave()))
+    }
+
+    fn take_over(&mut self, legacy: Legacy) -> Option<Legacy> {
+        self.inherit(legacy)
     }
 
     async fn stop(self) {
         let in_hand = self.desk.in_hand();
+        self.ctx.discarded("not_safe_yet", self.desk.departures.in_hand() as u64);
         if in_hand > 0 {
             tracing::warn!(gear = self.ctx.name(), in_hand, "stopped before all requests were answered");
         }
@@ -148,6 +195,9 @@ impl Conductor {
         if let Part::Response(_) = part {
             return Err(Fault::invalid("a response came in place of a request").reason("not_a_request"));
         }
+        if let Some(addresses) = &mut self.addresses {
+            addresses.note(request);
+        }
         let exchange = part.exchange();
         self.correlation.write(request, &mut self.key)?;
         let fingerprint = self.fingerprinter.of(request, exchange);
@@ -158,6 +208,9 @@ impl Conductor {
             Standing::Open(parked) if parked.fingerprint != fingerprint => return Err(key_conflict()),
             Standing::Closed(outcome) if outcome.fingerprint != fingerprint => return Err(key_conflict()),
             Standing::Open(parked) => {
+                if let Some(archive) = &self.archive {
+                    archive.replace(&self.key, (request, fingerprint))?;
+                }
                 parked.request.becomes(unleased(request));
                 drop(counter);
                 tracing::debug!(gear = self.ctx.name(), id = %request.id, "duplicate of an open request absorbed");
@@ -167,7 +220,7 @@ impl Conductor {
                 let reply = outcome.reply.clone();
                 drop(counter);
                 tracing::debug!(gear = self.ctx.name(), id = %request.id, "retained outcome replayed");
-                self.answer(reply, request.clone(), out);
+                self.answer(reply, request.clone(), Saved::already(), out);
                 return Ok(());
             }
         }
@@ -184,15 +237,22 @@ impl Conductor {
             let why = format!("no destination of route `{}` is up", line.name);
             return Err(Fault::invalid(why).reason("no_destination"));
         };
+        let saved = match &self.archive {
+            Some(archive) => {
+                let (name, ends_at) = (self.destinations.name(chosen), counter.valet.end(line.lifetime, now));
+                archive.open(&self.key, (request, fingerprint), name, ends_at)?
+            }
+            None => Saved::already(),
+        };
         let parked = Parked { request: Held::new(request.clone()), exchange, fingerprint };
         counter.valet.park(&self.key, parked, line.lifetime, chosen, now);
         self.desk.leave(counter);
-        self.send_out(request, self.destinations.get(chosen).port, out);
+        self.send_out(request, self.destinations.get(chosen).port, saved, out);
         Ok(())
     }
 
-    fn send_out(&self, request: &FluxMsg, port: OutPort, out: &mut Outbox) {
-        if self.origins.own.is_none() && self.return_context.strips_nothing() {
+    fn send_out(&self, request: &FluxMsg, port: OutPort, saved: Saved, out: &mut Outbox) {
+        if self.archive.is_none() && self.origins.own.is_none() && self.return_context.strips_nothing() {
             return out.forward(port);
         }
         let mut outbound = request.clone();
@@ -200,7 +260,15 @@ impl Conductor {
         if let Some(own) = &self.origins.own {
             outbound.metadata.set(ORIGIN, own.as_str());
         }
-        out.emit(port, outbound);
+        self.let_go(saved, port, outbound, out);
+    }
+
+    /// Emits a message once what it says is safe, behind those that wait for that.
+    fn let_go(&self, saved: Saved, port: OutPort, msg: FluxMsg, out: &mut Outbox) {
+        match &self.archive {
+            Some(_) => self.desk.departures.push(saved, port, msg),
+            None => out.emit(port, msg),
+        }
     }
 
     fn reply(&mut self, reply: &FluxMsg, out: &mut Outbox) -> Result<(), Fault> {
@@ -219,6 +287,13 @@ impl Conductor {
         };
         let now = self.ctx.world().clock.now();
         let mut counter = self.desk.counter();
+        // First on disk: where that fails, nothing has happened.
+        let saved = match (&self.archive, counter.valet.standing(&self.key, now)) {
+            (Some(archive), Standing::Open(parked)) if may_answer(parked) => {
+                archive.close(&self.key, (reply, parked.fingerprint), self.settings.retention)?
+            }
+            _ => Saved::already(),
+        };
         let redeemed = counter.valet.redeem(&self.key, now, may_answer, |parked| Outcome {
             reply: unleased(reply),
             fingerprint: parked.fingerprint,
@@ -226,7 +301,7 @@ impl Conductor {
         self.desk.leave(counter);
         let (why, reason) = match redeemed {
             Redeemed::Request(parked) => {
-                self.answer(reply.clone(), parked.request.release(), out);
+                self.answer(reply.clone(), parked.request.release(), saved, out);
                 return Ok(());
             }
             Redeemed::Again => ("the request was answered before", "unmatched_reply"),
@@ -236,9 +311,12 @@ impl Conductor {
         Err(Fault::invalid(why).reason(reason))
     }
 
-    fn answer(&self, reply: FluxMsg, request: FluxMsg, out: &mut Outbox) {
+    fn answer(&mut self, reply: FluxMsg, mut request: FluxMsg, saved: Saved, out: &mut Outbox) {
+        if let Some(addresses) = &mut self.addresses {
+            addresses.redirect(&mut request, self.ctx.control());
+        }
         let port = self.origins.exit_of(&request).unwrap_or(self.ports.response);
-        out.emit(port, self.return_context.answer(reply, request));
+        self.let_go(saved, port, self.return_context.answer(reply, request), out);
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use flux_gear::{Fault, GearContext};
+use flux_gear::{Fault, GearContext, storage::Bounds};
+use tokio_util::sync::CancellationToken;
 
 use crate::correlation::{Correlation, Normalize};
 
 use super::{
     Conductor, Line, Origins, Ports,
+    addresses::Addresses,
     answer::ReturnContext,
-    config::{Config, KnownOrigin, Route, Store, ValetConfig},
+    config::{Config, KnownOrigin, Route, ValetConfig},
     desk::Desk,
     destinations::Destinations,
     fingerprint::Fingerprinter,
@@ -32,15 +34,14 @@ pub(super) fn conductor(config: Config, ctx: &GearContext) -> Result<Conductor, 
     let (true, Some(return_context)) = (problems.is_empty(), return_context) else {
         return Err(Fault::fatal(problems.join("; ")).reason("config"));
     };
-    let Store::Memory = config.valet.store;
-    let valet = Valet::new(Settings {
+    let settings = Settings {
         lifetimes,
         retention: config.valet.retain_after_close.0,
         open_max: config.in_flight_max as usize,
         retained_max: config.valet.retained_max as usize,
         destinations: destinations.len(),
         hash_seed: ctx.world().entropy.next_u64(),
-    });
+    };
     Ok(Conductor {
         ports: Ports {
             reply: ctx.input("in_reply")?,
@@ -65,7 +66,18 @@ pub(super) fn conductor(config: Config, ctx: &GearContext) -> Result<Conductor, 
                 .collect::<Result<_, _>>()?,
         },
         return_context,
-        desk: Arc::new(Desk::new(valet)),
+        desk: Arc::new(Desk::new(Valet::new(settings.clone()))),
+        store: config.valet.store,
+        bounds: Bounds {
+            // Open ones are counted here, and closed ones go when their time is up.
+            entries_max: usize::MAX,
+            bytes_max: usize::try_from(config.valet.bytes_max.0).unwrap_or(usize::MAX),
+        },
+        archive: None,
+        addresses: Addresses::new(config.return_by),
+        settings,
+        outputs: ctx.output_names().to_vec(),
+        closing: CancellationToken::new(),
         key: Vec::new(),
         ctx: ctx.clone(),
     })
@@ -137,8 +149,8 @@ impl Setup<'_> {
             self.lifetimes.push(ttl);
             self.lifetimes.len() - 1
         });
-        // One less than there could be: the closed tickets have a queue too.
-        let number = u16::try_from(at).ok().filter(|number| *number < u16::MAX);
+        // Closed tickets have a queue too, and tickets of times that were.
+        let number = u16::try_from(at).ok().filter(|number| *number < u16::MAX / 2);
         self.noted(number.ok_or("too many different times to live"))
     }
 }

@@ -13,6 +13,8 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 
+mod durable;
+mod inherited;
 mod repeats;
 
 /// Two schemes by first digit, one minute to answer.
@@ -42,12 +44,22 @@ struct Switch {
 
 impl Switch {
     async fn new(config: Json) -> Switch {
+        Switch::of(Mock::new(), config).await
+    }
+
+    async fn of(mock: Mock, config: Json) -> Switch {
+        let mut switch = Switch::made(mock, config);
+        switch.gear.start().await.unwrap();
+        switch
+    }
+
+    /// Not started.
+    fn made(mock: Mock, config: Json) -> Switch {
         let control = Control::default();
         let mock = ["visa", "mc", "a", "b", "c"]
             .into_iter()
-            .fold(Mock::new(), |mock, name| mock.binding(&format!("out_{name}"), name));
-        let mut gear = mock.control(control.clone()).build::<Conductor>(config).unwrap();
-        gear.start().await.unwrap();
+            .fold(mock, |mock, name| mock.binding(&format!("out_{name}"), name));
+        let gear = mock.control(control.clone()).build::<Conductor>(config).unwrap();
         for name in ["visa", "mc", "a", "b", "c"] {
             control.conn_up(name, "1");
         }
@@ -408,7 +420,7 @@ fn everything_that_is_wrong_is_said_at_once() {
     );
     check_refused(
         json!({ "valet": { "store": "shared" } }),
-        expect!["bad configuration: unknown variant `shared`, expected `memory`"],
+        expect!["bad configuration: unknown variant `shared`, expected `memory` or `local_durable`"],
     );
 }
 

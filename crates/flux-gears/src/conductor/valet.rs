@@ -10,13 +10,18 @@
 //! them in order of their deadlines: every operation is `O(1)`, and no ticket has a timer. Slots keep their key buffer
 //! when they are reused, so that nothing is allocated once the valet has seen its peak.
 
+mod moving;
+
 use std::{hash::Hasher, time::Duration};
 
 use flux_world::Instant;
 use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 
+pub(crate) use moving::{Known, Left};
+
 /// What a valet is set up with.
+#[derive(Clone)]
 pub(crate) struct Settings {
     /// The lifetimes there are; [`Valet::park`] names one by its index.
     pub(crate) lifetimes: Vec<Duration>,
@@ -37,7 +42,7 @@ pub(crate) struct Valet<R, O> {
     table: HashTable<u32>,
     slots: Vec<Slot<R, O>>,
     free: Vec<u32>,
-    /// One per lifetime, and the closed tickets in the last.
+    /// The closed tickets in the first, then one per lifetime, then those with tickets of lifetimes that were.
     queues: Vec<Queue>,
     in_flight: Vec<u32>,
     open: usize,
@@ -95,9 +100,19 @@ struct Queue {
 
 const NONE: u32 = u32::MAX;
 
+/// The number of a destination that there is no more.
+pub(crate) const NOWHERE: u16 = u16::MAX;
+
+/// The queue of closed tickets.
+const RETAINED: u16 = 0;
+
 /// Outcomes whose time is over that one operation forgets at most: more than one operation can add, so that they
 /// never pile up, and few, so that no operation takes long.
 const FORGOTTEN_PER_OPERATION_MAX: usize = 4;
+
+impl Queue {
+    const EMPTY: Queue = Queue { first: NONE, last: NONE, len: 0 };
+}
 
 impl<R, O> Valet<R, O> {
     pub(crate) fn new(settings: Settings) -> Valet<R, O> {
@@ -107,7 +122,7 @@ impl<R, O> Valet<R, O> {
             table: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),
-            queues: vec![Queue { first: NONE, last: NONE, len: 0 }; settings.lifetimes.len() + 1],
+            queues: vec![Queue::EMPTY; settings.lifetimes.len() + 1],
             in_flight: vec![0; settings.destinations],
             open: 0,
             settings,
@@ -127,6 +142,11 @@ impl<R, O> Valet<R, O> {
         }
     }
 
+    /// When a ticket of a lifetime ends that is parked now.
+    pub(crate) fn end(&self, lifetime: u16, now: Instant) -> Instant {
+        now + self.settings.lifetimes[usize::from(lifetime)]
+    }
+
     /// Whether no ticket can be parked for now.
     pub(crate) fn is_full(&self) -> bool {
         self.open >= self.settings.open_max
@@ -135,18 +155,33 @@ impl<R, O> Valet<R, O> {
     /// Parks a request under a key that is absent, while the valet is not full.
     pub(crate) fn park(&mut self, key: &[u8], request: R, lifetime: u16, destination: u16, now: Instant) {
         debug_assert!(!self.is_full(), "the caller looked");
-        let ends_at = now + self.settings.lifetimes[usize::from(lifetime)];
+        let ends_at = self.end(lifetime, now);
+        self.hang(key, Ticket::Open(request), destination, lifetime + 1, ends_at);
+    }
+
+    /// Hangs up a ticket in a queue where none ends later.
+    fn hang(&mut self, key: &[u8], new: Ticket<R, O>, destination: u16, queue: u16, ends_at: Instant) {
+        let is_open = matches!(new, Ticket::Open(_));
         let hash = self.hash(key);
-        let slot = self.free_slot(now);
+        let slot = self.free_slot(ends_at);
         let Slot { key: kept, hash: its_hash, ticket, destination: its_destination, .. } =
             &mut self.slots[slot as usize];
         kept.clear();
         kept.extend_from_slice(key);
-        (*its_hash, *ticket, *its_destination) = (hash, Ticket::Open(request), destination);
+        (*its_hash, *ticket, *its_destination) = (hash, new, destination);
         self.table.insert_unique(hash, slot, |&other| self.slots[other as usize].hash);
-        self.enqueue(slot, lifetime, ends_at);
-        self.in_flight[usize::from(destination)] += 1;
-        self.open += 1;
+        self.enqueue(slot, queue, ends_at);
+        if is_open {
+            self.open += 1;
+            self.count(destination, 1);
+        }
+    }
+
+    /// Takes the request that waits under a key, however long it has to wait yet.
+    pub(crate) fn take(&mut self, key: &[u8], now: Instant) -> Option<R> {
+        let slot = self.find(key, now)?;
+        let is_open = matches!(self.slots[slot as usize].ticket, Ticket::Open(_));
+        is_open.then(|| self.take_open(slot, Ticket::Free))
     }
 
     /// Takes the request that waits under a key, if the outcome is fit for it, and retains the outcome in its place.
@@ -208,27 +243,32 @@ impl<R, O> Valet<R, O> {
 
     /// Retains the outcome of an open ticket in the place of its request.
     fn close(&mut self, slot: u32, outcome: O, now: Instant) -> R {
-        if self.retained().len == self.settings.retained_max {
+        while self.retained().len >= self.settings.retained_max {
             let oldest = self.retained().first;
             self.remove(oldest);
         }
         let request = self.take_open(slot, Ticket::Closed(outcome));
-        self.enqueue(slot, self.retained_queue(), now + self.settings.retention);
+        // With a retention that was longer before, those in front may end later.
+        let last = self.slots.get(self.retained().last as usize).map(|slot| slot.ends_at);
+        let ends_at = now + self.settings.retention;
+        self.enqueue(slot, RETAINED, last.map_or(ends_at, |last| last.max(ends_at)));
         request
     }
 
     fn next_to_expire(&self) -> Option<(Instant, u32)> {
-        let open = &self.queues[..self.settings.lifetimes.len()];
-        let firsts = open.iter().filter(|queue| queue.first != NONE).map(|queue| queue.first);
+        let firsts = self.queues[1..].iter().filter(|queue| queue.first != NONE).map(|queue| queue.first);
         firsts.map(|slot| (self.slots[slot as usize].ends_at, slot)).min()
     }
 
-    fn retained_queue(&self) -> u16 {
-        u16::try_from(self.settings.lifetimes.len()).expect("lifetimes are counted in 16 bits")
+    fn retained(&self) -> &Queue {
+        &self.queues[usize::from(RETAINED)]
     }
 
-    fn retained(&self) -> &Queue {
-        self.queues.last().expect("the queue of closed tickets is always there")
+    /// Counts an open ticket of a destination, or uncounts it.
+    fn count(&mut self, destination: u16, tickets: i32) {
+        if let Some(in_flight) = self.in_flight.get_mut(usize::from(destination)) {
+            *in_flight = in_flight.wrapping_add_signed(tickets);
+        }
     }
 
     fn hash(&self, key: &[u8]) -> u64 {
@@ -279,7 +319,8 @@ impl<R, O> Valet<R, O> {
         let Ticket::Open(request) = std::mem::replace(&mut found.ticket, then) else {
             unreachable!("only open tickets stand in the queues of the lifetimes");
         };
-        self.in_flight[usize::from(found.destination)] -= 1;
+        let destination = found.destination;
+        self.count(destination, -1);
         self.open -= 1;
         if is_free {
             self.vacate(slot);

@@ -78,7 +78,7 @@ config:
             `destination` cannot be "Visa": a name is made of lower-case letters, digits, `_` and `-`: `visa`
             this names a port "out_Visa": a name is made of lower-case letters, digits, `_` and `-`: `out_visa`
             `ttl` must be a duration like "5s", found a whole number: say the unit: "5s"
-            `store` cannot be "redis": write `memory`
+            `store` cannot be "redis": write `memory` or `local_durable`
             `in_flight_max` must be from 1 to 16000000, found 0: "#]],
     );
     check(

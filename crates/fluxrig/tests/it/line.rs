@@ -3,7 +3,7 @@
 use std::{
     io::{ErrorKind, Read as _, Write as _},
     net::TcpStream,
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use flux_iso8583::{Message, Spec};
@@ -39,12 +39,21 @@ impl Line {
     /// Expects that this is the next message to come.
     #[track_caller]
     pub(crate) fn hears(&mut self, expected: &Json) {
+        assert_eq!(self.next().as_ref(), Some(expected));
+    }
+
+    /// The next message to come; none when the other side is gone.
+    pub(crate) fn next(&mut self) -> Option<Json> {
         let mut length = [0; 2];
-        self.0.read_exact(&mut length).unwrap();
+        let mut read = |bytes: &mut [u8]| match self.0.read_exact(bytes) {
+            Ok(()) => Some(()),
+            Err(why) if [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset].contains(&why.kind()) => None,
+            Err(why) => panic!("{why}"),
+        };
+        read(&mut length)?;
         let mut message = vec![0; u16::from_be_bytes(length).into()];
-        self.0.read_exact(&mut message).unwrap();
-        let heard = Message::decode(spec(), message.into()).unwrap().to_json();
-        assert_eq!(&heard, expected);
+        read(&mut message)?;
+        Some(Message::decode(spec(), message.into()).unwrap().to_json())
     }
 }
 
@@ -59,7 +68,8 @@ pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
 
 /// The layout on which the example's dialect builds; they agree on what is sent here.
 fn spec() -> Arc<Spec> {
-    Arc::new(Spec::builtin("iso87ascii").unwrap())
+    static SPEC: LazyLock<Arc<Spec>> = LazyLock::new(|| Arc::new(Spec::builtin("iso87ascii").unwrap()));
+    SPEC.clone()
 }
 
 pub(crate) fn request(trace: &str) -> Json {

@@ -1,7 +1,12 @@
 //! The example switch between terminals and schemes that the test plays, one message at a time: what becomes of each
 //! request.
 
-use std::{io::Write as _, net::TcpListener};
+use std::{
+    fs,
+    io::Write as _,
+    net::TcpListener,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
@@ -9,7 +14,7 @@ use tempfile::TempDir;
 use crate::{
     example::example,
     line::{Line, answer, bytes_of, framed, request},
-    process::Running,
+    process::{Running, fluxrig},
 };
 
 /// A request of the terminal goes to the scheme, and its answer comes back.
@@ -22,18 +27,19 @@ fn serves(terminal: &mut Line, scheme: &mut Line, trace: &str) {
 }
 
 /// The rack, and its connections to the two schemes.
-struct Switch {
-    rack: Running,
+pub(crate) struct Switch {
+    pub(crate) rack: Running,
     terminals: String,
-    visa: Line,
-    mc: Line,
+    pub(crate) visa: Line,
+    pub(crate) mc: Line,
     listeners: [Option<TcpListener>; 2],
-    _directory: TempDir,
+    scenario: PathBuf,
+    directory: TempDir,
 }
 
 impl Switch {
     /// Runs the example with `conductor` in place of what it says of waiting.
-    fn start(conductor: &str) -> Switch {
+    pub(crate) fn start(conductor: &str) -> Switch {
         Switch::start_with(conductor, |text| text)
     }
 
@@ -46,18 +52,35 @@ impl Switch {
             assert!(text.contains(waiting), "the example has changed");
             edit(text.replace(waiting, conductor).replace("reconnect_wait: 250ms", "reconnect_wait: 5ms"))
         });
-        let (mut rack, terminals) = Running::rack(&scenario, "info");
+        let (mut rack, terminals) = run(&scenario, &directory);
         let [visa, mc] = [0, 1].map(|at: usize| Line::over(listeners[at].accept().unwrap().0));
         rack.wait_until_connected(&["visa", "mc"]);
-        Switch { rack, terminals, visa, mc, listeners: listeners.map(Some), _directory: directory }
+        Switch { rack, terminals, visa, mc, listeners: listeners.map(Some), scenario, directory }
     }
 
-    fn terminal(&self) -> Line {
+    /// Waits for the end of the rack and starts it again, with the state that it left.
+    pub(crate) fn starts_again(&mut self) {
+        self.rack.wait();
+        (self.rack, self.terminals) = run(&self.scenario, &self.directory);
+        let line = |at: usize| Line::over(self.listeners[at].as_ref().unwrap().accept().unwrap().0);
+        (self.visa, self.mc) = (line(0), line(1));
+        self.rack.wait_until_connected(&["visa", "mc"]);
+    }
+
+    /// Has a version with other text go live in the running rack.
+    pub(crate) fn becomes(&self, edit: impl Fn(String) -> String) {
+        let text = fs::read_to_string(&self.scenario).unwrap();
+        fs::write(&self.scenario, edit(text)).unwrap();
+        let state = self.directory.path().join("state");
+        fluxrig(&["reload", "--state-dir", state.to_str().unwrap()]).assert().success();
+    }
+
+    pub(crate) fn terminal(&self) -> Line {
         Line::connect(&self.terminals)
     }
 
     /// Waits until the rack says this of a gear.
-    fn wait_for(&mut self, gear: &str, message: &str) -> Json {
+    pub(crate) fn wait_for(&mut self, gear: &str, message: &str) -> Json {
         self.rack.wait_for(|line| {
             let event: Json = serde_json::from_str(line).ok()?;
             (event["gear"] == gear && event["message"] == message).then_some(event)
@@ -66,13 +89,18 @@ impl Switch {
 
     /// Expects that the next message at the conductor's error port is this one, and there for this reason.
     #[track_caller]
-    fn refuses(&mut self, trace: &str, reason: &str) {
+    pub(crate) fn refuses(&mut self, trace: &str, reason: &str) {
         let event = self.wait_for("unanswered", "message");
         let expected = format!(
             "meta.error.reason={reason} data.iso8583.field.11={trace} data.iso8583.field.41=TERM0001"
         );
         assert_eq!(event["fields"], expected);
     }
+}
+
+fn run(scenario: &Path, directory: &TempDir) -> (Running, String) {
+    let state = directory.path().join("state");
+    Running::rack_with(scenario, "info", &["--state-dir", state.to_str().unwrap()])
 }
 
 #[test]
@@ -269,6 +297,31 @@ fn an_outcome_that_is_retained_is_replayed_to_whoever_asks_again() {
     // The scheme was not asked again.
     terminal.say(&request("000002"));
     switch.visa.hears(&request("000002"));
+}
+
+#[test]
+fn what_is_in_flight_is_answered_by_the_version_that_took_over() {
+    for store in ["memory", "local_durable"] {
+        let mut switch = Switch::start(&format!("valet: {{default_ttl: 60s, store: {store}}}"));
+        let mut terminal = switch.terminal();
+        for trace in ["000001", "000002"] {
+            terminal.say(&request(trace));
+            switch.visa.hears(&request(trace));
+        }
+        switch.visa.say(&answer("000002"));
+        terminal.hears(&answer("000002"));
+        switch.becomes(|text| {
+            text.replace("default_ttl: 60s", "default_ttl: 50s").replace("visa, mc", "mc, visa")
+        });
+        // The repeat of an open request is absorbed, that of a closed one answered, and a new one goes out.
+        for trace in ["000001", "000002", "000003"] {
+            terminal.say(&request(trace));
+        }
+        terminal.hears(&answer("000002"));
+        switch.mc.hears(&request("000003"));
+        switch.visa.say(&answer("000001"));
+        terminal.hears(&answer("000001"));
+    }
 }
 
 #[test]

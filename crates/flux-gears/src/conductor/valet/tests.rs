@@ -13,14 +13,19 @@ const OPEN_MAX: usize = 4;
 const RETAINED_MAX: usize = 3;
 
 fn valet(retention_ms: u64) -> Valet<u32, u32> {
-    Valet::new(Settings {
-        lifetimes: LIFETIMES_MS.map(Duration::from_millis).into(),
+    Valet::new(settings(retention_ms, [0, 1]))
+}
+
+/// With the lifetimes in this order.
+fn settings(retention_ms: u64, order: [usize; 2]) -> Settings {
+    Settings {
+        lifetimes: order.map(|at| Duration::from_millis(LIFETIMES_MS[at])).into(),
         retention: Duration::from_millis(retention_ms),
         open_max: OPEN_MAX,
         retained_max: RETAINED_MAX,
         destinations: 2,
         hash_seed: 7,
-    })
+    }
 }
 
 /// The same, written to be obviously right: every operation looks at everything.
@@ -82,10 +87,24 @@ impl Model {
 
 #[derive(Debug, Clone)]
 enum Op {
-    Pass { ms: u64 },
-    Park { key: u8, lifetime: u16, destination: u16 },
-    Redeem { key: u8 },
+    Pass {
+        ms: u64,
+    },
+    Park {
+        key: u8,
+        lifetime: u16,
+        destination: u16,
+    },
+    Redeem {
+        key: u8,
+    },
     Expire,
+    /// Lifetimes and destinations change their places.
+    Resettle,
+    /// The process ends, and another one finds the tickets.
+    PutBack,
+    /// Keys are written otherwise from now on.
+    Rekey,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -98,6 +117,9 @@ fn op() -> impl Strategy<Value = Op> {
         }),
         (0..8_u8).prop_map(|key| Op::Redeem { key }),
         Just(Op::Expire),
+        Just(Op::Resettle),
+        Just(Op::PutBack),
+        Just(Op::Rekey),
     ]
 }
 
@@ -106,9 +128,11 @@ fn is_fit(request: u32) -> bool {
     !request.is_multiple_of(5)
 }
 
-/// Keys of different lengths, so that a reused buffer shows.
-fn bytes(key: u8) -> Vec<u8> {
-    vec![key; usize::from(key) * 3]
+/// Keys of different lengths, so that a reused buffer shows; `style` is how they are written.
+fn styled(key: u8, style: u8) -> Vec<u8> {
+    let mut bytes = vec![key; usize::from(key) * 3];
+    bytes.push(style);
+    bytes
 }
 
 proptest! {
@@ -116,10 +140,11 @@ proptest! {
     fn the_valet_does_what_the_model_does(ops in prop::collection::vec(op(), 0..200)) {
         let (mut valet, mut model) = (valet(RETENTION_MS), Model::default());
         let began: Instant = Clock::real().now();
-        let mut now_ms = 0;
+        let (mut now_ms, mut order, mut style) = (0, [0, 1], 0);
         for (at, op) in (0_u32..).zip(ops) {
             let now = began + Duration::from_millis(now_ms);
             model.tidy(now_ms);
+            let bytes = |key| styled(key, style);
             match op {
                 Op::Pass { ms } => now_ms += ms,
                 Op::Park { key, lifetime, destination } => {
@@ -133,13 +158,34 @@ proptest! {
                         prop_assert_eq!(valet.is_full(), model.open.len() == OPEN_MAX);
                         if !valet.is_full() {
                             valet.park(&bytes(key), at, lifetime, destination, now);
-                            model.park(key, at, lifetime.into(), destination, now_ms);
+                            model.park(key, at, order[usize::from(lifetime)], destination, now_ms);
                         }
                     }
                 }
                 Op::Redeem { key } => {
                     let redeemed = valet.redeem(&bytes(key), now, |request| is_fit(*request), |_| at);
                     prop_assert_eq!(redeemed, model.redeem(key, at, now_ms));
+                }
+                Op::Resettle => {
+                    order.reverse();
+                    valet.resettle(settings(RETENTION_MS, order), |destination| 1 - destination);
+                    model.open.values_mut().for_each(|open| open.destination = 1 - open.destination);
+                }
+                Op::PutBack => {
+                    let found = valet.all().map(|(key, known, destination, ends_at)| {
+                        let known = match known {
+                            Known::Open(request) => Known::Open(*request),
+                            Known::Closed(outcome) => Known::Closed(*outcome),
+                        };
+                        Left { key: key.to_vec(), known, destination, ends_at }
+                    });
+                    let mut next = Valet::new(settings(RETENTION_MS, order));
+                    next.put_back(found.collect(), now);
+                    valet = next;
+                }
+                Op::Rekey => {
+                    style += 1;
+                    valet.rekey(|_, key| *key.last_mut().unwrap() = style);
                 }
                 Op::Expire => {
                     let expired = valet.expire(now);
