@@ -7,7 +7,7 @@ use flux_gear::{EmitError, FluxMsg, OutPort, Outlet};
 use crate::{
     dead_letters::DeadLetter,
     rack::Shared,
-    routes::{Patchbay, Target},
+    routes::{Patchbay, Routes},
     stats::GearCounters,
     wire::Closed,
 };
@@ -69,10 +69,10 @@ impl RackOutlet {
         let emitted = msgs.len() as u64;
         loop {
             let routes = self.patchbay.load_full();
-            match self.send_by(routes.targets(port), port, msgs).await {
+            match self.send_by(&routes, port, msgs).await {
                 Ok(()) => break,
                 // A reload took the wire away: what is left goes where the port leads now.
-                Err(Closed) if !Arc::ptr_eq(&routes, &self.patchbay.load()) => {}
+                Err(Closed) if self.has_changed(&routes) => {}
                 Err(Closed) => return Err(EmitError::Stopping),
             }
         }
@@ -80,38 +80,38 @@ impl RackOutlet {
         Ok(())
     }
 
+    fn has_changed(&self, routes: &Arc<Routes>) -> bool {
+        !Arc::ptr_eq(routes, &self.patchbay.load())
+    }
+
     async fn send_by(
         &self,
-        targets: &[Target],
+        routes: &Arc<Routes>,
         port: OutPort,
         msgs: &mut Vec<FluxMsg>,
     ) -> Result<(), Closed> {
-        match targets {
+        match routes.targets(port) {
             [] => self.bury(port, msgs).await,
             [target] if target.shards() == 1 => target.push(0, msgs).await?,
             targets => {
                 while let Some(msg) = msgs.first() {
-                    for target in targets {
-                        self.send_one(port, target, msg).await?;
+                    for (sent, target) in targets.iter().enumerate() {
+                        let (shard, mut copy) = (target.shard(msg), vec![msg.clone()]);
+                        match target.push(shard, &mut copy).await {
+                            // The others have theirs: this one, too, goes where it went before the reload.
+                            Err(Closed)
+                                if sent > 0 && target.durable.is_none() && self.has_changed(routes) =>
+                            {
+                                target.wires[shard].force(&mut copy);
+                            }
+                            pushed => pushed?,
+                        }
                     }
                     msgs.remove(0);
                 }
             }
         }
         Ok(())
-    }
-
-    /// Sends one of several copies. Of a wire that a reload took away, it goes to the one in its place, if there is one.
-    async fn send_one(&self, port: OutPort, target: &Target, msg: &FluxMsg) -> Result<(), Closed> {
-        let mut msg = vec![msg.clone()];
-        let Err(Closed) = target.push(target.shard(&msg[0]), &mut msg).await else { return Ok(()) };
-        let routes = self.patchbay.load_full();
-        let place = routes.targets(port);
-        match place.iter().find(|other| other.wires[0].name == target.wires[0].name) {
-            Some(other) if Arc::ptr_eq(&other.wires[0], &target.wires[0]) => Err(Closed),
-            Some(other) => other.push(other.shard(&msg[0]), &mut msg).await,
-            None => Ok(()),
-        }
     }
 
     fn first_over_limit(&self, msgs: &[FluxMsg]) -> Option<usize> {

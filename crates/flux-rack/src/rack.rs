@@ -1,13 +1,6 @@
 //! A running rack: what runs, how to reach it, and what it counts.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use flux_gear::{Control, Discards, Fault, Files, InitError, KeyParseError, Registry};
 use flux_scenario::{
@@ -17,7 +10,7 @@ use flux_scenario::{
 use flux_signal::Limits;
 use flux_world::World;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::{JoinHandle, JoinSet},
 };
 
@@ -79,7 +72,7 @@ pub(crate) struct Shared {
 /// A segment's task and how to reach it.
 pub(crate) struct SegmentHandle {
     pub(crate) commands: mpsc::Sender<Command>,
-    pub(crate) recalled: Arc<AtomicBool>,
+    pub(crate) recalled: watch::Sender<bool>,
     pub(crate) task: JoinHandle<()>,
 }
 
@@ -99,9 +92,9 @@ impl SegmentHandle {
 
     /// Takes its gears back once the message in hand is done. `None` when that does not come in time: it goes on.
     pub(crate) async fn leave(&self, world: &World, patience: Duration) -> Option<Vec<Cell>> {
-        self.recalled.store(true, Ordering::Relaxed);
+        self.recalled.send_replace(true);
         let left = world.clock.timeout(patience, self.ask(|left| Command::Leave { left })).await;
-        self.recalled.store(false, Ordering::Relaxed);
+        self.recalled.send_replace(false);
         left.ok().flatten()
     }
 }

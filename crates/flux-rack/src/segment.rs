@@ -7,15 +7,12 @@
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 use flux_gear::{Drain, Emission, Fault, FluxMsg, Held, InPort, OutPort, Outbox, Step, Stretch, Waiting};
 use flux_world::Instant;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::{
     cell::{Cell, State},
@@ -33,11 +30,13 @@ pub(crate) struct Segment {
     exits: Vec<Exits>,
     /// All wires that end here.
     intakes: Vec<Intake>,
+    /// Wires of the circuit before that end here: what is still put into them comes before all else.
+    visits: Vec<Intake>,
     /// Rings when one of them has something.
     bell: Arc<Notify>,
     commands: mpsc::Receiver<Command>,
     /// Whether its gears are wanted back, as soon as can be.
-    recalled: Arc<AtomicBool>,
+    recalled: watch::Receiver<bool>,
     shared: Arc<Shared>,
     out: Outbox,
     onward: Onward,
@@ -138,10 +137,10 @@ impl Segment {
     /// A segment of gears, each with where its outputs lead, and the wires that end at them.
     pub(crate) fn new(
         gears: Vec<(Cell, Arc<Routes>)>,
-        intakes: Vec<Intake>,
+        (intakes, visits): (Vec<Intake>, Vec<Intake>),
         bell: Arc<Notify>,
         commands: mpsc::Receiver<Command>,
-        recalled: Arc<AtomicBool>,
+        recalled: watch::Receiver<bool>,
         shared: Arc<Shared>,
     ) -> Segment {
         let mut slots = 0;
@@ -156,6 +155,7 @@ impl Segment {
             cells,
             exits,
             intakes,
+            visits,
             bell,
             commands,
             recalled,
@@ -200,13 +200,13 @@ impl Segment {
         }
     }
 
-    /// Runs what is in the wires that end here, and all that comes of it, for as long as `until` allows; then gives the
-    /// gears back. What leaves by other wires does not wait for room there: nobody takes from them meanwhile.
-    pub(crate) async fn run_out(mut self, until: Instant) -> Vec<Cell> {
+    /// Runs what the wires that end here owe, all of what is in those that are closed, and what comes of it; then gives
+    /// the gears back. What leaves by other wires does not wait for room there: nobody takes from them meanwhile.
+    pub(crate) async fn run_out(mut self) -> Vec<Cell> {
         self.onward.forces = true;
+        self.intakes.iter().for_each(|intake| intake.wire.owe());
         self.catch_up().await;
-        let clock = self.shared.world.clock;
-        while self.intakes.iter().any(|intake| intake.wire.len() > 0) && clock.now() < until {
+        while self.intakes.iter().any(|intake| intake.wire.owes()) {
             self.work().await;
         }
         self.cells
@@ -250,19 +250,39 @@ impl Segment {
             if wire.len() == 0 {
                 continue;
             }
-            let mut msgs = self.onward.buffer();
+            let (cell, port, mut msgs) = (*cell, *port, self.onward.buffer());
             self.since_yield += wire.take(self.shared.settings.batch_messages_max, &mut msgs);
-            self.onward.run(*cell, *port, msgs);
+            // What was put into a wire of the circuit before, was so before these.
+            if self.visits.iter().any(|visit| visit.wire.len() > 0) {
+                self.receive().await;
+            }
+            self.onward.run(cell, port, msgs);
             self.run_stack().await;
             self.flush().await;
             is_more |= self.intakes[at].wire.len() > 0;
         }
+        self.receive().await;
         if is_more {
             self.bell.notify_one();
         }
         if self.since_yield >= YIELD_AFTER_MESSAGES {
             self.since_yield = 0;
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Runs what is in the wires of the circuit before.
+    async fn receive(&mut self) {
+        for at in 0..self.visits.len() {
+            let Intake { wire, cell, port } = &self.visits[at];
+            if wire.len() == 0 {
+                continue;
+            }
+            let (cell, port, mut msgs) = (*cell, *port, self.onward.buffer());
+            self.since_yield += wire.take(usize::MAX, &mut msgs);
+            self.onward.run(cell, port, msgs);
+            self.run_stack().await;
+            self.flush().await;
         }
     }
 
@@ -273,7 +293,7 @@ impl Segment {
                 Todo::Run(run) => self.advance(run),
                 Todo::Exception(exception) => {
                     self.handle(*exception).await;
-                    if self.recalled.load(Ordering::Relaxed) {
+                    if *self.recalled.borrow() {
                         self.set_aside();
                     }
                 }
@@ -417,8 +437,9 @@ impl Segment {
                     if !waiting.is_empty() {
                         match &target.durable {
                             None if self.onward.forces => target.wires[shard].force(waiting),
+                            None => cross_to(&target.wires[shard], waiting, &mut self.recalled).await,
                             // A closed wire means that the rack gives up: what is left abandons its lease.
-                            _ => drop(target.push(shard, waiting).await),
+                            Some(durable) => drop(durable.push(waiting).await),
                         }
                     }
                 }
@@ -441,6 +462,19 @@ impl Segment {
                 }
             }
         }
+    }
+}
+
+/// Hands messages over, waiting for room until the gears are wanted back: who takes from the wire may be gone already.
+async fn cross_to(wire: &Wire, waiting: &mut Vec<Held>, recalled: &mut watch::Receiver<bool>) {
+    // A closed wire means that the rack gives up: what is left abandons its lease.
+    if wire.try_push(waiting).is_err() || waiting.is_empty() {
+        return;
+    }
+    tokio::select! {
+        biased;
+        pushed = wire.push(waiting) => drop(pushed),
+        Ok(_) = recalled.wait_for(|recalled| *recalled) => wire.force(waiting),
     }
 }
 

@@ -47,6 +47,8 @@ struct Queue {
     excess: usize,
     /// Messages taken since the wire was made.
     taken: u64,
+    /// How many will have been taken when the last of those that must be run before a cut-over is.
+    owed_until: u64,
     /// One message at a time is timed on its way: its number, and when it entered.
     timed: Option<(u64, Instant)>,
 }
@@ -64,6 +66,7 @@ impl Wire {
             bell: Arc::default(),
             is_closed: false,
             excess: 0,
+            owed_until: 0,
             taken: 0,
             timed: None,
         };
@@ -132,10 +135,23 @@ impl Wire {
 
     /// Moves all of `msgs` into the queue, room or not, closed or not: what is run out of wires that end is bounded, and
     /// nobody may wait for it.
-    pub(crate) fn force(&self, msgs: &mut Vec<Held>) {
+    pub(crate) fn force<M: Into<Held>>(&self, msgs: &mut Vec<M>) {
         let mut queue = self.queue.lock();
         queue.excess += msgs.len();
+        queue.owed_until = queue.taken + (queue.messages.len() + msgs.len()) as u64;
         self.put(queue, msgs, msgs.len());
+    }
+
+    /// What is in the queue now has to be run before a cut-over.
+    pub(crate) fn owe(&self) {
+        let mut queue = self.queue.lock();
+        queue.owed_until = queue.taken + queue.messages.len() as u64;
+    }
+
+    /// Whether some of that, or of what was forced in since, is still in the queue.
+    pub(crate) fn owes(&self) -> bool {
+        let queue = self.queue.lock();
+        queue.taken < queue.owed_until && !queue.messages.is_empty()
     }
 
     /// Moves the first `n` messages, for which there is room, into the queue.

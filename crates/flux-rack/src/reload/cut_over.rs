@@ -2,12 +2,12 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
 };
 
 use flux_gear::{Held, InPort};
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch},
     task::JoinHandle,
 };
 
@@ -174,9 +174,8 @@ impl Rack {
                 intakes.extend(port.map(|port| Intake { wire: queue.clone(), cell, port }));
             }
         }
-        let until = self.shared.world.clock.now() + self.shared.settings.process_timeout;
-        let (segment, _) = self.segment(gears, intakes);
-        for (name, cell) in names.into_iter().zip(Box::pin(segment.run_out(until)).await) {
+        let (segment, _) = self.segment(gears, (intakes, Vec::new()));
+        for (name, cell) in names.into_iter().zip(Box::pin(segment.run_out()).await) {
             let stays = self.assembly.gear(&name.0).is_some();
             let standing = if stays { &mut *next } else { &mut *leaving };
             standing.insert(name, cell);
@@ -188,15 +187,17 @@ impl Rack {
         for &Ending { wire, why } in ending {
             let ends = ends(&cut.before.circuit, &cut.before.circuit.wires[wire]);
             let [sender, _, receiver, port] = ends.map(str::to_owned);
+            let held = Arc::downgrade(&cut.led[cut.before.circuit.wires[wire].from.0]);
             for (number, queue) in cut.before.wires[wire].clone().into_iter().enumerate() {
-                if why == Why::SenderRetires {
-                    let to = (receiver.clone(), port.clone());
-                    self.visitors.push(Visitor { wire: queue, from: sender.clone(), to });
-                    continue;
-                }
                 let mut left = VecDeque::new();
-                queue.take(usize::MAX, &mut left);
+                if why != Why::SenderRetires {
+                    queue.take(usize::MAX, &mut left);
+                }
                 self.leave_to(cut, &(receiver.clone(), number), &port, left);
+                if why != Why::IsCall {
+                    let (to, from, held) = ((receiver.clone(), port.clone()), sender.clone(), held.clone());
+                    self.visitors.push(Visitor { wire: queue, from, held, to });
+                }
             }
         }
     }
@@ -228,17 +229,21 @@ impl Rack {
         if gears.is_empty() {
             return None;
         }
-        let mut intakes = self.assembly.intakes(at);
+        let mut visits = Vec::new();
         for (cell, (gear, _)) in gears.iter().enumerate() {
             let visitors = self.visitors.iter().filter(|visitor| visitor.to.0 == gear.name);
-            intakes.extend(visitors.filter_map(|visitor| visitor.intake(cell, &gear.inputs)));
+            visits.extend(visitors.filter_map(|visitor| visitor.intake(cell, &gear.inputs)));
         }
-        Some(self.run(gears, intakes))
+        Some(self.run(gears, (self.assembly.intakes(at), visits)))
     }
 
     /// Runs gears in a segment of their own.
-    pub(super) fn run(&self, gears: Vec<(Cell, Arc<Routes>)>, intakes: Vec<Intake>) -> SegmentHandle {
-        let (segment, handle) = self.segment(gears, intakes);
+    pub(super) fn run(
+        &self,
+        gears: Vec<(Cell, Arc<Routes>)>,
+        ends: (Vec<Intake>, Vec<Intake>),
+    ) -> SegmentHandle {
+        let (segment, handle) = self.segment(gears, ends);
         handle(tokio::spawn(segment.run()))
     }
 
@@ -246,12 +251,12 @@ impl Rack {
     fn segment(
         &self,
         gears: Vec<(Cell, Arc<Routes>)>,
-        intakes: Vec<Intake>,
+        ends: (Vec<Intake>, Vec<Intake>),
     ) -> (Segment, impl FnOnce(JoinHandle<()>) -> SegmentHandle + use<>) {
-        let (bell, recalled) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
-        intakes.iter().for_each(|intake| intake.wire.connect(&bell));
+        let (bell, (recalled, heard)) = (Arc::new(Notify::new()), watch::channel(false));
+        ends.0.iter().chain(&ends.1).for_each(|intake| intake.wire.connect(&bell));
         let (commands, obeyed) = mpsc::channel(COMMANDS_MAX);
-        let segment = Segment::new(gears, intakes, bell, obeyed, recalled.clone(), self.shared.clone());
+        let segment = Segment::new(gears, ends, bell, obeyed, heard, self.shared.clone());
         (segment, |task| SegmentHandle { commands, recalled, task })
     }
 }

@@ -1,6 +1,10 @@
 //! Gears that a reload took out finish what they have, then stop; and what a failed reload had begun is undone.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use flux_gear::{Held, InPort, Terminus};
 
@@ -19,11 +23,13 @@ use crate::{
 /// How long.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// A wire of the circuit before, from a gear that retires.
+/// A wire of the circuit before that somebody still sends by: a gear that retires, or a send that began before.
 pub(crate) struct Visitor {
     pub(crate) wire: Arc<Wire>,
-    /// The gear that retires.
+    /// Who sends.
     pub(crate) from: String,
+    /// What they hold while they do.
+    pub(crate) held: Weak<Routes>,
     /// Gear and port.
     pub(crate) to: (String, String),
 }
@@ -73,7 +79,7 @@ impl Rack {
                 }
             }
         }
-        self.visitors.retain(|visitor| !visitor.wire.is_finished());
+        self.visitors.retain(|visitor| visitor.held.strong_count() > 0 || !visitor.wire.is_finished());
         if !retirees.is_empty() {
             let shared = self.shared.clone();
             self.retiring.spawn(async move { finish(retirees, &shared).await });
@@ -89,7 +95,7 @@ impl Rack {
             outgoing: from_it.map(|visitor| visitor.wire.clone()).collect(),
             lingers,
             name: cell.name.clone(),
-            segment: self.run(vec![(cell, routes)], intakes),
+            segment: self.run(vec![(cell, routes)], (intakes, Vec::new())),
         }
     }
 
