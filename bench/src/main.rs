@@ -7,6 +7,7 @@ use tokio::runtime::Builder;
 mod chain;
 mod gears;
 mod journal;
+mod producer;
 mod relay;
 mod sessions;
 mod traffic;
@@ -38,6 +39,8 @@ enum Command {
     Traffic(traffic::Traffic),
     /// Keep sessions busy while their carrier is reloaded
     Sessions(sessions::Sessions),
+    /// Keep a window of messages out, each until it is acknowledged
+    Producer(producer::Producer),
     /// Be the tokio proxy that others are compared with
     Relay(relay::Relay),
 }
@@ -50,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         Command::JournalFill { directory } => journal::fill(&directory)?,
         Command::Traffic(traffic) => println!("{}", one_thread()?.block_on(traffic.run())?),
         Command::Sessions(sessions) => println!("{}", one_thread()?.block_on(sessions.run())?),
+        Command::Producer(producer) => println!("{}", one_thread()?.block_on(producer.run())?),
         Command::Relay(relay) => one_thread()?.block_on(relay.run())?,
     }
     Ok(())
