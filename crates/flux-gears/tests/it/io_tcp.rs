@@ -1,5 +1,10 @@
 //! `io_tcp` over real sockets: framing, routing, limits, and what happens when a peer is slow or away.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use flux_gear::{Control, mock::Mock};
 use flux_gears::io_tcp::IoTcp;
 use serde_json::{Value as Json, json};
@@ -232,6 +237,36 @@ async fn pooled_connections_are_used_in_turn() {
     assert_eq!(first, of_one);
     two.expect(of_two).await;
     gear.stop().await;
+}
+
+#[tokio::test]
+async fn a_pooled_connection_that_overflows_costs_no_message_while_another_has_room() {
+    let (mut listener, addr) = listener().await;
+    let options = json!({ "pool_size": 2, "when_queue_full": "disconnect", "framing": "length_prefix4" });
+    let mut gear = started::<IoTcp>(Mock::new(), client(addr, options)).await;
+    let (_deaf, mut other) = (FarEnd::accept(&mut listener).await, FarEnd::accept(&mut listener).await);
+    connections(&gear, 2).await;
+    let taken = Arc::new(AtomicUsize::new(0));
+    let reader = tokio::spawn({
+        let taken = taken.clone();
+        async move {
+            let mut buffer = vec![0; 1 << 16];
+            while let Ok(n @ 1..) = tokio::io::AsyncReadExt::read(&mut other.0.read, &mut buffer).await {
+                taken.fetch_add(n, Ordering::Relaxed);
+            }
+        }
+    });
+    let payload = vec![7; 512 << 10];
+    let mut sent = 0;
+    while link(&gear).connections() == 2 {
+        assert_eq!(send(&mut gear, None, &payload).await.map_err(|why| why.to_string()), Ok(()), "{sent}");
+        // The other one gets every second message, and keeps up.
+        until(|| taken.load(Ordering::Relaxed) >= sent / 2 * payload.len()).await;
+        sent += 1;
+        assert!(sent < 200, "half of that is more than sockets and queue hold of one who does not read");
+    }
+    gear.stop().await;
+    reader.await.unwrap();
 }
 
 #[tokio::test]
