@@ -17,11 +17,14 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::{
     cell::{Cell, State},
     rack::Shared,
-    routes::{Routes, Target},
+    routes::Routes,
     wire::Wire,
 };
 
 mod faults;
+mod onward;
+
+use onward::{Exits, Onward, Todo};
 
 /// A task that runs gears.
 pub(crate) struct Segment {
@@ -51,37 +54,8 @@ pub(crate) struct Intake {
     pub(crate) port: InPort,
 }
 
-/// Where the outputs of one gear of this segment lead.
-struct Exits {
-    routes: Arc<Routes>,
-    /// Its first slot among those of the segment.
-    slot: usize,
-}
-
 /// Messages a segment runs before it lets the other tasks of its core run.
 const YIELD_AFTER_MESSAGES: usize = 512;
-
-/// Buffers kept for reuse: as many as a fan-out of some breadth and depth has in use.
-const SPARE_BUFFERS_MAX: usize = 32;
-
-/// Where messages go from a gear: on this segment's stack, or to the edge of the segment.
-struct Onward {
-    /// What is still to be done for the messages that entered; the next on top.
-    stack: Vec<Todo>,
-    /// Empty buffers of runs that came to an end.
-    spare: Vec<VecDeque<Held>>,
-    /// By slot: what waits to cross to another segment, and how many went to a fused gear.
-    crossings: Vec<Vec<Held>>,
-    fused_tally: Vec<u64>,
-    waiting_to_cross: usize,
-    /// Whether what crosses waits for room.
-    forces: bool,
-}
-
-enum Todo {
-    Run(Run),
-    Exception(Box<Exception>),
-}
 
 /// Messages about to be processed by one gear, in order.
 struct Run {
@@ -161,14 +135,7 @@ impl Segment {
             recalled,
             shared,
             out: Outbox::new(),
-            onward: Onward {
-                stack: Vec::new(),
-                spare: Vec::new(),
-                crossings: std::iter::repeat_with(Vec::new).take(slots).collect(),
-                fused_tally: vec![0; slots],
-                waiting_to_cross: 0,
-                forces: false,
-            },
+            onward: Onward::new(slots),
             since_yield: 0,
         }
     }
@@ -475,59 +442,5 @@ async fn cross_to(wire: &Wire, waiting: &mut Vec<Held>, recalled: &mut watch::Re
         biased;
         pushed = wire.push(waiting) => drop(pushed),
         Ok(_) = recalled.wait_for(|recalled| *recalled) => wire.force(waiting),
-    }
-}
-
-impl Onward {
-    /// Puts messages that enter a gear of this segment on the stack.
-    fn run(&mut self, cell: usize, port: InPort, msgs: VecDeque<Held>) {
-        self.stack.push(Todo::Run(Run { cell, port, msgs }));
-    }
-
-    fn buffer(&mut self) -> VecDeque<Held> {
-        self.spare.pop().unwrap_or_default()
-    }
-
-    fn recycle(&mut self, empty: VecDeque<Held>) {
-        if self.spare.len() < SPARE_BUFFERS_MAX {
-            self.spare.push(empty);
-        }
-    }
-
-    fn except(&mut self, exception: Exception) {
-        self.stack.push(Todo::Exception(Box::new(exception)));
-    }
-
-    /// Sends one message to all targets of a port; gives it back when there is none.
-    fn send(&mut self, Exits { routes, slot }: &Exits, port: OutPort, msg: FluxMsg) -> Option<FluxMsg> {
-        let Some((last, others)) = routes.targets(port).split_last() else { return Some(msg) };
-        for target in others {
-            self.send_to(*slot, target, msg.clone());
-        }
-        self.send_to(*slot, last, msg);
-        None
-    }
-
-    fn send_to(&mut self, slot: usize, target: &Target, msg: FluxMsg) {
-        let mut msgs = self.buffer();
-        msgs.push_back(msg.into());
-        self.forward(slot, target, msgs);
-    }
-
-    /// Sends messages on their way to one target of a gear whose slots begin at `slot`.
-    fn forward(&mut self, slot: usize, target: &Target, mut msgs: VecDeque<Held>) {
-        match target.fused {
-            Some(cell) => {
-                self.fused_tally[slot + target.slot] += msgs.len() as u64;
-                self.run(cell, target.to_port, msgs);
-            }
-            None => {
-                self.waiting_to_cross += msgs.len();
-                for held in msgs.drain(..) {
-                    self.crossings[slot + target.slot + target.shard(held.msg())].push(held);
-                }
-                self.recycle(msgs);
-            }
-        }
     }
 }
