@@ -1,6 +1,7 @@
 //! Looks at a journal without opening it to write: `check` verifies every record, `dump` shows some.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use crate::scan::Scan;
 use crate::segment;
 use crate::shared::Segment;
 use crate::survey::{Behind, Survey, TornTail, survey};
+
+/// Records read at a time.
+const WALK_RECORDS: usize = 1_024;
 
 /// What a check found.
 #[derive(Debug, Default)]
@@ -105,8 +109,28 @@ pub fn dump(
     from: u64,
     limit: usize,
 ) -> Result<Dump, OpenError> {
-    let mut dump = Dump::default();
-    let segments = segments(&world.disk, directory, &mut dump.problems)?;
+    let mut records = Vec::new();
+    if limit == 0 {
+        return Ok(Dump::default());
+    }
+    let problems = walk(world, directory, keys, from, &mut |record| {
+        records.push(record);
+        if records.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(Dump { records, problems })
+}
+
+/// Shows every record from the sequence `from` on, plain if the keys open it, until `visit` has seen enough; returns what is
+/// between them and cannot be shown. Changes nothing, and blocks.
+pub fn walk(
+    world: &World,
+    directory: &Path,
+    keys: &Keys,
+    from: u64,
+    visit: &mut dyn FnMut(Record) -> ControlFlow<()>,
+) -> Result<Vec<FormatError>, OpenError> {
+    let mut problems = Vec::new();
+    let segments = segments(&world.disk, directory, &mut problems)?;
     let find = |sequence: u64| {
         let at = segments.partition_point(|segment| segment.base_sequence <= sequence);
         segments.get(at.checked_sub(1)?).filter(|segment| sequence < segment.sequence_next).cloned()
@@ -114,27 +138,31 @@ pub fn dump(
     let mut reader = Reader::new(world.disk.clone(), directory.to_owned(), keys.clone());
     let (mut from, until) = match (segments.first(), segments.last()) {
         (Some(first), Some(last)) => (from.max(first.base_sequence), last.sequence_next),
-        _ => return Ok(dump),
+        _ => return Ok(problems),
     };
-    while dump.records.len() < limit && from < until {
-        match reader.read(from, until, limit - dump.records.len(), &find) {
+    while from < until {
+        match reader.read(from, until, WALK_RECORDS, &find) {
             Ok(Next::Records(records)) => {
                 let Some(last) = records.last() else { break };
                 from = last.sequence + 1;
-                dump.records.extend(records);
+                for record in records {
+                    if visit(record).is_break() {
+                        return Ok(problems);
+                    }
+                }
             }
             Ok(Next::GapUntil(behind)) => from = behind,
             Err(FormatError::Damaged(damage)) => {
                 from = damage.first + damage.records;
-                dump.problems.push(damage.into());
+                problems.push(damage.into());
             }
             Err(error) => {
-                dump.problems.push(error);
+                problems.push(error);
                 break;
             }
         }
     }
-    Ok(dump)
+    Ok(problems)
 }
 
 /// Looks through all segments; a missing one is a problem of its own.

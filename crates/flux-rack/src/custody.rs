@@ -37,6 +37,12 @@ pub enum JournalError {
         /// Where it is.
         directory: PathBuf,
     },
+    /// A record was not taken.
+    #[error(transparent)]
+    Append(AppendError),
+    /// The rack is stopping.
+    #[error("the rack is stopping")]
+    Stopping,
     /// The keys to seal it with cannot be read.
     #[error(transparent)]
     Keys(StorageError),
@@ -409,7 +415,7 @@ impl Site {
     }
 
     /// Opens the journal, off the thread of the runtime.
-    async fn open(&self, name: &str) -> Result<Journal, JournalError> {
+    pub(crate) async fn open(&self, name: &str) -> Result<Journal, JournalError> {
         let site = self.clone();
         let directory = self.directory.clone();
         let opened = self.world.disk.offload(move || {

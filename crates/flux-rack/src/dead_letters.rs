@@ -1,11 +1,26 @@
-//! Messages nobody could process, kept for inspection. Bounded: when it is full, those who have one more wait.
+//! Messages nobody could process, kept for inspection and replay: in memory, or on disk where they outlive the process.
 
-use std::collections::{BTreeMap, VecDeque};
+mod disk;
+mod memory;
+mod record;
+mod search;
+mod stopped;
 
-use flux_gear::{Bytes, ERROR_PORT, FluxMsg, Lease, Metadata, keys};
+use std::{collections::BTreeMap, sync::OnceLock};
+
+use flux_gear::{ERROR_PORT, FluxMsg, Lease, Metadata, keys};
 use flux_signal::Text;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+
+use crate::custody::Site;
+
+pub(crate) use disk::DiskLetters;
+use memory::Memory;
+pub use search::{Filter, Letter, Searched, search};
+pub use stopped::Stopped;
+
+/// The directory of their journal, in the state directory.
+pub(crate) const DIRECTORY: &str = "dead-letters";
 
 /// Reasons of one gear that are told apart in the log; a gear has a handful.
 const REASONS_MAX: usize = 64;
@@ -25,7 +40,9 @@ pub struct DeadLetter {
     pub message: String,
     /// How often it was tried.
     pub attempts: u32,
-    /// When it was given up, in nanoseconds since the Unix epoch.
+    /// When it was first given up, in nanoseconds since the Unix epoch: it may have been replayed since.
+    pub first_unix_ns: i64,
+    /// When it was given up.
     pub unix_ns: i64,
 }
 
@@ -41,7 +58,16 @@ impl DeadLetter {
         unix_ns: i64,
     ) -> DeadLetter {
         let (gear, port) = (gear.to_owned(), port.to_owned());
-        DeadLetter { msg, gear, port, reason: reason.into(), message, attempts, unix_ns }
+        DeadLetter {
+            msg,
+            gear,
+            port,
+            reason: reason.into(),
+            message,
+            attempts,
+            first_unix_ns: unix_ns,
+            unix_ns,
+        }
     }
 
     /// A message that left `gear` by a port without a wire. Where that is an error port, the gear has said on the message
@@ -56,7 +82,8 @@ impl DeadLetter {
             ),
         };
         let reason = Text::from(reason);
-        DeadLetter { msg, gear: gear.into(), port: port.into(), reason, message, attempts: 1, unix_ns }
+        let (gear, port) = (gear.into(), port.into());
+        DeadLetter { msg, gear, port, reason, message, attempts: 1, first_unix_ns: unix_ns, unix_ns }
     }
 
     /// A message on its way to `gear.port` when a reload took that away.
@@ -69,45 +96,103 @@ impl DeadLetter {
             reason: "gone".into(),
             message,
             attempts: 0,
+            first_unix_ns: unix_ns,
             unix_ns,
+        }
+    }
+
+    /// Adds what its message says of failures before a replay, and takes that off the message.
+    fn count_on(&mut self) {
+        let number = |key| self.msg.metadata.get(key).and_then(|text| text.parse::<i64>().ok());
+        let (attempts, first) = (number(keys::ERROR_ATTEMPTS), number(keys::ERROR_FIRST));
+        if let Some(attempts) = attempts {
+            let attempts = u32::try_from(attempts.max(0)).unwrap_or(u32::MAX);
+            self.attempts = self.attempts.saturating_add(attempts);
+            self.msg.metadata.delete(keys::ERROR_ATTEMPTS);
+        }
+        if let Some(first) = first {
+            self.first_unix_ns = first;
+            self.msg.metadata.delete(keys::ERROR_FIRST);
         }
     }
 }
 
-/// The dead letters of one rack, oldest first, in memory.
+/// The dead letters of one rack, oldest first.
 ///
-/// Principle 1 stands on this: a message that fails is either here or on an error port. So when the store is full
-/// nothing is dropped: the gear with the next letter waits, its wires fill, and its sources stop reading.
+/// Principle 1 stands on this: a message that fails is either here or on an error port. So when there is no room nothing is
+/// dropped: the gear with the next letter waits, its wires fill, and its sources stop reading.
 ///
-/// It speaks up early: at the first letter of each gear and reason, whenever there are ten times as many, when it is
-/// four fifths full, and when it is full.
+/// It speaks up early: at the first letter of each gear and reason, and whenever there are ten times as many.
 #[derive(Debug)]
 pub struct DeadLetters {
-    letters_max: usize,
-    bytes_max: usize,
-    room_letters: Semaphore,
-    room_bytes: Semaphore,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// Each with its share of the bytes.
-    letters: VecDeque<(u32, DeadLetter)>,
-    bytes: usize,
+    memory: Memory,
+    disk: OnceLock<DiskLetters>,
     /// Letters since the rack was made, by gear and reason.
-    seen: BTreeMap<String, BTreeMap<Text, u64>>,
-    is_nearly_full_reported: bool,
-    is_full_reported: bool,
+    seen: Mutex<BTreeMap<String, BTreeMap<Text, u64>>>,
 }
 
-impl State {
-    /// One more letter: how many of its gear and reason there were, this one counted. `None` for one reason too many.
-    fn count(&mut self, letter: &DeadLetter) -> Option<u64> {
-        if !self.seen.contains_key(&letter.gear) {
-            self.seen.insert(letter.gear.clone(), BTreeMap::new());
+impl DeadLetters {
+    /// Letters in memory: at most `letters_max` of `bytes_max` bytes together. One that is larger takes all the room.
+    pub fn new(letters_max: usize, bytes_max: usize) -> DeadLetters {
+        let memory = Memory::new(letters_max, bytes_max);
+        DeadLetters { memory, disk: OnceLock::new(), seen: Mutex::default() }
+    }
+
+    /// Keeps letters on disk from now on. The journal is made with the first of them.
+    pub(crate) fn keep_on_disk(&self, site: Site) {
+        let _ = self.disk.set(DiskLetters::new(site));
+    }
+
+    /// Those on disk, where letters are kept there.
+    pub(crate) fn disk(&self) -> Option<&DiskLetters> {
+        self.disk.get()
+    }
+
+    /// Keeps a letter; waits while there is no room. Its lease settles when the letter is kept, on disk when it is safe
+    /// there: the message has come to an end.
+    pub async fn keep(&self, mut letter: DeadLetter) {
+        letter.count_on();
+        if let Some(letters) = self.count(&letter) {
+            tell(&letter, letters);
         }
-        let reasons = self.seen.get_mut(&letter.gear).expect("inserted above");
+        // Given up while it waits for room, the message is not kept.
+        let lease = letter.msg.take_lease().map(Keeping::new);
+        let not_kept = match self.disk.get() {
+            Some(disk) => disk.keep(letter, lease).await,
+            None => Some((letter, lease)),
+        };
+        if let Some((letter, lease)) = not_kept {
+            self.memory.keep(letter, lease).await;
+        }
+    }
+
+    /// Takes out up to `max` of the letters in memory, oldest first.
+    pub fn take(&self, max: usize) -> Vec<DeadLetter> {
+        self.memory.take(max)
+    }
+
+    /// How many there are, in memory and on disk.
+    pub fn len(&self) -> usize {
+        self.memory.len() + self.disk.get().map_or(0, DiskLetters::len)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many there are in memory, by gear and reason: those that are gone with the process.
+    pub fn summary(&self) -> BTreeMap<(String, Text), u64> {
+        self.memory.summary()
+    }
+
+    /// One more letter: how many of its gear and reason there were, this one counted. `None` for one reason too many.
+    fn count(&self, letter: &DeadLetter) -> Option<u64> {
+        let mut seen = self.seen.lock();
+        if !seen.contains_key(&letter.gear) {
+            seen.insert(letter.gear.clone(), BTreeMap::new());
+        }
+        let reasons = seen.get_mut(&letter.gear).expect("inserted above");
         if !reasons.contains_key(&letter.reason) {
             if reasons.len() >= REASONS_MAX {
                 return None;
@@ -117,108 +202,6 @@ impl State {
         let letters = reasons.get_mut(&letter.reason).expect("inserted above");
         *letters += 1;
         Some(*letters)
-    }
-}
-
-impl DeadLetters {
-    /// Room for `letters_max` letters of `bytes_max` bytes together. A letter larger than that takes all the room.
-    pub fn new(letters_max: usize, bytes_max: usize) -> DeadLetters {
-        let semaphore = |permits: usize| Semaphore::new(permits.min(Semaphore::MAX_PERMITS));
-        DeadLetters {
-            letters_max,
-            bytes_max,
-            room_letters: semaphore(letters_max),
-            room_bytes: semaphore(bytes_max),
-            state: Mutex::default(),
-        }
-    }
-
-    /// Keeps a letter; waits while there is no room. Its lease settles: the message has come to an end.
-    pub async fn keep(&self, mut letter: DeadLetter) {
-        let letters = self.state.lock().count(&letter);
-        if let Some(letters) = letters {
-            tell(&letter, letters);
-        }
-        // Given up while it waits for room, the message is not kept.
-        let lease = letter.msg.take_lease().map(Keeping::new);
-        // A payload may be a slice of a buffer many times its size; a letter that stays keeps only its own.
-        letter.msg.payload = Bytes::copy_from_slice(&letter.msg.payload);
-        let bytes = letter.msg.weight_bytes() + letter.message.len();
-        let bytes = u32::try_from(bytes.min(self.bytes_max)).unwrap_or(u32::MAX).max(1);
-        self.wait_for_room(&letter, bytes).await;
-        if let Some(lease) = lease {
-            lease.settle();
-        }
-        let mut state = self.state.lock();
-        state.letters.push_back((bytes, letter));
-        state.bytes += bytes as usize;
-        if self.is_nearly_full(&state) && !std::mem::replace(&mut state.is_nearly_full_reported, true) {
-            let (letters, bytes) = (state.letters.len(), state.bytes);
-            tracing::warn!(
-                letters,
-                bytes,
-                "dead letter store is nearly full: gears with more of them will wait"
-            );
-        }
-    }
-
-    async fn wait_for_room(&self, letter: &DeadLetter, bytes: u32) {
-        let is_full = self.room_letters.available_permits() == 0
-            || self.room_bytes.available_permits() < bytes as usize;
-        if is_full && !std::mem::replace(&mut self.state.lock().is_full_reported, true) {
-            tracing::error!(
-                gear = letter.gear,
-                reason = %letter.reason,
-                "dead letter store is full: the gear waits until letters are taken out"
-            );
-        }
-        // The semaphores are never closed.
-        for (room, permits) in [(&self.room_letters, 1), (&self.room_bytes, bytes)] {
-            if let Ok(permit) = room.acquire_many(permits).await {
-                permit.forget();
-            }
-        }
-    }
-
-    fn is_nearly_full(&self, state: &State) -> bool {
-        let is_nearly = |used: usize, max: usize| used >= max - max / 5;
-        is_nearly(state.letters.len(), self.letters_max) || is_nearly(state.bytes, self.bytes_max)
-    }
-
-    /// Takes out up to `max` letters, oldest first.
-    pub fn take(&self, max: usize) -> Vec<DeadLetter> {
-        let (taken, bytes) = {
-            let mut state = self.state.lock();
-            let n = state.letters.len().min(max);
-            let before = state.bytes;
-            let taken: Vec<_> = state.letters.drain(..n).collect();
-            state.bytes -= taken.iter().map(|(bytes, _)| *bytes as usize).sum::<usize>();
-            state.is_full_reported = false;
-            state.is_nearly_full_reported = self.is_nearly_full(&state);
-            (taken, before - state.bytes)
-        };
-        self.room_letters.add_permits(taken.len());
-        self.room_bytes.add_permits(bytes);
-        taken.into_iter().map(|(_, letter)| letter).collect()
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.state.lock().letters.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// How many there are by gear and reason.
-    pub fn summary(&self) -> BTreeMap<(String, Text), u64> {
-        let mut summary = BTreeMap::new();
-        for (_, letter) in &self.state.lock().letters {
-            *summary.entry((letter.gear.clone(), letter.reason.clone())).or_default() += 1;
-        }
-        summary
     }
 }
 
@@ -232,6 +215,11 @@ impl Keeping {
 
     fn settle(mut self) {
         self.0 = None;
+    }
+
+    /// The lease, for whoever ends it later.
+    fn into_lease(mut self) -> Option<Lease> {
+        self.0.take()
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) struct Durable {
 }
 
 /// One end of a wire: a gear and its port.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct End {
     pub(crate) gear: String,
     pub(crate) port: String,

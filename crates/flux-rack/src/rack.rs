@@ -4,8 +4,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use flux_gear::{Control, Discards, Fault, Files, InitError, KeyParseError, Registry};
 use flux_scenario::{
+    Ack,
     circuit::Circuit,
-    settings::{self, RackSettings},
+    settings::{self, DeadLetterPlace, RackSettings},
 };
 use flux_signal::Limits;
 use flux_world::World;
@@ -18,7 +19,7 @@ use crate::{
     assembly::Assembly,
     cell::Cell,
     custody::JournalError,
-    dead_letters::DeadLetters,
+    dead_letters::{self, DeadLetters},
     draft::Durables,
     reload::Visitor,
     segment::Command,
@@ -40,6 +41,8 @@ pub struct Rack {
     pub(crate) visitors: Vec<Visitor>,
     /// The journals of durable wires, by the id of the wire; those too whose wire a reload took out.
     pub(crate) durables: Durables,
+    /// Dead letters on their way back.
+    pub(crate) replaying: JoinSet<()>,
 }
 
 /// What a rack is given to run in.
@@ -160,9 +163,33 @@ impl ChangeError {
 impl Rack {
     /// Makes every gear, then starts them, sinks first. If one fails, those already started are stopped.
     pub async fn boot(circuit: Circuit, surroundings: Surroundings) -> Result<Rack, ChangeError> {
+        let of_letters = |source| ChangeError::Journal { of: "dead letters".into(), source };
         let mut rack = Rack::empty(surroundings);
-        rack.reload(circuit).await?;
+        let replayed = rack.recover_letters(&circuit).await.map_err(of_letters)?;
+        if let Err(why) = Box::pin(rack.reload(circuit)).await {
+            rack.leave().await;
+            return Err(why);
+        }
+        rack.replay_marked(replayed).await.map_err(of_letters)?;
         Ok(rack)
+    }
+
+    /// Keeps dead letters on disk, if that is wished, and finds those to be replayed.
+    async fn recover_letters(&self, circuit: &Circuit) -> Result<Vec<u64>, JournalError> {
+        let is_wished = match self.workshop.surroundings.settings.dead_letters {
+            DeadLetterPlace::Auto => circuit.wires.iter().any(|wire| wire.durable.is_some()),
+            DeadLetterPlace::Memory => false,
+            DeadLetterPlace::Disk => true,
+        };
+        if !is_wished {
+            return Ok(Vec::new());
+        }
+        let Shared { store, dead_letters, settings, .. } = &*self.shared;
+        dead_letters.keep_on_disk(store.site(&[dead_letters::DIRECTORY], Ack::Disk, settings));
+        match dead_letters.disk() {
+            Some(disk) => disk.recover().await,
+            None => Ok(Vec::new()),
+        }
     }
 
     fn empty(surroundings: Surroundings) -> Rack {
@@ -177,7 +204,7 @@ impl Rack {
         };
         let shared = Arc::new(Shared {
             world: surroundings.world.clone(),
-            dead_letters: Arc::new(dead_letters(settings)),
+            dead_letters: Arc::new(letters(settings)),
             discards: Discards::default(),
             limits,
             settings: tuning,
@@ -191,6 +218,7 @@ impl Rack {
             retiring: JoinSet::new(),
             visitors: Vec::new(),
             durables: Durables::new(),
+            replaying: JoinSet::new(),
         }
     }
 
@@ -235,7 +263,7 @@ impl Rack {
     }
 }
 
-fn dead_letters(settings: &RackSettings) -> DeadLetters {
+fn letters(settings: &RackSettings) -> DeadLetters {
     let bytes_max = usize::try_from(settings.dead_letters_bytes_max.0).unwrap_or(usize::MAX);
     DeadLetters::new(settings.dead_letters_max as usize, bytes_max)
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::{
     assembly::{Assembly, Place},
     contain::Contained,
+    dead_letters,
     durable::Durable,
     rack::{Rack, SegmentHandle},
     segment::{Command, Draining},
@@ -22,7 +23,8 @@ pub struct DrainReport {
     pub left: Vec<Left>,
     /// Messages that are gone with the rack: dead letters held in memory, and what gears gave up while they stopped.
     pub discarded: Vec<Discarded>,
-    /// Messages that wait in journals, safe on disk: the next start delivers them.
+    /// Messages that wait in journals, safe on disk: the next start delivers them, but for dead letters, which wait for
+    /// whoever replays or drops them.
     pub on_disk: Vec<Left>,
     /// How long it took.
     pub took: Duration,
@@ -85,6 +87,8 @@ impl Rack {
         let began = clock.now();
         let deadline = began + self.shared.settings.drain_timeout;
         let mut left = Vec::new();
+        // What is not in a queue by now stays a letter.
+        self.replaying.shutdown().await;
         // They may still send to the others.
         let retired = async { while self.retiring.join_next().await.is_some() {} };
         let _ = clock.timeout_at(deadline, retired).await;
@@ -95,13 +99,13 @@ impl Rack {
         }
         left.extend(self.queued());
         self.stop().await;
-        let on_disk = self.close_wires().await;
+        let on_disk = self.close_all_journals().await;
         let took = clock.now().saturating_duration_since(began);
         DrainReport { left, discarded: self.discarded(), on_disk, took }
     }
 
-    /// Closes the journals of durable wires; says what is in them.
-    async fn close_wires(&self) -> Vec<Left> {
+    /// Closes the journals; says what is in them.
+    async fn close_all_journals(&self) -> Vec<Left> {
         let mut on_disk = Vec::new();
         for (wire, durable) in &self.durables {
             durable.stop_feeding().await;
@@ -110,6 +114,12 @@ impl Rack {
                 on_disk.push(Left { name: wire.clone(), messages: Some(messages) });
             }
             durable.close().await;
+        }
+        if let Some(letters) = self.shared.dead_letters.disk() {
+            if letters.len() > 0 {
+                on_disk.push(Left { name: dead_letters::DIRECTORY.into(), messages: Some(letters.len()) });
+            }
+            letters.close().await;
         }
         on_disk
     }

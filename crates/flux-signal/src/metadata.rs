@@ -25,6 +25,10 @@ pub mod keys {
     pub const ERROR_MESSAGE: &str = "error.message";
     /// Name of the gear that failed.
     pub const ERROR_GEAR: &str = "error.gear";
+    /// How often the message was tried before it was replayed.
+    pub const ERROR_ATTEMPTS: &str = "error.attempts";
+    /// When it was first given up, in nanoseconds since the Unix epoch, on a message that was replayed.
+    pub const ERROR_FIRST: &str = "error.first";
 }
 
 /// Text by name. Clones in `O(1)`; the first edit of a shared one copies it.

@@ -13,6 +13,7 @@ use crate::{
 mod check;
 mod completions;
 mod demo;
+mod dlq;
 mod explain;
 mod gears;
 mod iso8583;
@@ -59,6 +60,8 @@ pub(crate) enum Command {
     Passport(passport::Passport),
     /// Look into a journal on disk, verify it, repair it
     Journal(journal::Journal),
+    /// List, show, replay and drop dead letters: messages that nobody could process
+    Dlq(dlq::Dlq),
     Completions(completions::Completions),
     /// Print the reference page of the command line, as Markdown
     #[command(hide = true)]
@@ -88,6 +91,7 @@ impl Command {
             Command::Iso8583(iso8583) => iso8583.run(),
             Command::Passport(passport) => passport.run(),
             Command::Journal(journal) => journal.run(),
+            Command::Dlq(dlq) => dlq.run(),
             Command::Completions(completions) => completions.run(),
             Command::HelpMarkdown => {
                 stdout::print(crate::markdown::command_line(&Cli::command()))?;

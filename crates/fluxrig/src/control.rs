@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use flux_rack::Filter;
 use serde::{Deserialize, Serialize};
 
 mod client;
@@ -40,6 +41,20 @@ pub(crate) enum Request {
     Reload {
         /// Only to say.
         dry_run: bool,
+    },
+    /// To try dead letters again where they failed.
+    Replay {
+        /// Which.
+        filter: Filter,
+        /// The first so many of them.
+        limit: usize,
+    },
+    /// To drop dead letters for good.
+    DropLetters {
+        /// Which.
+        filter: Filter,
+        /// The first so many of them.
+        limit: usize,
     },
 }
 

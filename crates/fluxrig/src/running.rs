@@ -3,8 +3,11 @@
 use std::{collections::BTreeMap, pin::Pin, process::ExitCode, sync::Arc};
 
 use anyhow::anyhow;
-use flux_rack::Rack;
-use flux_scenario::{Settings, settings::STATE_DIR};
+use flux_rack::{Handled, JournalError, Rack};
+use flux_scenario::{
+    Settings,
+    settings::{DeadLetterPlace, STATE_DIR},
+};
 use flux_world::Instant;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -81,7 +84,12 @@ impl Running {
         let kept_in = state_dir.as_ref().map_or(STATE_DIR.as_ref(), StateDir::path);
         let files = FilesNow::new(plan.files.clone());
         let names: Vec<String> = circuit.gears.iter().map(|gear| gear.name.clone()).collect();
-        let rack = Rack::boot(circuit, plan.surroundings(kept_in, files.clone())).await;
+        let mut surroundings = plan.surroundings(kept_in, files.clone());
+        let letters = &mut surroundings.settings.dead_letters;
+        if *letters == DeadLetterPlace::Auto && state_dir.is_some() {
+            *letters = DeadLetterPlace::Disk;
+        }
+        let rack = Rack::boot(circuit, surroundings).await;
         let rack = rack.map_err(|why| anyhow!("{}: {why}", plan.place(why.gear())))?;
         let began = world.clock.now();
         let watch = || Watch::new(plan.files.contents(), world.disk.clone(), world.clock);
@@ -182,6 +190,10 @@ impl Running {
             Request::Status {} => serde_json::to_value(self.status()),
             Request::Reload { dry_run: true } => serde_json::to_value(self.plan_reload().await),
             Request::Reload { dry_run: false } => serde_json::to_value(self.reload("asked").await),
+            Request::Replay { filter, limit } => Ok(handled(self.rack.replay(&filter, limit).await)),
+            Request::DropLetters { filter, limit } => {
+                Ok(handled(self.rack.drop_letters(&filter, limit).await))
+            }
         };
         // Whoever asked may have left.
         let _ = answer.send(told.map_or_else(|why| Answer::Error(why.to_string()), Answer::Ok));
@@ -249,6 +261,14 @@ impl Running {
             wires: wires.collect(),
             dead_letters: stats.dead_letters,
         }
+    }
+}
+
+/// What became of dead letters, or why nothing did.
+fn handled(what: Result<Handled, JournalError>) -> serde_json::Value {
+    match what {
+        Ok(handled) => serde_json::json!({ "handled": handled }),
+        Err(why) => serde_json::json!({ "why": why.to_string() }),
     }
 }
 

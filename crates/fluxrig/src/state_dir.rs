@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use flux_scenario::{Circuit, Lane, settings::STATE_DIR};
+use flux_scenario::{
+    Circuit, Lane,
+    settings::{DeadLetterPlace, STATE_DIR},
+};
 use flux_world::{Disk, disk::DiskLock};
 
 use crate::plan::Plan;
@@ -59,7 +62,8 @@ impl StateDir {
 /// The directory of a rack that runs this: the one that is named, else one by default if it needs any.
 pub(crate) fn of_rack(named: Option<PathBuf>, plan: &Plan) -> anyhow::Result<Option<StateDir>> {
     let named = named.or_else(|| plan.settings.base.state_dir.clone().map(PathBuf::from));
-    let is_needed = plan.circuit.as_ref().is_some_and(is_needed);
+    let keeps_letters = plan.settings.rack.dead_letters == DeadLetterPlace::Disk;
+    let is_needed = keeps_letters || plan.circuit.as_ref().is_some_and(is_needed);
     let path = named.or_else(|| is_needed.then(|| STATE_DIR.into()));
     path.map(|path| StateDir::take(&plan.world.disk, &path)).transpose()
 }

@@ -18,6 +18,11 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
+    /// Some queues, for a message that comes from elsewhere.
+    pub(crate) fn to(wires: Vec<Arc<Wire>>, key: Option<Key>) -> Lines {
+        Lines { wires, key, from: End::default(), to: End::default() }
+    }
+
     /// Which of the queues a message goes to.
     pub(crate) fn shard(&self, msg: &FluxMsg) -> usize {
         shard(self.key.as_ref(), self.wires.len(), msg)

@@ -3,10 +3,10 @@
 //! The window is derived from the journal, and so survives a restart: a second consumer follows the first at the distance
 //! of the window, and keeps the records of it on disk. Of several records of one message the first counts.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::ControlFlow};
 
 use flux_gear::FluxId;
-use flux_journal::{Consumer, Journal, Start, dump};
+use flux_journal::{Consumer, Journal, Start, walk};
 use flux_signal::cbor;
 use rustc_hash::FxHashMap;
 
@@ -14,9 +14,6 @@ use crate::custody::Site;
 
 /// The consumer that holds the window on disk.
 const CONSUMER: &str = "dedupe";
-
-/// Records read at once when the window is filled.
-const READ_RECORDS: usize = 4_096;
 
 /// The window takes at most this part of a journal, so that it never fills it up.
 const JOURNAL_PART: u64 = 2;
@@ -52,17 +49,14 @@ impl Seen {
     }
 
     fn fill(&mut self, site: &Site) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let (mut from, keys) = (self.consumer.low(), site.keys()?);
-        loop {
-            let found = dump(&site.world, &site.directory, &keys, from, READ_RECORDS)?;
-            let Some(last) = found.records.last() else { return Ok(()) };
-            from = last.sequence + 1;
-            for record in &found.records {
-                if let Ok(header) = cbor::peek(&record.body) {
-                    self.note(record.sequence, header.id);
-                }
+        let (from, keys) = (self.consumer.low(), site.keys()?);
+        walk(&site.world, &site.directory, &keys, from, &mut |record| {
+            if let Ok(header) = cbor::peek(&record.body) {
+                self.note(record.sequence, header.id);
             }
-        }
+            ControlFlow::Continue(())
+        })?;
+        Ok(())
     }
 
     /// Whether the message has an earlier record in the window; if not, this is its first.

@@ -105,6 +105,9 @@ impl Drop for Rack {
     fn drop(&mut self) {
         // Gears may hold them for longer than there is a rack.
         self.durables.values().for_each(|durable| durable.let_go());
+        if let Some(letters) = self.shared.dead_letters.disk() {
+            letters.let_go();
+        }
     }
 }
 

@@ -188,7 +188,7 @@ impl Segment {
         let gear = cell.name.clone();
         self.shared
             .dead_letters
-            .keep(DeadLetter { msg, gear, port, reason: reason.into(), message, attempts, unix_ns })
+            .keep(DeadLetter::new(msg, &gear, &port, reason, message, attempts, unix_ns))
             .await;
     }
 }

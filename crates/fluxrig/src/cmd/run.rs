@@ -34,7 +34,7 @@ Examples:
 /// in hand is finished, what is left at `rack.drain_timeout` is named. A second signal stops at once. SIGHUP reads the
 /// scenario again and goes over to it, as `fluxrig reload` does.
 ///
-/// Exit status: 0 after a clean drain, 1 when something was left or discarded (dead letters are) or the scenario has
+/// Exit status: 0 after a clean drain, 1 when something was left or discarded (dead letters in memory are) or the scenario has
 /// errors, 2 when the file cannot be read, a gear cannot start, another rack has the state directory, or the usage is
 /// wrong, 3 when what ran last is damaged, changed or signed by somebody else, and what ran before it too.
 #[derive(Args)]

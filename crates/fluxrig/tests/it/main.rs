@@ -8,6 +8,7 @@ mod coat_check;
 mod commands;
 mod degrade;
 mod demo;
+mod durable;
 mod durable_tickets;
 mod example;
 mod input;
