@@ -7,6 +7,7 @@
 
 use std::process::ExitCode;
 
+mod chaos;
 mod dependencies;
 mod layers;
 mod peers;
@@ -22,6 +23,7 @@ cargo xtask <chore>
   test        everything that must hold: format, lints, layers, tidy, every test, reference pages
   ci          the same with every foreign peer required
   sim         whole racks in a simulated world, a seed each (`--seed N`, `--minutes M`, `--seeds K`, `--json`)
+  chaos       a rack killed at random under load, its ledgers compared (`--kills N`, `--json`, ..)
   layers      the crates import only what ARCHITECTURE.md allows
   tidy        the source keeps its own rules
   reference   write docs/reference from the code (`--check`: only compare)";
@@ -35,6 +37,9 @@ fn main() -> ExitCode {
     let done = match args[..] {
         ["test"] => suite::run(),
         ["ci"] => peers::require().and_then(|()| suite::run()),
+        ["chaos", ref words @ ..] => chaos::run(words),
+        ["chaos-sender", port, ledger] => chaos::send(port, ledger),
+        ["chaos-receiver", port, ledger] => chaos::receive(port, ledger),
         ["layers"] => layers::check(),
         ["tidy"] => tidy::check(),
         ["reference"] => reference::write(),

@@ -4,7 +4,7 @@ use std::{process::Command, time::Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::{layers, peers, reference, shell, simulation, tidy};
+use crate::{chaos, layers, peers, reference, shell, simulation, tidy};
 
 pub(crate) fn run() -> Result<()> {
     let began = Instant::now();
@@ -16,6 +16,8 @@ pub(crate) fn run() -> Result<()> {
     tests()?;
     shell::run("cargo test --workspace --doc --quiet")?;
     simulation::minute()?;
+    println!("$ cargo xtask chaos");
+    chaos::run(&[])?;
     println!("\nall good, in {} s", began.elapsed().as_secs());
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use arc_swap::ArcSwap;
-use flux_gear::{Bytes, EmitError, Emitter, Fault, FluxMsg, GearContext, Lease, Link, OutPort};
+use flux_gear::{Bytes, EmitError, Emitter, Fault, FluxMsg, GearContext, Held, Lease, Link, OutPort};
 use flux_pool::{Batch, CloseReason, Consumer, Delivery, PeerHandle};
 
 use super::{
@@ -202,7 +202,7 @@ impl<D: Dialect> Handover<'_, D> {
             match self.role.emit.emit_all(self.role.out, &mut self.msgs).await {
                 Ok(()) => {}
                 Err(EmitError::Limit(limit)) => {
-                    self.msgs.remove(0);
+                    drop(Held::new(self.msgs.remove(0)));
                     self.intake.refuse(&self.role, &self.conn, &limit.to_string());
                 }
                 Err(EmitError::Stopping) => return,
@@ -218,7 +218,8 @@ impl<D> Drop for Handover<'_, D> {
             self.intake.link.refuse_frames(frames as u64);
             tracing::warn!(gear = self.role.ctx.name(), %conn, frames, "frames left: the connection or the rack ended before the wires took them");
         }
-        self.batch.frames.extend(self.msgs.drain(..).map(|msg| msg.payload.clone()));
+        // Given up, not come to an end: whoever waits for that must not take it for one.
+        self.batch.frames.extend(self.msgs.drain(..).map(|msg| Held::new(msg).msg().payload.clone()));
         self.conn.return_buffer(std::mem::take(&mut self.msgs));
     }
 }

@@ -91,6 +91,17 @@ pub struct Config {
     /// Client: longest wait between attempts.
     #[serde(default = "seconds::<60>")]
     pub reconnect_wait_max: Duration,
+    /// Server: text sent back for each message, in their order, once the message is safe: on disk in a durable wire,
+    /// accepted by a sink, or a dead letter. It has the escapes of `delimiter` and is framed as messages are. A connection
+    /// of which a message was given up is closed. Empty: nothing is sent.
+    #[serde(default)]
+    pub acknowledge: String,
+    /// Client with one `shared` connection: a message is kept until the server sends a frame for it, whatever is in the
+    /// frame, and is sent again by the next connection when this one ends before. At most `max_queued_messages` are
+    /// kept; one more waits, for `rack.process_timeout` at most. What the server sends becomes no message.
+    #[serde(default)]
+    #[schemars(extend("x-flux-silences" = { "port": "out", "value": true, "when": { "mode": "client" } }))]
+    pub await_acknowledgement: bool,
     /// Encryption; without it connections are plain.
     #[serde(default)]
     pub tls: Option<Tls>,
@@ -99,13 +110,13 @@ pub struct Config {
 impl Config {
     /// Whether connections that a gear with the configuration `former` opened can go on with this one.
     ///
-    /// Those of a server can when bytes become frames in the same way: what else is said of connections holds for those
+    /// Those of a server can when bytes become frames, and are acknowledged, in the same way: what else is said of connections holds for those
     /// to come. A client opens others as soon as anything changes; one connection per source ends with its gear.
     pub(super) fn goes_on_from(&self, former: &Config) -> bool {
         let frames = |of: &Config| {
             let delimiter =
                 (of.delimiter.clone(), of.delimiter_position, of.delimiter_include, of.delimiter_append);
-            (of.framing, delimiter, of.frame_bytes_max)
+            (of.framing, delimiter, of.frame_bytes_max, of.acknowledge.clone())
         };
         match (former.mode, self.mode) {
             (Mode::Server, Mode::Server) => frames(former) == frames(self),

@@ -6,15 +6,25 @@ use flux_gear::{Bytes, GearContext, Lease};
 use flux_pool::PeerHandle;
 use parking_lot::Mutex;
 
-use super::upstreams::Upstreams;
+use super::{
+    acknowledge::{Acknowledging, Unacknowledged},
+    upstreams::Upstreams,
+};
 use crate::endpoint::{Conn, ConnIds, Dialect, Received, WaitingRoom};
 
 /// What becomes of connections and frames in each way of running.
 pub(super) enum Tcp {
     /// We listen; what waits for somebody to connect goes to the first who does.
-    Server { ctx: GearContext, ids: Arc<ConnIds>, room: Arc<Mutex<WaitingRoom>> },
+    Server {
+        ctx: GearContext,
+        ids: Arc<ConnIds>,
+        room: Arc<Mutex<WaitingRoom>>,
+        acknowledging: Option<Arc<Acknowledging>>,
+    },
     /// We connect, and whoever sends to us shares the connections.
     Shared { ctx: GearContext, ids: Arc<ConnIds>, reads_responses: bool },
+    /// We connect once, and keep what we send until it is acknowledged.
+    Acknowledged { ids: Arc<ConnIds>, unacknowledged: Arc<Unacknowledged> },
     /// We connect once for each connection of others.
     PerSource { ctx: GearContext, upstreams: Arc<Upstreams>, reads_responses: bool },
 }
@@ -22,7 +32,9 @@ pub(super) enum Tcp {
 impl Dialect for Tcp {
     fn greet(&self, peer: &PeerHandle) -> (String, Option<Lease>) {
         match self {
-            Tcp::Server { ids, .. } | Tcp::Shared { ids, .. } => (ids.next(), None),
+            Tcp::Server { ids, .. } | Tcp::Shared { ids, .. } | Tcp::Acknowledged { ids, .. } => {
+                (ids.next(), None)
+            }
             // Named after its source by whoever dialled it.
             Tcp::PerSource { upstreams, .. } => {
                 let source = peer.id().as_str().to_owned();
@@ -33,8 +45,16 @@ impl Dialect for Tcp {
 
     fn read(&self, conn: &Conn, frame: Bytes, unix_ns: i64) -> Received {
         match self {
-            Tcp::Server { ctx, .. }
-            | Tcp::Shared { ctx, reads_responses: true, .. }
+            Tcp::Server { ctx, acknowledging, .. } => {
+                let mut msg = ctx.arrival(frame, conn.metadata.clone(), unix_ns);
+                if let Some(acknowledging) = acknowledging {
+                    acknowledging.track(&conn.id, &mut msg);
+                }
+                Received::Message(msg)
+            }
+            Tcp::Acknowledged { unacknowledged, .. } if unacknowledged.acknowledge() => Received::Handled,
+            Tcp::Acknowledged { .. } => Received::Malformed("an acknowledgement of nothing"),
+            Tcp::Shared { ctx, reads_responses: true, .. }
             | Tcp::PerSource { ctx, reads_responses: true, .. } => {
                 Received::Message(ctx.arrival(frame, conn.metadata.clone(), unix_ns))
             }
@@ -46,15 +66,27 @@ impl Dialect for Tcp {
 
     fn up(&self, conn: &Conn) {
         match self {
-            Tcp::Server { room, .. } => room.lock().empty_into(&conn.peer),
+            Tcp::Server { room, acknowledging, .. } => {
+                if let Some(acknowledging) = acknowledging {
+                    acknowledging.up(&conn.id, &conn.peer);
+                }
+                room.lock().empty_into(&conn.peer);
+            }
             Tcp::Shared { .. } => {}
+            Tcp::Acknowledged { unacknowledged, .. } => unacknowledged.up(&conn.peer),
             Tcp::PerSource { upstreams, .. } => upstreams.opened(&conn.id),
         }
     }
 
     fn down(&self, conn: &Conn) {
         match self {
-            Tcp::Server { .. } | Tcp::Shared { .. } => {}
+            Tcp::Server { acknowledging, .. } => {
+                if let Some(acknowledging) = acknowledging {
+                    acknowledging.down(&conn.id);
+                }
+            }
+            Tcp::Shared { .. } => {}
+            Tcp::Acknowledged { unacknowledged, .. } => unacknowledged.down(),
             Tcp::PerSource { upstreams, .. } => upstreams.closed(&conn.peer),
         }
     }

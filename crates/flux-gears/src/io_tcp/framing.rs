@@ -68,7 +68,7 @@ impl framing::Framing for WriteOnly {
 }
 
 /// The bytes of a text with escapes.
-fn unescape(text: &str) -> Result<Bytes, String> {
+pub(super) fn unescape(text: &str) -> Result<Bytes, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.chars();
     while let Some(c) = rest.next() {

@@ -1,5 +1,6 @@
 //! `io_tcp`: messages over TCP and TLS, listening or connecting.
 
+mod acknowledge;
 mod config;
 mod dialect;
 mod framing;
@@ -14,8 +15,8 @@ use std::{
 };
 
 use flux_gear::{
-    Category, Descriptor, Drain, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, Legacy, Outbox, Step,
-    Terminus, keys,
+    Bytes, Category, Descriptor, Drain, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, Legacy, Outbox,
+    Step, Terminus, keys,
 };
 use flux_pool::{AcceptConfig, PeerConfig};
 use flux_world::Target;
@@ -28,10 +29,11 @@ use crate::endpoint::{
     ConnIds, Dialled, Endpoint, ListenAddress, OnMalformed, PeerSettings, WaitingRoom, connections_max,
     no_connection,
     options::{bad_config, target},
-    send, send_back, warn_if_exposed,
+    send, send_back, wait, warn_if_exposed,
 };
+use acknowledge::{Acknowledging, Unacknowledged};
 use dialect::Tcp;
-use framing::WriteOnly;
+use framing::{WriteOnly, unescape};
 use upstreams::Upstreams;
 
 /// Sends messages over TCP, and emits what comes back.
@@ -43,6 +45,8 @@ pub struct IoTcp {
     payload_bytes_max: usize,
     connections_max: NonZeroUsize,
     max_buffered_messages: usize,
+    /// What is said of a message that is safe; nothing when it is empty.
+    acknowledgement: Bytes,
     /// What it runs on, from `start` to `stop`.
     running: Option<Running>,
     /// What the gear before it left, until `start`.
@@ -60,6 +64,7 @@ struct Inherited {
 enum Plan {
     Server { bind: ListenAddress, is_encrypted: bool },
     Shared { target: Target, pool_size: u16, reads_responses: bool },
+    Acknowledged { target: Target },
     PerSource { target: Target, reads_responses: bool },
 }
 
@@ -94,11 +99,14 @@ impl Gear for IoTcp {
         let plan = Plan::new(&config)?;
         let (framing, transport) = match &plan {
             Plan::Server { .. } => (framing, Tls::server(config.tls.as_ref(), ctx)?),
+            Plan::Acknowledged { .. } => (framing, Tls::client(config.tls.as_ref(), ctx)?),
             Plan::Shared { reads_responses, .. } | Plan::PerSource { reads_responses, .. } => {
                 let framing = if *reads_responses { framing } else { Arc::new(WriteOnly(framing)) as _ };
                 (framing, Tls::client(config.tls.as_ref(), ctx)?)
             }
         };
+        let acknowledgement =
+            unescape(&config.acknowledge).map_err(|why| bad_config(format!("`acknowledge`: {why}")))?;
         let peer = PeerConfig { framing, transport, ..peer_config(&config, &plan, frame_bytes_max) };
         peer.check().map_err(|why| bad_config(why.to_string()))?;
         Ok(IoTcp {
@@ -109,6 +117,7 @@ impl Gear for IoTcp {
             connections_max: connections_max(config.max_connections),
             max_buffered_messages: config.max_buffered_messages as usize,
             running: None,
+            acknowledgement,
             inherited: None,
             config,
         })
@@ -131,6 +140,10 @@ impl Gear for IoTcp {
             Plan::Server { bind, .. } => endpoint.listen(bind, self.accepting()).await?,
             Plan::Shared { target, pool_size, .. } => {
                 let peers = Dialled::dial(&endpoint.pool, target, *pool_size, &self.peer);
+                dialled = Some(peers.map_err(|why| bad_config(why.to_string()))?);
+            }
+            Plan::Acknowledged { target } => {
+                let peers = Dialled::dial(&endpoint.pool, target, 1, &self.peer);
                 dialled = Some(peers.map_err(|why| bad_config(why.to_string()))?);
             }
             Plan::PerSource { .. } => {}
@@ -167,6 +180,7 @@ impl Gear for IoTcp {
             }
             // A client goes on reading: replies to what is in hand elsewhere still arrive.
             Tcp::Shared { .. } => Box::pin(async {}),
+            Tcp::Acknowledged { unacknowledged, .. } => Box::pin(unacknowledged.clone().settled()),
             Tcp::PerSource { upstreams, .. } => Box::pin(upstreams.clone().settled()),
         }
     }
@@ -210,9 +224,13 @@ impl IoTcp {
             inherited.bind = Some(bind.clone());
         }
         let dialect = match (&*endpoint.dialect, self.dialect(&emit)) {
-            (Tcp::Server { ids, room, .. }, Tcp::Server { ctx, .. }) => {
+            (Tcp::Server { ids, room, acknowledging, .. }, Tcp::Server { ctx, .. }) => {
                 room.lock().resize(self.max_buffered_messages);
-                Tcp::Server { ctx, ids: ids.clone(), room: room.clone() }
+                let (ids, room, acknowledging) = (ids.clone(), room.clone(), acknowledging.clone());
+                Tcp::Server { ctx, ids, room, acknowledging }
+            }
+            (Tcp::Acknowledged { ids, unacknowledged }, Tcp::Acknowledged { .. }) => {
+                Tcp::Acknowledged { ids: ids.clone(), unacknowledged: unacknowledged.clone() }
             }
             (Tcp::Shared { ids, .. }, Tcp::Shared { ctx, reads_responses, .. }) => {
                 Tcp::Shared { ctx, ids: ids.clone(), reads_responses }
@@ -240,7 +258,14 @@ impl IoTcp {
         match &self.plan {
             Plan::Server { .. } => {
                 let room = Arc::new(Mutex::new(WaitingRoom::new(self.max_buffered_messages)));
-                Tcp::Server { ctx, ids, room }
+                let is_acknowledging = !self.acknowledgement.is_empty();
+                let acknowledging =
+                    is_acknowledging.then(|| Arc::new(Acknowledging::new(self.acknowledgement.clone())));
+                Tcp::Server { ctx, ids, room, acknowledging }
+            }
+            Plan::Acknowledged { .. } => {
+                let unacknowledged = Unacknowledged::new(self.config.max_queued_messages.get().into());
+                Tcp::Acknowledged { ids, unacknowledged: Arc::new(unacknowledged) }
             }
             Plan::Shared { reads_responses, .. } => {
                 Tcp::Shared { ctx, ids, reads_responses: *reads_responses }
@@ -257,6 +282,7 @@ impl IoTcp {
         match &self.plan {
             Plan::Server { .. } => usize::MAX, // The listener has the limit; peers may outlast their connection.
             Plan::Shared { pool_size, .. } => usize::from(*pool_size),
+            Plan::Acknowledged { .. } => 1,
             Plan::PerSource { .. } => self.connections_max.get(),
         }
     }
@@ -275,6 +301,18 @@ impl Running {
                 .with(id, |conn| send(&conn.peer, msg.payload.clone()))
                 .unwrap_or_else(|| Err(no_connection("the connection is gone"))),
             (Tcp::Shared { .. }, _, Some(dialled)) => dialled.send(conns, msg.payload.clone()),
+            (Tcp::Acknowledged { unacknowledged, .. }, ..) => {
+                Ok(match unacknowledged.try_send(msg.clone()) {
+                    Ok(()) => Step::Done,
+                    Err(msg) => {
+                        let unacknowledged = unacknowledged.clone();
+                        wait(async move {
+                            unacknowledged.send(msg).await;
+                            Ok(())
+                        })
+                    }
+                })
+            }
             (Tcp::Shared { .. }, _, None) => Err(no_connection("nothing was dialled")),
             (Tcp::PerSource { upstreams, .. }, Some(id), _) => upstreams.send(id, msg, &self.endpoint.pool),
             (Tcp::PerSource { .. }, None, _) => {
@@ -310,7 +348,7 @@ impl Plan {
     fn bind(&self) -> Option<&ListenAddress> {
         match self {
             Plan::Server { bind, .. } => Some(bind),
-            Plan::Shared { .. } | Plan::PerSource { .. } => None,
+            Plan::Shared { .. } | Plan::Acknowledged { .. } | Plan::PerSource { .. } => None,
         }
     }
 
@@ -323,7 +361,13 @@ impl Plan {
             }
             Mode::Client => {
                 let target = target(config.connect.as_deref())?;
+                let is_one = config.connections == Sharing::Shared && config.pool_size.get() == 1;
+                if config.await_acknowledgement && !(is_one && config.read_responses) {
+                    let problem = "`await_acknowledgement` needs one shared connection that is read";
+                    return Err(bad_config(problem.into()));
+                }
                 Ok(match config.connections {
+                    Sharing::Shared if config.await_acknowledgement => Plan::Acknowledged { target },
                     Sharing::Shared => {
                         Plan::Shared { target, pool_size: config.pool_size.get(), reads_responses }
                     }

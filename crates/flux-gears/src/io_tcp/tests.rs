@@ -29,6 +29,16 @@ fn a_configuration_that_cannot_be_is_refused() {
     check(json!({ "mode": "server", "max_queued_messages": 999 }), "`max_buffered_messages` is above");
     check(json!({ "mode": "server", "tls": {} }), "needs `cert_file` and `key_file`");
     check(json!({ "mode": "client", "connect": "a:1", "tls": {} }), "needs `ca_file`");
+    check(json!({ "mode": "server", "acknowledge": "\\q" }), "`acknowledge`: `\\q` is no escape");
+    for other in [
+        json!({ "connections": "per_source" }),
+        json!({ "pool_size": 2 }),
+        json!({ "read_responses": false }),
+    ] {
+        let mut config = json!({ "mode": "client", "connect": "a:1", "await_acknowledgement": true });
+        config.as_object_mut().unwrap().extend(other.as_object().unwrap().clone());
+        check(config, "needs one shared connection");
+    }
     check(json!({ "mode": "server", "tls": { "cert_file": "a.pem" } }), "belong together");
     check(
         json!({ "mode": "server", "tls": { "cert_file": "a.pem", "key_file": "b.pem" } }),

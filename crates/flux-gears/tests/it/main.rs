@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod acknowledge;
 mod certificates;
 mod io_iso8583;
 mod io_tcp;

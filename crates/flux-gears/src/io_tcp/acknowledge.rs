@@ -1,0 +1,195 @@
+//! Acknowledgements on a connection: a server says of each message, in their order, that it is safe; a client keeps what
+//! it sent until the server has said so.
+//!
+//! ```text
+//! client ----------- message 1, message 2, message 3 ----------> server
+//!        <---- one frame for each that came to its end, in order ----
+//! ```
+//!
+//! A message has come to its end when it is on disk in a durable wire, was accepted by a sink, or is a dead letter. What
+//! was sent and not acknowledged when a connection ends is sent again by the next one: at least once.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use flux_gear::{Bytes, FluxMsg, Held, Lease, LeaseEnd};
+use flux_pool::{CloseReason, PeerHandle};
+use parking_lot::{Mutex, RwLock};
+use rustc_hash::FxHashMap;
+use tokio::sync::Notify;
+
+/// The server's side: what the messages of each connection have come to.
+pub(super) struct Acknowledging {
+    text: Bytes,
+    by_conn: RwLock<FxHashMap<Box<str>, Arc<Pending>>>,
+}
+
+/// The messages of one connection that have not been acknowledged.
+struct Pending {
+    text: Bytes,
+    peer: PeerHandle,
+    state: Mutex<PendingState>,
+}
+
+#[derive(Default)]
+struct PendingState {
+    /// Number of the first of them.
+    first: u64,
+    /// Whether each has come to its end.
+    is_safe: VecDeque<bool>,
+}
+
+impl Acknowledging {
+    pub(super) fn new(text: Bytes) -> Acknowledging {
+        Acknowledging { text, by_conn: RwLock::default() }
+    }
+
+    pub(super) fn up(&self, conn_id: &str, peer: &PeerHandle) {
+        let (text, peer) = (self.text.clone(), peer.clone());
+        let pending = Arc::new(Pending { text, peer, state: Mutex::default() });
+        self.by_conn.write().insert(conn_id.into(), pending);
+    }
+
+    pub(super) fn down(&self, conn_id: &str) {
+        self.by_conn.write().remove(conn_id);
+    }
+
+    /// Acknowledges this message once it has come to its end.
+    pub(super) fn track(&self, conn_id: &str, msg: &mut FluxMsg) {
+        let Some(pending) = self.by_conn.read().get(conn_id).cloned() else { return };
+        let number = pending.begin();
+        msg.attach_lease(Lease::new(move |end| pending.end(number, end)));
+    }
+}
+
+impl Pending {
+    fn begin(&self) -> u64 {
+        let mut state = self.state.lock();
+        state.is_safe.push_back(false);
+        state.first + state.is_safe.len() as u64 - 1
+    }
+
+    fn end(&self, number: u64, end: LeaseEnd) {
+        if end == LeaseEnd::Abandoned {
+            // Nothing after it can be acknowledged either: the client is to send again from there.
+            self.peer.disconnect(CloseReason::Protocol("a message was given up".into()));
+            return;
+        }
+        let mut state = self.state.lock();
+        let at = number - state.first;
+        if let Some(is_safe) = usize::try_from(at).ok().and_then(|at| state.is_safe.get_mut(at)) {
+            *is_safe = true;
+        }
+        while state.is_safe.front() == Some(&true) {
+            state.is_safe.pop_front();
+            state.first += 1;
+            if self.peer.try_send(self.text.clone()).is_err() {
+                // Gone, or it does not read what it asked for.
+                self.peer.disconnect(CloseReason::SlowConsumer);
+            }
+        }
+    }
+}
+
+/// The client's side: what was accepted and not acknowledged, in order.
+pub(super) struct Unacknowledged {
+    state: Mutex<UnacknowledgedState>,
+    messages_max: usize,
+    /// Rings when something was acknowledged, and when the connection is gone.
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct UnacknowledgedState {
+    messages: VecDeque<Held>,
+    /// How many of them were sent by the connection that is up.
+    sent: usize,
+    peer: Option<PeerHandle>,
+}
+
+impl Unacknowledged {
+    pub(super) fn new(messages_max: usize) -> Unacknowledged {
+        Unacknowledged { state: Mutex::default(), messages_max, changed: Notify::new() }
+    }
+
+    /// Keeps a message and sends it, by the next connection if none is up. Gives it back while there is no room.
+    pub(super) fn try_send(&self, msg: FluxMsg) -> Result<(), FluxMsg> {
+        let mut state = self.state.lock();
+        if state.messages.len() >= self.messages_max {
+            return Err(msg);
+        }
+        state.messages.push_back(Held::new(msg));
+        state.send();
+        Ok(())
+    }
+
+    /// The same, waiting for room. A message that waits in vain is given up with the wait.
+    pub(super) async fn send(&self, msg: FluxMsg) {
+        let mut held = Held::new(msg);
+        loop {
+            let changed = self.changed.notified();
+            match self.try_send(held.release()) {
+                Ok(()) => return,
+                Err(msg) => held = Held::new(msg),
+            }
+            changed.await;
+        }
+    }
+
+    pub(super) fn up(&self, peer: &PeerHandle) {
+        let mut state = self.state.lock();
+        state.sent = 0;
+        state.peer = Some(peer.clone());
+        state.send();
+    }
+
+    pub(super) fn down(&self) {
+        self.state.lock().peer = None;
+        self.changed.notify_waiters();
+    }
+
+    /// The server acknowledged the oldest. False where nothing was sent that it could mean.
+    pub(super) fn acknowledge(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.sent == 0 {
+            return false;
+        }
+        state.sent -= 1;
+        let oldest = state.messages.pop_front();
+        state.send();
+        drop(state);
+        if let Some(oldest) = oldest {
+            oldest.end();
+        }
+        self.changed.notify_waiters();
+        true
+    }
+
+    /// Ends when everything is acknowledged, and when nobody is there to do that: what is left is given up, so that
+    /// whoever waits for it delivers it again.
+    pub(super) async fn settled(self: Arc<Unacknowledged>) {
+        loop {
+            let changed = self.changed.notified();
+            if self.state.lock().is_settled() {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl UnacknowledgedState {
+    fn is_settled(&self) -> bool {
+        self.messages.is_empty() || self.peer.is_none()
+    }
+
+    /// Sends what was not, as far as the queue of the peer has room.
+    fn send(&mut self) {
+        let Some(peer) = &self.peer else { return };
+        while let Some(next) = self.messages.get(self.sent) {
+            if peer.try_send(next.msg().payload.clone()).is_err() {
+                return;
+            }
+            self.sent += 1;
+        }
+    }
+}
