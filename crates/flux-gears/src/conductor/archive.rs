@@ -240,3 +240,34 @@ fn ticket(key: &Bytes, entry: &Entry) -> Option<Found> {
     };
     Some(Found { key: key.to_vec(), known, destination, ends_at: entry.ends_at? })
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use flux_gear::FluxId;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_format_is_pinned() {
+        let msg = FluxMsg::new(FluxId::v7(1, 1), 0, "x");
+        let record = record(OPEN, Fingerprint(0x0102), "visa", &msg).unwrap();
+        let shown: Vec<String> = record.iter().map(|byte| format!("{byte:02x}")).collect();
+        expect!["01 02 01 00 00 00 00 00 00 04 76 69 73 61 a3 62 69 64"].assert_eq(&shown[..18].join(" "));
+        let (state, fingerprint, destination, kept) = parts(&record.into()).unwrap();
+        assert_eq!((state, fingerprint, &destination[..]), (OPEN, Fingerprint(0x0102), "visa"));
+        assert_eq!(message(&kept).unwrap().id, msg.id);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_ticket_or_none(value: Vec<u8>, state in 0..4_u8, name in 0..20_u8) {
+            let made = [&[state, 1, 2, 3, 4, 5, 6, 7, 8, name], &value[..]].concat();
+            for value in [value, made] {
+                let entry = Entry { value: value.into(), ends_at: None };
+                prop_assert!(ticket(&Bytes::from_static(b"k"), &entry).is_none());
+            }
+        }
+    }
+}
