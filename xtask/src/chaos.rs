@@ -21,6 +21,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 mod ledger;
 mod options;
+mod proxy;
 mod receiver;
 mod sender;
 
@@ -118,7 +119,11 @@ impl House {
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory)?;
         let [front, back] = [free_port()?, free_port()?];
-        fs::write(directory.join("chaos.yaml"), scenario(front, back))?;
+        let [mut to_front, mut to_back] = [front, back];
+        if options.has_bad_network {
+            [to_front, to_back] = [proxy::start(front, options.seed)?, proxy::start(back, options.seed + 1)?];
+        }
+        fs::write(directory.join("chaos.yaml"), scenario(front, to_back))?;
         fs::write(directory.join("fluxrig.toml"), SETTINGS)?;
         let [accepted, arrived] = ["accepted", "arrived"].map(|name| directory.join(name));
         let part = |word: &str, port: u16, ledger: &Path| {
@@ -128,7 +133,7 @@ impl House {
         };
         let receiver = part("chaos-receiver", back, &arrived)?;
         let rack = start_rack(&fluxrig, &directory)?;
-        let sender = part("chaos-sender", front, &accepted)?;
+        let sender = part("chaos-sender", to_front, &accepted)?;
         Ok(House {
             fluxrig,
             directory,

@@ -15,6 +15,8 @@ pub(super) struct Options {
     /// The kill after which the rack is stopped (SIGSTOP) for a while.
     pub(super) stops_at: Option<u64>,
     pub(super) stop_for: Duration,
+    /// Whether connections pass a proxy that delays and cuts them.
+    pub(super) has_bad_network: bool,
     /// Where everything is kept; emptied first.
     pub(super) directory: PathBuf,
 }
@@ -29,6 +31,7 @@ impl Options {
             longest_life: Duration::from_millis(300),
             stops_at: None,
             stop_for: Duration::from_secs(60),
+            has_bad_network: false,
             directory: crate::shell::root().join("target").join("chaos"),
         };
         let mut words = words.iter();
@@ -42,6 +45,7 @@ impl Options {
                 "--seed" => options.seed = number()?,
                 "--stop-seconds" => options.stop_for = Duration::from_secs(number()?),
                 "--stop-after" => options.stops_at = Some(number()?),
+                "--fault-proxy" => options.has_bad_network = true,
                 "--json" => options.is_json = true,
                 "--dir" => {
                     options.directory = words.next().context("`--dir` takes a directory")?.into();
@@ -53,5 +57,5 @@ impl Options {
     }
 }
 
-const USAGE: &str =
-    "--kills N, --json, --seed N, --dir DIR, --stop-after KILLS and --stop-seconds N (SIGSTOP in between)";
+const USAGE: &str = "--kills N, --json, --seed N, --dir DIR, --fault-proxy (delays and cuts), --stop-after KILLS and \
+                     --stop-seconds N (SIGSTOP in between)";
