@@ -101,7 +101,7 @@ pub use event::{Event, EventKind, EventSender, Events, Queue};
 pub use gate::{DialGate, Turn};
 pub use id::PeerId;
 pub use inbox::{Batch, BoxFuture, Consumer, Delivery, Inbox, InboxSender, Message};
-pub use outbound::{InFlight, Outbound, SendError, TrySendError, Work};
+pub use outbound::{Follower, InFlight, Outbound, SendError, TrySendError, Work};
 pub use peer::PeerHandle;
 pub use pool::{AddError, CloseReport, ListenError, Listening, NotFound, PeerPool, PoolBuilder};
 pub use reason::{CloseReason, DialError};

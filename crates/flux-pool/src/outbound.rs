@@ -13,15 +13,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use flux_world::{Clock, Instant};
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::oneshot;
 
 use crate::budget::{Budget, Share};
 use crate::config::{OutboundConfig, WhenDown, WhenFull};
 use crate::room::Room;
 use crate::stats::{Counts, Latency};
 
-pub(crate) use send::{Offered, Outgoing};
-pub use send::{SendError, TrySendError};
+pub(crate) use send::{Confirm, Offered, Outgoing};
+pub use send::{Follower, SendError, TrySendError};
 pub use writing::{InFlight, Work};
 
 /// One frame in this many has its way through the queue measured.
@@ -50,6 +49,8 @@ struct State {
     bytes: usize,
     share: Share,
     is_overflowing: bool,
+    /// Those of frames that were lost, to be let go of outside the lock.
+    lost: Vec<Box<dyn Follower>>,
     accepted: u64,
     written: u64,
     written_bytes: u64,
@@ -75,7 +76,7 @@ struct Entry {
     frame: Bytes,
     /// When it was queued, for those that are measured or may expire.
     queued_at: Option<Instant>,
-    confirm: Option<oneshot::Sender<()>>,
+    follower: Option<Box<dyn Follower>>,
 }
 
 impl Outbound {
@@ -94,6 +95,7 @@ impl Outbound {
             bytes: 0,
             share: Share::new(budget.clone()),
             is_overflowing: false,
+            lost: Vec::new(),
             accepted: 0,
             written: 0,
             written_bytes: 0,
@@ -141,7 +143,7 @@ impl Outbound {
         state.phase = Phase::Down;
         state.probe = None;
         state.apply(self.config.when_down, now);
-        drop(state);
+        release(state);
         self.room.made();
     }
 
@@ -201,10 +203,17 @@ impl Outbound {
 /// The writer has something to do.
 fn wake_writer(mut state: MutexGuard<'_, State>) {
     let idle_writer = state.idle_writer.take();
-    drop(state);
+    release(state);
     if let Some(writer) = idle_writer {
         writer.wake();
     }
+}
+
+/// Gives up the lock, then the followers of frames that were lost: whoever they tell may come back here.
+fn release(mut state: MutexGuard<'_, State>) {
+    let lost = std::mem::take(&mut state.lost);
+    drop(state);
+    drop(lost);
 }
 
 impl State {
@@ -216,8 +225,7 @@ impl State {
 
     fn drop_oldest(&mut self) -> bool {
         let Some(oldest) = self.queue.pop_front() else { return false };
-        self.forget(&oldest);
-        self.dropped += 1;
+        self.lose(oldest);
         true
     }
 
@@ -244,14 +252,18 @@ impl State {
         for entry in std::mem::take(&mut self.queue) {
             match is_kept(&entry) {
                 true => kept.push_back(entry),
-                false => {
-                    self.forget(&entry);
-                    self.dropped += 1;
-                }
+                false => self.lose(entry),
             }
         }
         self.queue = kept;
         self.share.shrink_to(self.bytes);
+    }
+
+    /// A frame that will not be written.
+    fn lose(&mut self, entry: Entry) {
+        self.forget(&entry);
+        self.dropped += 1;
+        self.lost.extend(entry.follower);
     }
 
     /// Takes an entry off the books; what became of it is counted by the caller.

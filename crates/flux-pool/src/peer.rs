@@ -17,7 +17,7 @@ use crate::control::Control;
 use crate::event::{EventKind, EventSender, Queue};
 use crate::id::PeerId;
 use crate::inbox::Lane;
-use crate::outbound::{Offered, Outbound, Outgoing, SendError, TrySendError};
+use crate::outbound::{Confirm, Follower, Offered, Outbound, Outgoing, SendError, TrySendError};
 use crate::reason::CloseReason;
 use crate::state::{LinkInfo, PeerState, Role};
 use crate::stats::{InCounters, PeerStats};
@@ -100,6 +100,23 @@ impl PeerHandle {
         self.core.try_offer(std::iter::once(frame))
     }
 
+    /// Queues a frame like [`try_send`](Self::try_send); the follower is told what becomes of it.
+    pub fn try_send_followed(&self, frame: Bytes, follower: Box<dyn Follower>) -> Result<(), TrySendError> {
+        match self.core.offer(std::iter::once(Outgoing { frame, follower: Some(follower) })) {
+            Offered::Queued => Ok(()),
+            Offered::Failed(error) => Err(error),
+            Offered::Full(outgoing) => {
+                self.core.outbound.count_rejected();
+                Err(TrySendError::Full(outgoing.refused()))
+            }
+        }
+    }
+
+    /// Queues a frame like [`send`](Self::send); the follower is told what becomes of it.
+    pub async fn send_followed(&self, frame: Bytes, follower: Box<dyn Follower>) -> Result<(), SendError> {
+        self.core.send(Outgoing { frame, follower: Some(follower) }).await
+    }
+
     /// Queues frames in order, up to the first that is not queued. Those after it stay in `frames`.
     ///
     /// The shortest way for a batch: one lock for all of it.
@@ -117,7 +134,7 @@ impl PeerHandle {
     /// That it was written does not mean that the peer read it.
     pub async fn send_confirmed(&self, frame: Bytes) -> Result<(), SendError> {
         let (confirm, confirmed) = oneshot::channel();
-        self.core.send(Outgoing { frame, confirm: Some(confirm) }).await?;
+        self.core.send(Outgoing { frame, follower: Some(Box::new(Confirm(confirm))) }).await?;
         confirmed.await.map_err(|_| SendError::NotWritten)
     }
 
@@ -194,7 +211,7 @@ impl PeerCore {
             Offered::Failed(error) => Err(error),
             Offered::Full(outgoing) => {
                 self.outbound.count_rejected();
-                Err(TrySendError::Full(outgoing.frame))
+                Err(TrySendError::Full(outgoing.refused()))
             }
         }
     }
@@ -226,7 +243,7 @@ impl PeerCore {
             };
             if !room.await {
                 self.outbound.count_rejected();
-                return Err(SendError::TimedOut(outgoing.frame));
+                return Err(SendError::TimedOut(outgoing.refused()));
             }
         }
     }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use flux_gear::{Bytes, Fault, Step};
+use flux_gear::{Bytes, Fault, FluxMsg, Step};
 use flux_pool::{AddError, PeerConfig, PeerHandle, PeerPool, PeerState, TrySendError};
 use flux_world::Target;
 
 use super::{
     Conn, Conns,
-    send::{no_connection, send, send_when_there_is_room},
+    send::{no_connection, send, send_when_there_is_room, try_send},
     wait,
 };
 
@@ -35,16 +35,16 @@ impl Dialled {
     /// Sends a frame by the next connection that is up and has room; by the next one that will have, where none has.
     ///
     /// While none is up, an attempt under way is waited for. Between attempts the message fails at once.
-    pub(crate) fn send(&mut self, conns: &Conns, frame: Bytes) -> Result<Step, Fault> {
+    pub(crate) fn send(&mut self, conns: &Conns, frame: Bytes, msg: &FluxMsg) -> Result<Step, Fault> {
         let first = self.next;
         self.next = self.next.wrapping_add(1);
         let by_next = |up: &[Arc<Conn>]| {
             if let [only] = up {
-                return Some(send(&only.peer, frame.clone()));
+                return Some(send(&only.peer, frame.clone(), msg));
             }
             let in_turn = |n: usize| &up[(first % up.len() + n) % up.len()].peer;
             for peer in (0..up.len()).map(in_turn) {
-                match peer.try_send(frame.clone()) {
+                match try_send(peer, frame.clone(), msg) {
                     Ok(()) => return Some(Ok(Step::Done)),
                     Err(
                         TrySendError::Full(_)
@@ -55,22 +55,27 @@ impl Dialled {
                     Err(TrySendError::TooLarge(_) | TrySendError::Dropped) => break,
                 }
             }
-            (!up.is_empty()).then(|| send(in_turn(0), frame.clone()))
+            (!up.is_empty()).then(|| send(in_turn(0), frame.clone(), msg))
         };
-        conns.among(by_next).unwrap_or_else(|| self.send_when_up(frame))
+        conns.among(by_next).unwrap_or_else(|| self.send_when_up(frame, msg))
     }
 
     #[cold]
-    fn send_when_up(&self, frame: Bytes) -> Result<Step, Fault> {
+    fn send_when_up(&self, frame: Bytes, msg: &FluxMsg) -> Result<Step, Fault> {
         let absent = format!("{} is not connected", self.target);
         let Some(peer) = self.peers.iter().find(|peer| is_under_way(&peer.state())).cloned() else {
             return Err(no_connection(&absent));
         };
+        let msg = msg.clone();
         Ok(wait(async move {
             // Ends with the attempt, which has a deadline.
             let settled =
                 peer.watch().wait_for(|state| !is_under_way(state)).await.is_ok_and(|state| state.is_up());
-            if settled { send_when_there_is_room(&peer, frame).await } else { Err(no_connection(&absent)) }
+            if settled {
+                send_when_there_is_room(&peer, frame, &msg).await
+            } else {
+                Err(no_connection(&absent))
+            }
         }))
     }
 }

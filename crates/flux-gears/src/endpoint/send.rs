@@ -1,28 +1,66 @@
 //! Handing a frame to a peer, and a message that found none back to the error port.
 
 use flux_gear::{Bytes, EmitError, Emitter, Fault, FluxMsg, GearContext, Held, Step, keys};
-use flux_pool::{CloseReason, PeerHandle, SendError, TrySendError};
+use flux_pool::{CloseReason, Follower, PeerHandle, SendError, TrySendError};
 
 use super::wait;
 
 /// What `error.reason` says of a message for a connection that is not there.
 pub(crate) const NO_CONNECTION: &str = "no_connection";
 
+/// Keeps the lease of a message that is on its way to a peer: it ends well when the operating system has the message, and
+/// is abandoned when the connection is lost before.
+#[derive(Debug)]
+struct OnItsWay(Option<Held>);
+
+impl OnItsWay {
+    fn of(msg: &FluxMsg) -> Box<OnItsWay> {
+        Box::new(OnItsWay(Some(Held::new(msg.clone()))))
+    }
+}
+
+impl Follower for OnItsWay {
+    fn written(mut self: Box<Self>) {
+        self.0.take().into_iter().for_each(Held::end);
+    }
+
+    fn refused(mut self: Box<Self>) {
+        // Whoever sends it has it still.
+        drop(self.0.take().map(Held::release));
+    }
+}
+
+/// Queues a frame made of a message. The lease of that, if there is one, ends when the frame is written.
+pub(super) fn try_send(peer: &PeerHandle, frame: Bytes, msg: &FluxMsg) -> Result<(), TrySendError> {
+    match msg.lease() {
+        Some(_) => peer.try_send_followed(frame, OnItsWay::of(msg)),
+        None => peer.try_send(frame),
+    }
+}
+
 /// Queues a frame for a peer. While the queue is full the step waits, for the peer's `write_timeout` at most.
-pub(crate) fn send(peer: &PeerHandle, frame: Bytes) -> Result<Step, Fault> {
-    match peer.try_send(frame) {
+pub(crate) fn send(peer: &PeerHandle, frame: Bytes, msg: &FluxMsg) -> Result<Step, Fault> {
+    match try_send(peer, frame, msg) {
         Ok(()) => Ok(Step::Done),
         Err(TrySendError::Full(frame)) => {
-            let peer = peer.clone();
-            Ok(wait(async move { send_when_there_is_room(&peer, frame).await }))
+            let (peer, msg) = (peer.clone(), msg.clone());
+            Ok(wait(async move { send_when_there_is_room(&peer, frame, &msg).await }))
         }
         Err(why) => Err(refused(why)),
     }
 }
 
 /// Queues a frame for a peer, waiting for room.
-pub(super) async fn send_when_there_is_room(peer: &PeerHandle, frame: Bytes) -> Result<(), Fault> {
-    match peer.send(frame).await {
+pub(super) async fn send_when_there_is_room(
+    peer: &PeerHandle,
+    frame: Bytes,
+    msg: &FluxMsg,
+) -> Result<(), Fault> {
+    let sent = match msg.lease() {
+        Some(_) => peer.send_followed(frame, OnItsWay::of(msg)).await,
+        None => peer.send(frame).await,
+    };
+    match sent {
         Ok(()) => Ok(()),
         Err(SendError::NotQueued(why)) => Err(refused(why)),
         Err(SendError::TimedOut(_) | SendError::NotWritten) => {

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use flux_gear::{Fault, FluxMsg, Held};
 use flux_pool::PeerHandle;
 
+use super::send::try_send;
+
 /// Bytes of payload kept waiting at most, whatever their number.
 pub(crate) const WAITING_BYTES_MAX: usize = 16 << 20;
 
@@ -49,7 +51,7 @@ impl WaitingRoom {
     pub(crate) fn empty_into(&mut self, peer: &PeerHandle) {
         while let Some(held) = self.messages.front() {
             let bytes = held.msg().payload.len();
-            if peer.try_send(held.msg().payload.clone()).is_err() {
+            if try_send(peer, held.msg().payload.clone(), held.msg()).is_err() {
                 return;
             }
             self.bytes -= bytes;

@@ -149,7 +149,7 @@ impl Gear for IoIso8583 {
         let back = msg.metadata.get(keys::CONN_ID).filter(|id| dialled.is_none() || ids.is_own(id));
         if let Some(id) = back {
             let frame = self.reading.header.frame(msg, true)?;
-            match conns.with(id, |conn| send(&conn.peer, frame.clone())) {
+            match conns.with(id, |conn| send(&conn.peer, frame.clone(), msg)) {
                 Some(sent) => return sent,
                 None if !self.falls_back => return Err(no_connection("the connection is gone")),
                 None => {}
@@ -157,10 +157,10 @@ impl Gear for IoIso8583 {
         }
         let frame = self.reading.header.frame(msg, dialled.is_none())?;
         match dialled {
-            Some(dialled) => dialled.send(conns, frame),
+            Some(dialled) => dialled.send(conns, frame, msg),
             None => conns.among(|up| match up {
                 [] => Err(no_connection("nobody is connected")),
-                [first, others @ ..] if others.is_empty() || back.is_some() => send(&first.peer, frame),
+                [first, others @ ..] if others.is_empty() || back.is_some() => send(&first.peer, frame, msg),
                 several => {
                     let problem =
                         format!("{} clients are connected and the message has no conn.id", several.len());

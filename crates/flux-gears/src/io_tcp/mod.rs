@@ -294,13 +294,13 @@ impl Running {
         let conns = &self.endpoint.conns;
         match (&*self.endpoint.dialect, conn_id, &mut self.dialled) {
             (Tcp::Server { .. }, Some(id), _) => conns
-                .with(id, |conn| send(&conn.peer, msg.payload.clone()))
+                .with(id, |conn| send(&conn.peer, msg.payload.clone(), msg))
                 .unwrap_or_else(|| Err(no_connection("the connection is gone"))),
             (Tcp::Server { room, .. }, None, _) => self.send_to_the_only_one(room, msg),
             (Tcp::Shared { ids, .. }, Some(id), _) if ids.is_own(id) => conns
-                .with(id, |conn| send(&conn.peer, msg.payload.clone()))
+                .with(id, |conn| send(&conn.peer, msg.payload.clone(), msg))
                 .unwrap_or_else(|| Err(no_connection("the connection is gone"))),
-            (Tcp::Shared { .. }, _, Some(dialled)) => dialled.send(conns, msg.payload.clone()),
+            (Tcp::Shared { .. }, _, Some(dialled)) => dialled.send(conns, msg.payload.clone(), msg),
             (Tcp::Acknowledged { unacknowledged, .. }, ..) => {
                 Ok(match unacknowledged.try_send(msg.clone()) {
                     Ok(()) => Step::Done,
@@ -330,7 +330,7 @@ impl Running {
                 let mut room = room.lock();
                 room.empty_into(&only.peer);
                 if room.is_empty() {
-                    send(&only.peer, msg.payload.clone())
+                    send(&only.peer, msg.payload.clone(), msg)
                 } else {
                     room.keep(msg).map(|()| Step::Done)
                 }

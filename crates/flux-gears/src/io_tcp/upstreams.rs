@@ -184,7 +184,7 @@ impl Upstream {
                 return room.keep(msg).map(|()| Step::Done);
             }
         }
-        send(&self.peer, msg.payload.clone())
+        send(&self.peer, msg.payload.clone(), msg)
     }
 }
 

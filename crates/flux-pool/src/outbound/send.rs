@@ -1,10 +1,12 @@
 //! The senders' side of the outbound queue.
 
+use std::fmt;
+
 use bytes::Bytes;
 use flux_world::Instant;
 use tokio::sync::oneshot;
 
-use super::{Entry, Outbound, Phase, SAMPLED_ONE_IN, State, wake_writer};
+use super::{Entry, Outbound, Phase, SAMPLED_ONE_IN, State, release, wake_writer};
 use crate::config::{WhenDown, WhenFull};
 
 /// Why a frame was not queued. The frame comes back, except where the policy dropped it.
@@ -60,13 +62,45 @@ pub enum SendError {
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) frame: Bytes,
-    /// Told when the frame was written whole; dropped when it was not.
-    pub(crate) confirm: Option<oneshot::Sender<()>>,
+    /// Told what becomes of the frame.
+    pub(crate) follower: Option<Box<dyn Follower>>,
+}
+
+/// Follows a frame through the queue. Dropped without a word, the frame was queued and then lost.
+pub trait Follower: Send + fmt::Debug {
+    /// The operating system has all of it.
+    fn written(self: Box<Self>);
+
+    /// It was not queued; its sender is told why.
+    fn refused(self: Box<Self>);
+}
+
+/// Tells who waits for it.
+#[derive(Debug)]
+pub(crate) struct Confirm(pub(crate) oneshot::Sender<()>);
+
+impl Follower for Confirm {
+    fn written(self: Box<Self>) {
+        // Nobody waiting any more is fine.
+        let _ = self.0.send(());
+    }
+
+    fn refused(self: Box<Self>) {}
+}
+
+impl Outgoing {
+    /// The frame, which is not queued.
+    pub(crate) fn refused(self) -> Bytes {
+        if let Some(follower) = self.follower {
+            follower.refused();
+        }
+        self.frame
+    }
 }
 
 impl From<Bytes> for Outgoing {
     fn from(frame: Bytes) -> Self {
-        Self { frame, confirm: None }
+        Self { frame, follower: None }
     }
 }
 
@@ -102,6 +136,8 @@ impl Outbound {
         let has_begun_to_overflow = state.is_overflowing && !was_overflowing;
         if state.phase == Phase::Up && !state.queue.is_empty() {
             wake_writer(state);
+        } else {
+            release(state);
         }
         (offered, has_begun_to_overflow)
     }
@@ -111,17 +147,18 @@ impl Outbound {
             Verdict::Queue => {
                 state.accepted += 1;
                 let queued_at = self.stamp(state);
-                state.push(Entry { frame: outgoing.frame, queued_at, confirm: outgoing.confirm });
+                state.push(Entry { frame: outgoing.frame, queued_at, follower: outgoing.follower });
                 Offered::Queued
             }
             Verdict::Full => Offered::Full(outgoing),
             Verdict::Refuse(error) => {
                 state.rejected += 1;
-                Offered::Failed(error(outgoing.frame))
+                Offered::Failed(error(outgoing.refused()))
             }
             Verdict::Drop(error) => {
                 state.accepted += 1;
                 state.dropped += 1;
+                drop(outgoing.refused());
                 Offered::Failed(error)
             }
         }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use parking_lot::MutexGuard;
 
-use super::{Entry, Outbound, Phase, State};
+use super::{Entry, Follower, Outbound, Phase, State, release};
 
 /// What there is for the writer to do.
 #[derive(Debug)]
@@ -69,27 +69,25 @@ impl InFlight<'_> {
         let outbound = self.outbound;
         let mut state = outbound.state.lock();
         let settled = fates.len().min(self.entries.len());
+        let mut written = Vec::new();
         for (mut entry, is_written) in self.entries.drain(..settled).zip(fates) {
-            state.forget(&entry);
             if !is_written {
-                state.dropped += 1;
+                state.lose(entry);
                 continue;
             }
+            state.forget(&entry);
             state.written += 1;
             state.written_bytes += entry.frame.len() as u64;
             if let Some(queued_at) = entry.queued_at {
                 state.latency.record(outbound.clock.now().saturating_duration_since(queued_at));
             }
-            if let Some(confirm) = entry.confirm.take() {
-                // Nobody waiting for the confirmation any more is fine.
-                let _ = confirm.send(());
-            }
+            written.extend(entry.follower.take());
         }
         if is_next_partial && let Some(partial) = self.entries.pop_front() {
-            state.forget(&partial);
-            state.dropped += 1;
+            state.lose(partial);
         }
         self.put_back(state);
+        written.into_iter().for_each(|follower: Box<dyn Follower>| follower.written());
     }
 
     fn put_back(&mut self, mut state: MutexGuard<'_, State>) {
@@ -111,7 +109,7 @@ impl InFlight<'_> {
         }
         let bytes = state.bytes;
         state.share.shrink_to(bytes);
-        drop(state);
+        release(state);
         self.outbound.room.made();
     }
 }

@@ -1,12 +1,13 @@
 //! Sending: bounded queues, their policies while full and while away, and what a sender is told.
 
 use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use flux_pool::{
-    CloseReason, OutboundConfig, PeerConfig, PeerPool, PoolConfig, SendError, TrySendError, WhenDown,
-    WhenFull,
+    CloseReason, Follower, OutboundConfig, PeerConfig, PeerPool, PoolConfig, SendError, TrySendError,
+    WhenDown, WhenFull,
 };
 use flux_world::sim::{Link, Sim};
 
@@ -65,6 +66,67 @@ fn a_batch_is_queued_up_to_the_first_that_is_not() {
         assert_eq!(all(&mut it.far, 3).await, ["first", "second", "third"]);
         assert_eq!(it.peer.try_send_batch(&mut batch), Ok(()));
         assert_eq!(all(&mut it.far, 1).await, ["fifth"]);
+    });
+}
+
+/// Notes what became of a frame.
+#[derive(Debug)]
+struct Fate(&'static str, Arc<Mutex<Vec<String>>>);
+
+impl Follower for Fate {
+    fn written(self: Box<Self>) {
+        self.1.lock().unwrap().push(format!("{} written", self.0));
+    }
+
+    fn refused(self: Box<Self>) {
+        self.1.lock().unwrap().push(format!("{} refused", self.0));
+    }
+}
+
+impl Drop for Fate {
+    fn drop(&mut self) {
+        self.1.lock().unwrap().push(format!("{} let go", self.0));
+    }
+}
+
+#[test]
+fn who_follows_a_frame_is_told_what_becomes_of_it() {
+    run(async |sim| {
+        let mut it = stuck(&sim, outbound(BLOCK, WhenDown::Reject)).await;
+        let fates = Arc::new(Mutex::new(Vec::new()));
+        let follow = |name| Box::new(Fate(name, fates.clone()));
+        for name in ["second", "third"] {
+            it.peer.try_send_followed(name.into(), follow(name)).unwrap();
+        }
+        assert_eq!(
+            it.peer.try_send_followed("fourth".into(), follow("fourth")),
+            Err(TrySendError::Full("fourth".into()))
+        );
+        assert_eq!(all(&mut it.far, 3).await, ["first", "second", "third"]);
+        settle().await;
+        let told = |fates: &Mutex<Vec<String>>| std::mem::take(&mut *fates.lock().unwrap());
+        let want = [
+            "fourth refused",
+            "fourth let go",
+            "second written",
+            "second let go",
+            "third written",
+            "third let go",
+        ];
+        assert_eq!(told(&fates), want);
+    });
+}
+
+#[test]
+fn who_follows_a_frame_that_is_lost_is_let_go_without_a_word() {
+    run(async |sim| {
+        let it = stuck(&sim, outbound(BLOCK, WhenDown::Reject)).await;
+        let fates = Arc::new(Mutex::new(Vec::new()));
+        it.peer.send_followed("lost".into(), Box::new(Fate("lost", fates.clone()))).await.unwrap();
+        drop(it.far);
+        it.peer.disconnect(CloseReason::Local);
+        sim.world().clock.sleep(30 * SECOND).await;
+        assert_eq!(*fates.lock().unwrap(), ["lost let go"]);
     });
 }
 
