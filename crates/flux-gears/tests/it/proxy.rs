@@ -12,7 +12,13 @@ const GUIDE: &str = include_str!("../../../../docs/guide/connections.md");
 
 #[test]
 fn the_proxy_of_the_guide_is_a_scenario() {
-    let example = GUIDE.split("```yaml\n").nth(3).unwrap().split("```").next().unwrap();
+    let example = GUIDE
+        .split("```yaml\n")
+        .find(|it| it.starts_with("gears:") && it.contains("per_source"))
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
     let text = format!("meta: {{name: proxy, version: 1.0.0}}\n{example}");
     let loaded = flux_scenario::load("guide.yaml", &text);
     assert_eq!(loaded.check(&flux_gears::builtin().catalog()).render(false), "");
