@@ -132,7 +132,7 @@ fn create_file(shared: &Shared, id: u64, begin: &[u8]) -> io::Result<(DiskFile, 
     if disk.exists(&path_new) {
         disk.remove(&path_new)?;
     }
-    let made = disk.create(&path_new).and_then(|file| {
+    let made = disk.create_private(&path_new).and_then(|file| {
         match file.allocate(shared.config.segment_bytes) {
             // Less than a segment may still be a lot of records.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {}

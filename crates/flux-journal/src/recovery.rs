@@ -55,7 +55,7 @@ pub(crate) fn open(
         return Err(OpenError::Config { setting: "keys", reason });
     }
     let disk = &world.disk;
-    disk.make_dir(directory).map_err(|error| io_at(directory, error))?;
+    disk.make_private_dir(directory).map_err(|error| io_at(directory, error))?;
     let lock = take_lock(world, directory)?;
     let mut segments = headers(world, directory, &keys)?;
     let last = match segments.last() {

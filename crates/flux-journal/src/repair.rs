@@ -172,7 +172,7 @@ fn free_name(disk: &Disk, directory: &Path, file: &Path) -> PathBuf {
 
 /// Keeps a copy, and only then puts the new content in its place at once.
 fn replace(disk: &Disk, directory: &Path, file: &Path, kept_as: &Path, content: &[u8]) -> io::Result<()> {
-    disk.make_dir(&directory.join(ASIDE))?;
+    disk.make_private_dir(&directory.join(ASIDE))?;
     let old = disk.read(file, usize::MAX)?;
     disk.write_atomic(kept_as, &old)?;
     disk.write_atomic(file, content)

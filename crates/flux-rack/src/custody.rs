@@ -7,7 +7,7 @@
 use std::{collections::VecDeque, path::PathBuf, sync::Arc};
 
 use flux_gear::{Lease, storage::StorageError};
-use flux_journal::{AppendError, Config, FormatError, Journal, Keys, OpenError, Receipt, Stats};
+use flux_journal::{AppendError, Config, FormatError, Journal, Keys, OpenError, ReadError, Receipt, Stats};
 use flux_world::{Backoff, BackoffPolicy, World};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task::JoinHandle};
@@ -317,7 +317,15 @@ impl Appender {
         first
     }
 
-    fn note_failure(&self, state: &mut State, why: &AppendError) {
+    /// The journal of this opening cannot be read any more.
+    pub(crate) fn failed(&self, generation: u64, why: &ReadError) {
+        let mut state = self.state.lock();
+        if state.generation == generation {
+            self.note_failure(&mut state, why);
+        }
+    }
+
+    fn note_failure(&self, state: &mut State, why: &dyn std::error::Error) {
         if let Opened::Usable(_) = state.journal {
             tracing::error!(journal = self.name, error = %why, "journal failed: it is opened again, and its senders wait");
             state.journal = Opened::Failed;

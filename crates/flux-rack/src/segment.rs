@@ -45,6 +45,8 @@ pub(crate) struct Segment {
     onward: Onward,
     /// Messages taken since the task last let the others run.
     since_yield: usize,
+    /// Whether messages were left to their gears for later, since the gears are wanted back: they come before others.
+    is_set_aside: bool,
 }
 
 /// The end of a wire, at a port of a gear of this segment.
@@ -137,6 +139,7 @@ impl Segment {
             out: Outbox::new(),
             onward: Onward::new(slots),
             since_yield: 0,
+            is_set_aside: false,
         }
     }
 
@@ -162,7 +165,12 @@ impl Segment {
                 () = async { clock.sleep_until(restart_at.expect("guarded")).await }, if restart_at.is_some() => {
                     self.restart_due().await;
                 }
-                () = self.bell.notified() => self.work().await,
+                Ok(()) = self.recalled.changed(), if self.is_set_aside => {
+                    if !*self.recalled.borrow() {
+                        self.catch_up().await;
+                    }
+                }
+                () = self.bell.notified(), if !self.is_set_aside => self.work().await,
             }
         }
     }
@@ -181,6 +189,7 @@ impl Segment {
 
     /// Runs what its gears have waiting, last gear first: that of one further down was sent earlier.
     async fn catch_up(&mut self) {
+        self.is_set_aside = false;
         for cell in (0..self.cells.len()).rev() {
             self.deliver_pending(cell).await;
         }
@@ -213,6 +222,10 @@ impl Segment {
     async fn work(&mut self) {
         let mut is_more = false;
         for at in 0..self.intakes.len() {
+            if self.is_set_aside {
+                is_more = true;
+                break;
+            }
             let Intake { wire, cell, port } = &self.intakes[at];
             if wire.len() == 0 {
                 continue;
@@ -273,6 +286,7 @@ impl Segment {
 
     /// Leaves what is next to be run to its gears for later. Called when something took its time.
     fn set_aside(&mut self) {
+        self.is_set_aside = true;
         while let Some(Todo::Run(run)) = self.onward.stack.pop_if(|next| matches!(next, Todo::Run(_))) {
             self.cells[run.cell].pending.extend(run.msgs.into_iter().map(|msg| (run.port, msg)));
         }

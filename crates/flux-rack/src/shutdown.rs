@@ -159,6 +159,14 @@ impl Rack {
         for queue in from_it().flat_map(|(_, queues)| queues) {
             queue.wait_until_empty().await;
         }
+        // What it still had for wires that a reload ended.
+        for visitor in self.visitors.iter().filter(|visitor| visitor.from == circuit.gears[gear].name) {
+            visitor.wire.wait_until_empty().await;
+            let receiver = self.assembly.gear(&visitor.to.0);
+            for place in receiver.iter().flat_map(|&gear| &seats[gear].places) {
+                self.segments[place.segment].ask(|done| Command::Sync { done }).await;
+            }
+        }
         for place in from_it().flat_map(|(wire, _)| &seats[wire.to.0].places) {
             self.segments[place.segment].ask(|done| Command::Sync { done }).await;
         }

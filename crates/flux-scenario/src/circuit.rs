@@ -186,7 +186,7 @@ impl<'m> Compiler<'m> {
         fuse: Fuse,
     ) -> Self {
         let mut wires = Vec::new();
-        let mut calls = Vec::new();
+        let mut sends = Vec::new();
         for joint in model.joints() {
             let ends_here =
                 is_here(model.rack_of(&joint.route.from)) && is_here(model.rack_of(&joint.route.to));
@@ -202,11 +202,9 @@ impl<'m> Compiler<'m> {
                 durable: Durability::of(joint.route),
                 fused: fuse == Fuse::On && is_fusable(model, &joint),
             });
-            if model.emits_from_process(&joint) {
-                calls.push((from, to));
-            }
+            sends.push(model.emits_from_process(&joint));
         }
-        let segment_of = tasks::share_out(members.len(), &calls, &mut wires);
+        let segment_of = tasks::share_out(members.len(), &sends, &mut wires);
         Compiler { model, members, segment_of, wires }
     }
 

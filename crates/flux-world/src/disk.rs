@@ -135,7 +135,8 @@ impl Disk {
         on_disk!(self, real: real::create(path).map(DiskFile::real), disk => disk.create(path).map(DiskFile::simulated))
     }
 
-    fn create_private(&self, path: &Path) -> io::Result<DiskFile> {
+    /// As [`Disk::create`]; the file is for its owner alone (mode 0600).
+    pub fn create_private(&self, path: &Path) -> io::Result<DiskFile> {
         on_disk!(self, real: real::create_private(path).map(DiskFile::real), disk => disk.create(path).map(DiskFile::simulated))
     }
 

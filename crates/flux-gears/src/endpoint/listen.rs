@@ -29,6 +29,12 @@ impl FromStr for ListenAddress {
     }
 }
 
+impl ListenAddress {
+    pub(super) fn port(&self) -> &str {
+        self.0.rsplit_once(':').map_or("", |(_, port)| port)
+    }
+}
+
 pub(super) async fn listen(
     pool: &PeerPool,
     address: &ListenAddress,

@@ -133,17 +133,46 @@ impl<D: Dialect> Endpoint<D> {
                 self.listening = Some(adopted.map_err(|why| Fault::fatal(why.to_string()).reason("listen"))?);
                 Ok(())
             }
-            former => {
+            Some(listening) if former.port() == address.port() => {
+                // Both cannot be open at once.
+                listening.close().await;
+                let listened = self.listen(address, config.clone()).await;
+                if listened.is_err() {
+                    self.listen(former, config).await?;
+                }
+                listened
+            }
+            listening => {
                 if let Err(why) = self.listen(address, config).await {
-                    self.listening = former;
+                    self.listening = listening;
                     return Err(why);
                 }
-                if let Some(former) = former {
+                if let Some(former) = listening {
                     former.close().await;
                 }
                 Ok(())
             }
         }
+    }
+
+    /// Accepts in place of another one, whose connections cannot go on: they are written what is queued, and closed.
+    pub(crate) async fn supersede(
+        &mut self,
+        mut other: Endpoint<D>,
+        former: &ListenAddress,
+        address: &ListenAddress,
+        config: AcceptConfig,
+    ) -> Result<(), (Fault, Endpoint<D>)> {
+        self.listening = other.listening.take();
+        if let Err(why) = self.listen_on(former, address, config).await {
+            other.listening = self.listening.take();
+            return Err((why, other));
+        }
+        self.ctx.spawn(async move {
+            other.drain().await;
+            other.stop().await;
+        });
+        Ok(())
     }
 
     /// Accepts connections at `address`.
@@ -180,7 +209,9 @@ impl<D: Dialect> Endpoint<D> {
         self.intake.gate.open_for_good();
         self.ended.cancel();
         let report = self.pool.close(STOP_TIMEOUT).await;
-        self.ctx.control().link(self.ctx.name()).set_listening(None);
+        if self.listening.is_some() {
+            self.ctx.control().link(self.ctx.name()).set_listening(None);
+        }
         let (unwritten, unread) = (report.frames_dropped, report.frames_undelivered);
         self.ctx.discarded("unwritten", unwritten);
         self.ctx.discarded("unread", unread);

@@ -109,6 +109,11 @@ impl Gear for IoIso8583 {
         if self.reading.logs_frames {
             tracing::warn!(gear, "unsafe_raw_frame_log is on: the trace log holds card data");
         }
+        if let Some(inherited) =
+            self.inherited.take_if(|inherited| !self.config.goes_on_from(&inherited.config))
+        {
+            return self.supersede(inherited, emit).await;
+        }
         if let Some(mut inherited) = self.inherited.take() {
             let outcome = self.go_on(&mut inherited, emit).await;
             match outcome {
@@ -192,7 +197,8 @@ impl Gear for IoIso8583 {
 
     fn take_over(&mut self, legacy: Legacy) -> Option<Legacy> {
         match legacy.downcast::<Inherited>() {
-            Ok(inherited) if self.config.goes_on_from(&inherited.config) => {
+            // Of a server, at least the listening socket goes on.
+            Ok(inherited) if self.config.goes_on_from(&inherited.config) || self.succeeds(&inherited) => {
                 self.inherited = Some(*inherited);
                 None
             }
@@ -211,6 +217,28 @@ impl Gear for IoIso8583 {
 impl IoIso8583 {
     fn dialect(&self, ids: Arc<ConnIds>) -> Iso8583 {
         Iso8583 { ctx: self.ctx.clone(), ids, reading: self.reading.clone() }
+    }
+
+    /// Whether both listen.
+    fn succeeds(&self, inherited: &Inherited) -> bool {
+        inherited.bind.is_some() && self.plan.bind().is_some()
+    }
+
+    /// Listens in place of the gear before, whose connections cannot go on.
+    async fn supersede(&mut self, inherited: Inherited, emit: Emitter) -> Result<(), Fault> {
+        let (Some(former), Some(bind)) = (&inherited.bind, self.plan.bind()) else { return Ok(()) };
+        let dialect = self.dialect(Arc::new(ConnIds::new(&self.ctx)));
+        let mut endpoint =
+            Endpoint::open(&self.ctx, emit.clone(), dialect, self.plan.on_malformed(), usize::MAX)?;
+        let superseded = endpoint.supersede(inherited.running.endpoint, former, bind, self.accepting()).await;
+        if let Err((why, former)) = superseded {
+            let running = Running { endpoint: former, ..inherited.running };
+            self.inherited = Some(Inherited { running, ..inherited });
+            return Err(why);
+        }
+        self.warn_if_exposed();
+        self.running = Some(Running { endpoint, dialled: None });
+        Ok(())
     }
 
     /// Goes on with the connections of the gear before.

@@ -63,7 +63,7 @@ impl Feeder {
             };
             let loans = Loans::new(consumer.settler(), self.lines.clone(), self.deliveries_max);
             *self.loans.lock() = Some(loans.clone());
-            let fed = self.feed(journal, consumer, &loans).await;
+            let fed = self.feed(journal, consumer, &loans, generation).await;
             // What is still out of a journal that failed is delivered again by the next.
             loans.close();
             self.lines.load().recall();
@@ -74,7 +74,13 @@ impl Feeder {
     }
 
     /// Ends when the journal does, or with an error when the rack is stopping.
-    async fn feed(&self, journal: Journal, mut consumer: Consumer, loans: &Arc<Loans>) -> Result<(), Closed> {
+    async fn feed(
+        &self,
+        journal: Journal,
+        mut consumer: Consumer,
+        loans: &Arc<Loans>,
+        generation: u64,
+    ) -> Result<(), Closed> {
         let mut seen = match self.dedupe_messages {
             Some(messages) => self.seen(&journal, messages).await,
             None => None,
@@ -106,7 +112,11 @@ impl Feeder {
                     );
                     self.stall(loans).await?;
                 }
-                Err(_) => return Ok(()),
+                Err(why) => {
+                    // Nobody else may notice: who does not append is told of nothing.
+                    self.appender.failed(generation, &why);
+                    return Ok(());
+                }
             }
         }
     }

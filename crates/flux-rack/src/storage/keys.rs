@@ -41,7 +41,8 @@ fn make(disk: &Disk, path: &Path) -> Result<(), StorageError> {
     let key = Key::generate(1).ok_or_else(|| unavailable("the system gave no random key".into()))?;
     let line = key.to_line();
     let directory = path.parent().unwrap_or(Path::new("."));
-    let written = disk.make_dir(directory).and_then(|()| disk.write_atomic_private(path, line.as_bytes()));
+    let written =
+        disk.make_private_dir(directory).and_then(|()| disk.write_atomic_private(path, line.as_bytes()));
     written.map_err(|error| unavailable(error.to_string()))?;
     tracing::info!(file = %path.display(), "made the key that stored values are sealed with: keep a copy elsewhere");
     Ok(())

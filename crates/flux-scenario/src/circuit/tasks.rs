@@ -1,7 +1,8 @@
 //! Which gears share a task: as many as can, without two tasks that each wait for the other.
 //!
 //! A task that hands a message over waits while the wire is full. So tasks must not wait in a circle: when two gears would
-//! share a task and a way between them leads through another one, that task could wait for room which only it can make.
+//! share a task and a way between them leads through another one, or through a journal, that task could wait for room
+//! which only it can make.
 
 use std::collections::BTreeSet;
 
@@ -10,50 +11,67 @@ use crate::topology::Graph;
 
 /// Chooses a task for each gear, and leaves `fused` set on those wires alone whose ends share one.
 ///
-/// `calls` are the wires that `process` halves emit to: sender and receiver.
-pub(super) fn share_out(gears: usize, calls: &[(usize, usize)], wires: &mut [CircuitWire]) -> Vec<usize> {
-    let wanted: Vec<(usize, usize)> =
-        wires.iter().filter(|wire| wire.fused).map(|wire| (wire.from.0, wire.to.0)).collect();
-    let mut task_of: Vec<usize> = (0..gears).collect();
-    wanted.iter().for_each(|&(a, b)| merge(&mut task_of, a, b));
-    if waits_in_a_circle(&task_of, calls) {
-        task_of = (0..gears).collect();
+/// `sends` says of each wire whether a `process` half emits to it: then a task waits for it.
+pub(super) fn share_out(gears: usize, sends: &[bool], wires: &mut [CircuitWire]) -> Vec<usize> {
+    let edge = |wire: &CircuitWire| (wire.from.0, wire.to.0);
+    let wanted: Vec<_> = wires.iter().filter(|wire| wire.fused).map(edge).collect();
+    let queued = wires.iter().zip(sends).filter(|(wire, sends)| **sends && !wire.fused);
+    let queued: Vec<_> = queued.map(|(wire, _)| edge(wire)).collect();
+    let mut tasks = Tasks { of: (0..gears).collect(), wanted, queued };
+    let wanted = tasks.wanted.clone();
+    wanted.iter().for_each(|&(a, b)| tasks.merge(a, b));
+    if tasks.wait_in_a_circle() {
+        tasks.of = (0..gears).collect();
         // What stands between two gears may join them later, so until nothing changes.
-        while wanted.iter().any(|&wire| joins(&mut task_of, wire, calls)) {}
+        while wanted.iter().any(|&(a, b)| tasks.join(a, b)) {}
     }
     for wire in wires.iter_mut() {
-        wire.fused &= task_of[wire.from.0] == task_of[wire.to.0];
+        wire.fused &= tasks.of[wire.from.0] == tasks.of[wire.to.0];
     }
-    task_of
+    tasks.of
 }
 
-/// Lets the ends of a wire share a task, if they do not yet and may.
-fn joins(task_of: &mut [usize], (a, b): (usize, usize), calls: &[(usize, usize)]) -> bool {
-    let (from, to) = (task_of[a], task_of[b]);
-    if from == to {
-        return false;
+/// The task of each gear so far.
+struct Tasks {
+    of: Vec<usize>,
+    /// Wires that could be calls, as sender and receiver.
+    wanted: Vec<(usize, usize)>,
+    /// Wires that cannot.
+    queued: Vec<(usize, usize)>,
+}
+
+impl Tasks {
+    /// Lets the ends of a wire share a task, if they do not yet and may.
+    fn join(&mut self, a: usize, b: usize) -> bool {
+        let (from, to) = (self.of[a], self.of[b]);
+        let waits = |&(a, b): &(usize, usize)| self.of[a] == from && self.of[b] == to;
+        if from == to || self.queued.iter().any(waits) {
+            return false;
+        }
+        let between: Vec<_> = self.between().collect();
+        let others: BTreeSet<usize> =
+            between.iter().filter(|edge| edge.0 == from && edge.1 != to).map(|edge| edge.1).collect();
+        if Graph::new(self.of.len(), between).reachable(others).contains(&to) {
+            return false;
+        }
+        self.merge(a, b);
+        true
     }
-    let between = between_tasks(task_of, calls);
-    let others: BTreeSet<usize> =
-        between.iter().filter(|edge| edge.0 == from && edge.1 != to).map(|edge| edge.1).collect();
-    if Graph::new(task_of.len(), between).reachable(others).contains(&to) {
-        return false;
+
+    fn merge(&mut self, a: usize, b: usize) {
+        let (from, to) = (self.of[a], self.of[b]);
+        self.of.iter_mut().filter(|task| **task == to).for_each(|task| *task = from);
     }
-    merge(task_of, a, b);
-    true
-}
 
-fn merge(task_of: &mut [usize], a: usize, b: usize) {
-    let (from, to) = (task_of[a], task_of[b]);
-    task_of.iter_mut().filter(|task| **task == to).for_each(|task| *task = from);
-}
+    fn wait_in_a_circle(&self) -> bool {
+        let graph = Graph::new(self.of.len(), self.between());
+        let waits_for_itself = self.queued.iter().any(|&(a, b)| self.of[a] == self.of[b]);
+        waits_for_itself || graph.parts().iter().any(|part| graph.is_cyclic(part))
+    }
 
-fn waits_in_a_circle(task_of: &[usize], calls: &[(usize, usize)]) -> bool {
-    let graph = Graph::new(task_of.len(), between_tasks(task_of, calls));
-    graph.parts().iter().any(|part| graph.is_cyclic(part))
-}
-
-fn between_tasks(task_of: &[usize], calls: &[(usize, usize)]) -> Vec<(usize, usize)> {
-    let edges = calls.iter().map(|&(a, b)| (task_of[a], task_of[b]));
-    edges.filter(|(a, b)| a != b).collect()
+    /// Which task sends to which other one.
+    fn between(&self) -> impl Iterator<Item = (usize, usize)> {
+        let sends = self.wanted.iter().chain(&self.queued);
+        sends.map(|&(a, b)| (self.of[a], self.of[b])).filter(|(a, b)| a != b)
+    }
 }

@@ -142,6 +142,34 @@ wires:
     );
 }
 
+/// The journal between `a` and `end` may be full, and only `end` makes room in it.
+#[test]
+fn a_task_does_not_wait_for_a_journal_that_it_has_to_empty() {
+    check(
+        "
+gears:
+  - {name: s, type: source}
+  - {name: a, type: codec, config: {spec: base}}
+  - {name: end, type: log}
+wires:
+  - {from: s.out, to: a.in}
+  - {from: a.out, to: end.in, lane: durable}
+  - {from: a.error, to: end.in}
+",
+        None,
+        Fuse::On,
+        expect![[r#"
+            segment s
+            segment a
+            segment end
+            s.out -> a.in
+            a.out -> end.in
+            a.error -> end.in
+            drain s a end
+        "#]],
+    );
+}
+
 #[test]
 fn without_fusing_every_gear_has_its_task() {
     let circuit = circuit(SWITCH, None, Fuse::Off).unwrap();

@@ -50,7 +50,7 @@ pub(super) fn free_bytes(directory: &Path) -> io::Result<u64> {
 }
 
 pub(super) fn lock(path: &Path) -> io::Result<File> {
-    let made = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let made = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     let file = match made {
         Err(error) if is_unwritable(&error) => File::open(path).map_err(|_| error)?,
         made => made?,

@@ -1,8 +1,8 @@
 //! Sessions live through reloads: none closes, and each gets back what it sends, once and in order.
 
 use std::{
-    io::{BufRead, BufReader, Write},
-    net::TcpStream,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -94,6 +94,40 @@ fn sessions_go_on_through_versions_of_everything_and_lose_nothing() {
     stop.store(true, Ordering::Relaxed);
     let total: u64 = sessions.into_iter().map(|session| session.join().unwrap()).sum();
     assert_eq!(total, rounds.load(Ordering::Relaxed));
+    rack.signal("TERM");
+    assert_eq!(rack.wait().code(), Some(0), "{}", rack.printed);
+}
+
+#[test]
+fn a_server_whose_frames_change_shape_keeps_its_port_and_ends_who_speaks_the_old_way() {
+    let one = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = one.local_addr().unwrap().port();
+    drop(one);
+    let version = |options: &str| scenario(options, &[]).replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
+    let ground = Ground::new(&version(""));
+    let mut rack = ground.rack(&[]);
+    let address = format!("127.0.0.1:{port}");
+    let echo = |socket: &mut TcpStream, sent: &[u8], expected: &[u8]| {
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.write_all(sent).unwrap();
+        let mut got = vec![0; expected.len()];
+        socket.read_exact(&mut got).unwrap();
+        assert_eq!(got, expected);
+    };
+    let mut old = TcpStream::connect(&address).unwrap();
+    echo(&mut old, b"a\n", b"a\n");
+    for (options, frame) in [(", delimiter: '|'", b"b|"), (", framing: length_prefix2", b"\0\0")] {
+        std::fs::write(&ground.scenario, version(options)).unwrap();
+        let ended = ground.ask("reload", &[]);
+        assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+        echo(&mut TcpStream::connect(&address).unwrap(), frame, frame);
+    }
+    assert_eq!(old.read(&mut [0; 8]).unwrap(), 0);
+    // The same port of every address: both cannot be open at once.
+    std::fs::write(&ground.scenario, version("").replace("127.0.0.1", "")).unwrap();
+    let ended = ground.ask("reload", &[]);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    echo(&mut TcpStream::connect(&address).unwrap(), b"c\n", b"c\n");
     rack.signal("TERM");
     assert_eq!(rack.wait().code(), Some(0), "{}", rack.printed);
 }
