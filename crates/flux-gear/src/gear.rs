@@ -222,6 +222,13 @@ impl Held {
         self.0 = None;
     }
 
+    /// Gives it up through no fault of its own: its source delivers it again, however often that happens.
+    pub fn give_back(mut self) {
+        if let Some(lease) = self.0.as_mut().and_then(FluxMsg::take_lease) {
+            lease.give_back();
+        }
+    }
+
     /// Gives the message back, to be emitted or dropped on purpose.
     pub fn release(mut self) -> FluxMsg {
         self.0.take().expect("a held message is there until released")

@@ -161,7 +161,7 @@ impl Expiry {
                     throw_away(table, &told.key, &told.value, teller);
                     false
                 }
-                Poll::Ready(LeaseEnd::Abandoned) => {
+                Poll::Ready(LeaseEnd::Returned | LeaseEnd::Abandoned) => {
                     was_given_up = true;
                     false
                 }

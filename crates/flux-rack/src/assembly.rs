@@ -76,7 +76,7 @@ impl Assembly {
             let (gear, port) = (wire.to.0, InPort(port_number(wire.to.1)));
             for (place, queue) in self.seats[gear].places.iter().zip(queues) {
                 if place.segment == segment {
-                    intakes.push(Intake { wire: queue.clone(), cell: place.cell, port });
+                    intakes.push(Intake::new(queue.clone(), place.cell, port));
                 }
             }
         }

@@ -8,7 +8,7 @@ use flux_world::{Backoff, Instant};
 use crate::{
     contain::{Contained, contained},
     rack::Shared,
-    segment::Draining,
+    segment::{Draining, Patience},
     stats::GearCounters,
 };
 
@@ -22,8 +22,10 @@ pub(crate) struct Cell {
     pub(crate) outputs: Vec<String>,
     pub(crate) counters: Arc<GearCounters>,
     pub(crate) state: State,
-    /// Messages that arrived while the gear was not up, oldest first.
+    /// Messages that arrived while the gear was not up, or wait for what it waits for, oldest first.
     pub(crate) pending: VecDeque<(InPort, Held)>,
+    /// What those wait for, while the gear is up.
+    pub(crate) patience: Option<Patience>,
     /// The message in hand when the gear failed, until one has passed: if it fails on it again, the message is at fault.
     /// It is the first that is tried again, so that no copy of it, which has the same id, is taken for it.
     pub(crate) suspect: Option<FluxId>,
@@ -102,6 +104,7 @@ impl Cell {
             counters: parts.counters,
             state: State::Made(hosted),
             pending: VecDeque::new(),
+            patience: None,
             suspect: None,
             is_draining: false,
             tally: Tally::default(),
@@ -137,6 +140,8 @@ impl Cell {
         let wait = self.backoff.wait(now, &shared.world.entropy);
         let failed = std::mem::replace(&mut self.state, State::Down(now + wait));
         self.counters.fault(fault.class());
+        // What waits for the world waits for the gear now.
+        self.patience = None;
         tracing::error!(gear = self.name, reason = fault.reason_word(), error = %fault, retry_in = ?wait, "gear failed");
         if let State::Made(gear) | State::Up(gear) = failed {
             self.give_back(gear, shared).await;
@@ -167,6 +172,19 @@ impl Cell {
     /// Whether the gear is started.
     pub(crate) fn is_up(&self) -> bool {
         matches!(self.state, State::Up(_))
+    }
+
+    /// When something is to be done about it: it failed, or what waits is to be tried again.
+    pub(crate) fn due_at(&self) -> Option<Instant> {
+        self.restart_at().or_else(|| self.patience.as_ref().map(|patience| patience.retry_at))
+    }
+
+    /// Gives back what waits and is safe on a durable wire.
+    pub(crate) fn give_back_patient(&mut self) {
+        let waiting = std::mem::take(&mut self.pending).into_iter();
+        let (patient, others): (Vec<_>, _) = waiting.partition(|(_, held)| held.msg().is_patient());
+        self.pending = others.into();
+        patient.into_iter().for_each(|(_, held)| held.give_back());
     }
 
     /// When a failed gear is due.
@@ -215,6 +233,7 @@ impl Cell {
 
     /// Stops the gear for good.
     pub(crate) async fn stop(mut self, shared: &Shared) {
+        self.give_back_patient();
         if !self.pending.is_empty() {
             shared.discards.add(&self.name, "down", self.pending.len() as u64);
         }

@@ -10,7 +10,7 @@
 //! comes again before everything that is not delivered yet; what was delivered in between is not called back. After a
 //! restart what was not settled comes again, in the order it was taken.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use arc_swap::ArcSwap;
 use flux_gear::{FluxMsg, Held, Lease};
@@ -35,7 +35,7 @@ mod seen;
 
 use feeder::Feeder;
 pub(crate) use lines::Lines;
-use loan::Loans;
+use loan::{LastOrders, Loans};
 
 /// The journal of a wire, and what feeds its receiver. It outlives both ends: a reload may put others there.
 pub(crate) struct Durable {
@@ -44,6 +44,7 @@ pub(crate) struct Durable {
     custody: Custody,
     lines: Arc<ArcSwap<Lines>>,
     loans: Arc<Mutex<Option<Arc<Loans>>>>,
+    last_orders: LastOrders,
     accepted: Counter,
     duplicates: Arc<Counter>,
     dead_letters: Arc<DeadLetters>,
@@ -128,6 +129,7 @@ impl Durable {
                 to: parts.to,
             })),
             loans: Arc::default(),
+            last_orders: LastOrders::default(),
             accepted: Counter::default(),
             duplicates: Arc::default(),
             dead_letters: parts.dead_letters,
@@ -180,6 +182,11 @@ impl Durable {
         if feeder.as_ref().is_none_or(JoinHandle::is_finished) {
             *feeder = Some(tokio::spawn(self.feeder().run()));
         }
+    }
+
+    /// The rack drains: what comes to no end from now on is not delivered again, nor is anything behind it. It waits on disk.
+    pub(crate) fn take_last_orders(&self) {
+        self.last_orders.store(true, Ordering::Release);
     }
 
     /// Delivers nothing more. What is in the queues stays on disk, and so does what is given up from now on.
@@ -277,7 +284,8 @@ impl Durable {
             duplicates: self.duplicates.clone(),
             dead_letters: self.dead_letters.clone(),
             batch_messages_max: self.tuning.batch_messages_max,
-            deliveries_max: self.tuning.attempts_max.max(1),
+            given_up_max: self.tuning.attempts_max.max(1),
+            last_orders: self.last_orders.clone(),
             dedupe_messages: self.durability.dedupe.then_some(self.dedupe_messages),
         }
     }

@@ -35,5 +35,5 @@ pub use rack::{ChangeError, Rack, Surroundings};
 pub use reload::Reloaded;
 pub use replay::Handled;
 pub use shutdown::{Discarded, DrainReport, Left};
-pub use stats::{GearStats, LatencyStats, RackStats, WireStats};
+pub use stats::{GearStats, LatencyStats, RackStats, WaitingStats, WireStats};
 pub use storage::DiskStorage;

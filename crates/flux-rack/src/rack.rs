@@ -23,7 +23,7 @@ use crate::{
     draft::Durables,
     reload::Visitor,
     segment::Command,
-    stats::{RackStats, WireCounters},
+    stats::{RackStats, WaitingStats, WireCounters},
     store::Store,
     tuning::Tuning,
     workshop::Workshop,
@@ -67,6 +67,7 @@ pub(crate) struct Shared {
     pub(crate) world: World,
     pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) discards: Discards,
+    pub(crate) control: Control,
     pub(crate) limits: Limits,
     pub(crate) settings: Tuning,
     pub(crate) store: Store,
@@ -76,6 +77,7 @@ pub(crate) struct Shared {
 pub(crate) struct SegmentHandle {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) recalled: watch::Sender<bool>,
+    pub(crate) hurried: watch::Sender<bool>,
     pub(crate) task: JoinHandle<()>,
 }
 
@@ -206,6 +208,7 @@ impl Rack {
             world: surroundings.world.clone(),
             dead_letters: Arc::new(letters(settings)),
             discards: Discards::default(),
+            control: Control::default(),
             limits,
             settings: tuning,
             store,
@@ -236,11 +239,12 @@ impl Rack {
 
     /// What was counted so far.
     pub fn stats(&self) -> RackStats {
+        let now = self.shared.world.clock.now();
         let Assembly { circuit, seats, wires, .. } = &self.assembly;
         let gears = circuit.gears.iter().zip(seats);
         let wires = circuit.wires.iter().zip(wires);
         RackStats {
-            gears: gears.map(|(gear, seat)| seat.counters.snapshot(&gear.name, &gear.kind)).collect(),
+            gears: gears.map(|(gear, seat)| seat.counters.snapshot(&gear.name, &gear.kind, now)).collect(),
             wires: wires
                 .map(|(wire, queues)| {
                     let queues = queues.iter().map(|queue| (&queue.counters, queue.len()));
@@ -252,6 +256,14 @@ impl Rack {
         }
     }
 
+    /// Gears that have been waiting for long, with what a durable wire brought, and for what.
+    pub fn waiting(&self) -> Vec<(String, WaitingStats)> {
+        let now = self.shared.world.clock.now();
+        let gears = self.assembly.circuit.gears.iter().zip(&self.assembly.seats);
+        let waiting = gears.filter_map(|(gear, seat)| Some((gear.name.clone(), seat.counters.waiting(now)?)));
+        waiting.filter(|(_, waiting)| waiting.is_long).collect()
+    }
+
     /// The messages nobody could process. They outlive the rack for whoever holds them.
     pub fn dead_letters(&self) -> &Arc<DeadLetters> {
         &self.shared.dead_letters
@@ -259,7 +271,7 @@ impl Rack {
 
     /// Which links are up, and commands to connections.
     pub fn control(&self) -> &Control {
-        &self.workshop.control
+        &self.shared.control
     }
 }
 

@@ -10,9 +10,9 @@ use std::{
     sync::Arc,
 };
 
-use flux_gear::{Drain, Emission, Fault, FluxMsg, Held, InPort, OutPort, Outbox, Step, Stretch, Waiting};
+use flux_gear::{ControlEvent, Drain, Emission, Fault, FluxMsg, Held, InPort, OutPort, Outbox, Step, Stretch, Waiting};
 use flux_world::Instant;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 
 use crate::{
     cell::{Cell, State},
@@ -23,8 +23,11 @@ use crate::{
 
 mod faults;
 mod onward;
+mod patience;
 
 use onward::{Exits, Onward, Todo};
+pub(crate) use patience::Patience;
+use patience::came_up;
 
 /// A task that runs gears.
 pub(crate) struct Segment {
@@ -37,9 +40,11 @@ pub(crate) struct Segment {
     visits: Vec<Intake>,
     /// Rings when one of them has something.
     bell: Arc<Notify>,
-    commands: mpsc::Receiver<Command>,
-    /// Whether its gears are wanted back, as soon as can be.
-    recalled: watch::Receiver<bool>,
+    heard: Heard,
+    /// Connections that come up, while something waits.
+    ups: Option<broadcast::Receiver<ControlEvent>>,
+    /// The wire whose messages run.
+    taking: Option<usize>,
     shared: Arc<Shared>,
     out: Outbox,
     onward: Onward,
@@ -49,11 +54,28 @@ pub(crate) struct Segment {
     is_set_aside: bool,
 }
 
+/// What a segment is told.
+pub(crate) struct Heard {
+    pub(crate) commands: mpsc::Receiver<Command>,
+    /// Whether its gears are wanted back, as soon as can be.
+    pub(crate) recalled: watch::Receiver<bool>,
+    /// Whether it waits for nobody any more: what a durable wire keeps goes back there.
+    pub(crate) hurried: watch::Receiver<bool>,
+}
+
 /// The end of a wire, at a port of a gear of this segment.
 pub(crate) struct Intake {
     pub(crate) wire: Arc<Wire>,
     pub(crate) cell: usize,
     pub(crate) port: InPort,
+    /// The gear at which something waits that it brought: as long as it does, nothing more is taken.
+    held_up_by: Option<usize>,
+}
+
+impl Intake {
+    pub(crate) fn new(wire: Arc<Wire>, cell: usize, port: InPort) -> Intake {
+        Intake { wire, cell, port, held_up_by: None }
+    }
 }
 
 /// Messages a segment runs before it lets the other tasks of its core run.
@@ -115,8 +137,7 @@ impl Segment {
         gears: Vec<(Cell, Arc<Routes>)>,
         (intakes, visits): (Vec<Intake>, Vec<Intake>),
         bell: Arc<Notify>,
-        commands: mpsc::Receiver<Command>,
-        recalled: watch::Receiver<bool>,
+        heard: Heard,
         shared: Arc<Shared>,
     ) -> Segment {
         let mut slots = 0;
@@ -133,8 +154,9 @@ impl Segment {
             intakes,
             visits,
             bell,
-            commands,
-            recalled,
+            heard,
+            ups: None,
+            taking: None,
             shared,
             out: Outbox::new(),
             onward: Onward::new(slots),
@@ -147,11 +169,11 @@ impl Segment {
     pub(crate) async fn run(mut self) {
         self.catch_up().await;
         loop {
-            let restart_at = self.cells.iter().filter_map(Cell::restart_at).min();
+            let due_at = self.cells.iter().filter_map(Cell::due_at).min();
             let clock = self.shared.world.clock;
             tokio::select! {
                 biased;
-                command = self.commands.recv() => match command {
+                command = self.heard.commands.recv() => match command {
                     None => return,
                     Some(Command::Leave { left }) => match left.send(self.cells) {
                         Ok(()) => return,
@@ -162,14 +184,16 @@ impl Segment {
                     },
                     Some(command) => self.obey(command),
                 },
-                () = async { clock.sleep_until(restart_at.expect("guarded")).await }, if restart_at.is_some() => {
-                    self.restart_due().await;
+                () = async { clock.sleep_until(due_at.expect("guarded")).await }, if due_at.is_some() => {
+                    self.do_what_is_due().await;
                 }
-                Ok(()) = self.recalled.changed(), if self.is_set_aside => {
-                    if !*self.recalled.borrow() {
+                Ok(()) = self.heard.recalled.changed(), if self.is_set_aside => {
+                    if !*self.heard.recalled.borrow() {
                         self.catch_up().await;
                     }
                 }
+                Ok(()) = self.heard.hurried.changed() => self.hurry(),
+                gear = came_up(&mut self.ups), if self.ups.is_some() => self.try_again_at(gear.as_deref()).await,
                 () = self.bell.notified(), if !self.is_set_aside => self.work().await,
             }
         }
@@ -191,7 +215,7 @@ impl Segment {
     async fn catch_up(&mut self) {
         self.is_set_aside = false;
         for cell in (0..self.cells.len()).rev() {
-            self.deliver_pending(cell).await;
+            self.try_again(cell).await;
         }
     }
 
@@ -208,12 +232,14 @@ impl Segment {
         }
     }
 
-    async fn restart_due(&mut self) {
+    async fn do_what_is_due(&mut self) {
         let now = self.shared.world.clock.now();
         for cell in 0..self.cells.len() {
-            if self.cells[cell].restart_at().is_some_and(|at| at <= now) {
-                self.cells[cell].restart(&self.shared).await;
-                self.deliver_pending(cell).await;
+            if self.cells[cell].due_at().is_some_and(|at| at <= now) {
+                if self.cells[cell].restart_at().is_some() {
+                    self.cells[cell].restart(&self.shared).await;
+                }
+                self.try_again(cell).await;
             }
         }
     }
@@ -226,10 +252,11 @@ impl Segment {
                 is_more = true;
                 break;
             }
-            let Intake { wire, cell, port } = &self.intakes[at];
-            if wire.len() == 0 {
+            if self.intakes[at].wire.len() == 0 || self.is_held_up(at) {
                 continue;
             }
+            (self.taking, self.intakes[at].held_up_by) = (Some(at), None);
+            let Intake { wire, cell, port, .. } = &self.intakes[at];
             let (cell, port, mut msgs) = (*cell, *port, self.onward.buffer());
             self.since_yield += wire.take(self.shared.settings.batch_messages_max, &mut msgs);
             // What was put into a wire of the circuit before, was so before these.
@@ -239,7 +266,8 @@ impl Segment {
             self.onward.run(cell, port, msgs);
             self.run_stack().await;
             self.flush().await;
-            is_more |= self.intakes[at].wire.len() > 0;
+            self.taking = None;
+            is_more |= self.intakes[at].wire.len() > 0 && !self.is_held_up(at);
         }
         self.receive().await;
         if is_more {
@@ -254,7 +282,7 @@ impl Segment {
     /// Runs what is in the wires of the circuit before.
     async fn receive(&mut self) {
         for at in 0..self.visits.len() {
-            let Intake { wire, cell, port } = &self.visits[at];
+            let Intake { wire, cell, port, .. } = &self.visits[at];
             if wire.len() == 0 {
                 continue;
             }
@@ -273,7 +301,7 @@ impl Segment {
                 Todo::Run(run) => self.advance(run),
                 Todo::Exception(exception) => {
                     self.handle(*exception).await;
-                    if *self.recalled.borrow() {
+                    if *self.heard.recalled.borrow() {
                         self.set_aside();
                     }
                 }
@@ -294,6 +322,9 @@ impl Segment {
 
     /// Takes messages through one gear, up to the first that does not do as those before it.
     fn advance(&mut self, mut run: Run) {
+        if self.cells[run.cell].patience.is_some() {
+            self.queue_up(&mut run);
+        }
         let mut stretch = Stretch::new(&self.shared.limits);
         let step = self.process(&mut run, &mut stretch);
         let Run { cell, port, mut msgs } = run;
@@ -418,7 +449,7 @@ impl Segment {
                     if !waiting.is_empty() {
                         match &target.durable {
                             None if self.onward.forces => target.wires[shard].force(waiting),
-                            None => cross_to(&target.wires[shard], waiting, &mut self.recalled).await,
+                            None => cross_to(&target.wires[shard], waiting, &mut self.heard.recalled).await,
                             // A closed wire means that the rack gives up: what is left abandons its lease.
                             Some(durable) => drop(durable.push(waiting).await),
                         }

@@ -70,8 +70,8 @@ impl Rack {
     /// Drains gear by gear, sources first, within `rack.drain_timeout`; then stops them all.
     ///
     /// A gear is drained when it has nothing in hand and everything it emitted is processed, or safe in the journal of a
-    /// durable wire: what the receiver has not come to by then waits there. What is left at the
-    /// deadline is named in the report and in the log; its leases are abandoned, so that a source which waits for
+    /// durable wire: what the receiver has not come to by then waits there, and so does what waits for a peer. What is left
+    /// at the deadline is named in the report and in the log; its leases are abandoned, so that a source which waits for
     /// the end of its messages delivers them again.
     pub async fn shut_down(self) -> DrainReport {
         let report = self.leave().await;
@@ -87,6 +87,10 @@ impl Rack {
         let began = clock.now();
         let deadline = began + self.shared.settings.drain_timeout;
         let mut left = Vec::new();
+        self.durables.values().for_each(|durable| durable.take_last_orders());
+        for segment in &self.segments {
+            segment.hurried.send_replace(true);
+        }
         // What is not in a queue by now stays a letter.
         self.replaying.shutdown().await;
         // They may still send to the others.

@@ -1,14 +1,19 @@
 //! What is counted: per gear and per wire, monotonic, read without stopping anybody.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    fmt,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use flux_gear::FaultClass;
+use flux_world::Instant;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::durable::DurableStats;
 
@@ -68,9 +73,51 @@ pub(crate) struct GearCounters {
     pub(crate) restarted: Counter,
     pub(crate) dead_lettered: Counter,
     pub(crate) latency: Latency,
+    /// What its instances wait for. Whoever waits holds it.
+    waiting: Mutex<Vec<Weak<Waiting>>>,
+}
+
+/// An instance of a gear that waits for the world, with what a durable wire brought.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    since: Instant,
+    /// The wire by which that came into its segment.
+    wire: Option<String>,
+    /// The last fault, and whether it has lasted for as long as a message of a hot wire is tried.
+    now: Mutex<(String, bool)>,
+}
+
+impl Waiting {
+    /// What it is now.
+    pub(crate) fn is_for(&self, why: String, is_long: bool) {
+        *self.now.lock() = (why, is_long);
+    }
+
+    fn snapshot(&self, now: Instant) -> WaitingStats {
+        let (why, is_long) = self.now.lock().clone();
+        let lasted = now.saturating_duration_since(self.since).as_millis();
+        let for_ms = u64::try_from(lasted).unwrap_or(u64::MAX);
+        WaitingStats { why, for_ms, wire: self.wire.clone(), is_long }
+    }
 }
 
 impl GearCounters {
+    /// Begins to wait with what came by this wire.
+    pub(crate) fn begin_to_wait(&self, since: Instant, wire: Option<String>) -> Arc<Waiting> {
+        let waiting = Arc::new(Waiting { since, wire, now: Mutex::default() });
+        let mut all = self.waiting.lock();
+        all.retain(|other| other.strong_count() > 0);
+        all.push(Arc::downgrade(&waiting));
+        waiting
+    }
+
+    /// What it waits for: the longest of its instances.
+    pub(crate) fn waiting(&self, now: Instant) -> Option<WaitingStats> {
+        let all = self.waiting.lock();
+        let longest = all.iter().filter_map(Weak::upgrade).min_by_key(|waiting| waiting.since);
+        longest.map(|waiting| waiting.snapshot(now))
+    }
+
     pub(crate) fn fault(&self, class: FaultClass) {
         match class {
             FaultClass::Invalid => self.invalid.add(1),
@@ -79,7 +126,7 @@ impl GearCounters {
         }
     }
 
-    pub(crate) fn snapshot(&self, name: &str, kind: &str) -> GearStats {
+    pub(crate) fn snapshot(&self, name: &str, kind: &str, now: Instant) -> GearStats {
         GearStats {
             name: name.into(),
             kind: kind.into(),
@@ -92,6 +139,7 @@ impl GearCounters {
             restarted: self.restarted.get(),
             dead_lettered: self.dead_lettered.get(),
             latency: self.latency.snapshot(),
+            waiting: self.waiting(now),
         }
     }
 }
@@ -186,6 +234,32 @@ pub struct GearStats {
     pub dead_lettered: u64,
     /// Time one message took in `process`, of one message in 64.
     pub latency: LatencyStats,
+    /// What it waits for, with what a durable wire brought.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<WaitingStats>,
+}
+
+/// A gear that waits for the world: its messages are safe on a durable wire meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingStats {
+    /// The fault, as of the last attempt.
+    pub why: String,
+    /// For how long.
+    pub for_ms: u64,
+    /// The wire by which the first message that waits came; not known after a reload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wire: Option<String>,
+    /// Whether it was tried as often as a message of a hot wire would be.
+    pub is_long: bool,
+}
+
+impl fmt::Display for WaitingStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.wire {
+            Some(wire) => write!(f, "waits with what came by `{wire}`: {}", self.why),
+            None => write!(f, "waits with what a durable wire brought: {}", self.why),
+        }
+    }
 }
 
 /// Counts of one wire.

@@ -233,6 +233,19 @@ impl Wire {
         Ok(())
     }
 
+    /// Takes out what was here before and came again.
+    pub(crate) fn take_returned(&self) -> VecDeque<Held> {
+        let mut queue = self.queue.lock();
+        let returned: VecDeque<Held> = queue.returned.drain(..).map(|(_, held)| held).collect();
+        self.len.fetch_sub(returned.len(), Ordering::Release);
+        let is_empty = queue.is_empty();
+        drop(queue);
+        if is_empty {
+            self.emptied.notify_waiters();
+        }
+        returned
+    }
+
     /// Takes out all that waits.
     pub(crate) fn recall(&self) -> VecDeque<Held> {
         let mut all = VecDeque::new();

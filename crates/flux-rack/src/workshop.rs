@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use flux_gear::{Control, Emitter, GearContext, GearParts, IdSource, InitError};
+use flux_gear::{Emitter, GearContext, GearParts, IdSource, InitError};
 use flux_scenario::circuit::CircuitGear;
 use flux_world::Backoff;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -20,7 +20,6 @@ use crate::{
 /// What it takes to make the parts of a rack.
 pub(crate) struct Workshop {
     pub(crate) surroundings: Surroundings,
-    pub(crate) control: Control,
     shared: Arc<Shared>,
     ids: Arc<IdSource>,
     storage: Arc<DiskStorage>,
@@ -30,7 +29,7 @@ impl Workshop {
     pub(crate) fn new(surroundings: Surroundings, shared: Arc<Shared>) -> Workshop {
         let ids = Arc::new(IdSource::new(&surroundings.world));
         let storage = Arc::new(DiskStorage::new(surroundings.world.clone(), surroundings.state_dir.clone()));
-        Workshop { surroundings, control: Control::default(), shared, ids, storage }
+        Workshop { surroundings, shared, ids, storage }
     }
 
     /// A queue of the wire with this name.
@@ -67,7 +66,7 @@ impl Workshop {
     /// What makes a gear, now and after it failed.
     pub(crate) fn make(&self, gear: &CircuitGear, bindings: BTreeMap<String, String>) -> Make {
         let gear = gear.clone();
-        let (surroundings, control) = (self.surroundings.clone(), self.control.clone());
+        let (surroundings, control) = (self.surroundings.clone(), self.shared.control.clone());
         let (ids, limits) = (self.ids.clone(), self.shared.limits);
         let (discards, storage) = (self.shared.discards.clone(), self.storage.clone());
         let id = ids.next(surroundings.world.clock.unix_ms());

@@ -2,21 +2,25 @@
 //!
 //! Every message made from a leased message carries the same lease. When the last of them is gone (written to a
 //! durable wire, accepted by a sink, dead-lettered, or filtered out on purpose) the lease ends as
-//! [`LeaseEnd::Settled`]. Whoever gives up a message without such an end says so with [`Lease::abandon`].
+//! [`LeaseEnd::Settled`]. Whoever gives up a message without such an end says so with [`Lease::abandon`], or with
+//! [`Lease::give_back`] where the message is not to blame.
 
 use std::{
     fmt,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
 };
 
-/// How a lease ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a lease ended: as the worst of its shares did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LeaseEnd {
     /// Every descendant reached its end: the source may forget the message.
     Settled,
+    /// Some descendant came to no end, and it is not the message's fault: the source must deliver it again, however often
+    /// that happens.
+    Returned,
     /// Some descendant was given up: the source must deliver the message again.
     Abandoned,
 }
@@ -26,7 +30,10 @@ pub enum LeaseEnd {
 pub struct Lease(Arc<Shared>);
 
 struct Shared {
-    abandoned: AtomicBool,
+    /// The worst end said so far.
+    end: AtomicU8,
+    /// Whether its source can wait for as long as it takes.
+    is_patient: bool,
     /// Leases joined into this one: they end when it ends, in the same way.
     parents: Vec<Lease>,
     on_end: Mutex<Option<OnEnd>>,
@@ -37,12 +44,28 @@ type OnEnd = Box<dyn FnOnce(LeaseEnd) + Send>;
 impl Lease {
     /// A lease whose owner is told once, by the last holder, how it ended. `on_end` must not block.
     pub fn new(on_end: impl FnOnce(LeaseEnd) + Send + 'static) -> Lease {
-        Lease::with(Vec::new(), Some(Box::new(on_end)))
+        Lease::with(Vec::new(), false, Some(Box::new(on_end)))
     }
 
-    /// One lease that stands for both: for a message derived from two others.
+    /// The same, from a source that keeps the message on disk and can wait for as long as it takes.
+    pub fn patient(on_end: impl FnOnce(LeaseEnd) + Send + 'static) -> Lease {
+        Lease::with(Vec::new(), true, Some(Box::new(on_end)))
+    }
+
+    /// One lease that stands for both: for a message derived from two others. It is as patient as the less patient of them.
     pub fn join(a: Lease, b: Lease) -> Lease {
-        if a.is_same(&b) { a } else { Lease::with(vec![a, b], None) }
+        let is_patient = a.is_patient() && b.is_patient();
+        if a.is_same(&b) { a } else { Lease::with(vec![a, b], is_patient, None) }
+    }
+
+    /// Whether its source can wait for as long as it takes.
+    pub fn is_patient(&self) -> bool {
+        self.0.is_patient
+    }
+
+    /// The same lease for a message that cannot wait.
+    pub(crate) fn hurried(self) -> Lease {
+        if self.is_patient() { Lease::with(vec![self], false, None) } else { self }
     }
 
     /// Whether both are shares of one lease.
@@ -52,28 +75,36 @@ impl Lease {
 
     /// Says that this holder gives its message up undelivered.
     pub fn abandon(self) {
-        self.0.abandoned.store(true, Ordering::Release);
+        self.say(LeaseEnd::Abandoned);
     }
 
-    fn with(parents: Vec<Lease>, on_end: Option<OnEnd>) -> Lease {
-        Lease(Arc::new(Shared { abandoned: AtomicBool::new(false), parents, on_end: Mutex::new(on_end) }))
+    /// The same, where the world is at fault and not the message.
+    pub fn give_back(self) {
+        self.say(LeaseEnd::Returned);
+    }
+
+    fn say(&self, end: LeaseEnd) {
+        self.0.end.fetch_max(end as u8, Ordering::AcqRel);
+    }
+
+    fn with(parents: Vec<Lease>, is_patient: bool, on_end: Option<OnEnd>) -> Lease {
+        let end = AtomicU8::new(LeaseEnd::Settled as u8);
+        Lease(Arc::new(Shared { end, is_patient, parents, on_end: Mutex::new(on_end) }))
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let abandoned = *self.abandoned.get_mut();
-        for parent in self.parents.drain(..) {
-            if abandoned {
-                parent.abandon();
-            }
-        }
+        let said = *self.end.get_mut();
+        let ends = [LeaseEnd::Returned, LeaseEnd::Abandoned];
+        let end = ends.into_iter().find(|end| *end as u8 == said).unwrap_or(LeaseEnd::Settled);
+        self.parents.drain(..).for_each(|parent| parent.say(end));
         let on_end = match self.on_end.get_mut() {
             Ok(on_end) => on_end.take(),
             Err(poisoned) => poisoned.into_inner().take(),
         };
         if let Some(on_end) = on_end {
-            on_end(if abandoned { LeaseEnd::Abandoned } else { LeaseEnd::Settled });
+            on_end(end);
         }
     }
 }
@@ -113,6 +144,30 @@ mod tests {
         assert!(ended.try_recv().is_err());
         drop(other);
         assert_eq!(ended.try_recv(), Ok(LeaseEnd::Abandoned));
+    }
+
+    #[test]
+    fn what_was_given_back_is_not_to_blame_unless_some_share_of_it_was_given_up() {
+        let (lease, ended) = lease();
+        lease.clone().give_back();
+        lease.give_back();
+        assert_eq!(ended.try_recv(), Ok(LeaseEnd::Returned));
+        let (lease, ended) = self::lease();
+        lease.clone().abandon();
+        lease.give_back();
+        assert_eq!(ended.try_recv(), Ok(LeaseEnd::Abandoned));
+    }
+
+    #[test]
+    fn a_joined_lease_is_as_patient_as_the_less_patient() {
+        let patient = || Lease::patient(|_| {});
+        assert!(Lease::join(patient(), patient()).is_patient());
+        assert!(!Lease::join(patient(), lease().0).is_patient());
+        let (told, ended) = mpsc::channel();
+        let hurried = Lease::patient(move |end| told.send(end).unwrap()).hurried();
+        assert!(!hurried.is_patient());
+        hurried.give_back();
+        assert_eq!(ended.try_recv(), Ok(LeaseEnd::Returned));
     }
 
     #[test]

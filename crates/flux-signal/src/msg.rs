@@ -129,6 +129,16 @@ impl FluxMsg {
         self.lease.as_ref()
     }
 
+    /// Whether it can wait for as long as it takes: a durable wire keeps it.
+    pub fn is_patient(&self) -> bool {
+        self.lease.as_ref().is_some_and(Lease::is_patient)
+    }
+
+    /// Says that it cannot wait, though its source could: whoever sent it is told by another way what became of it.
+    pub fn hurry(&mut self) {
+        self.lease = self.lease.take().map(Lease::hurried);
+    }
+
     /// Ties the message to a lease, beside the one it may already have.
     pub fn attach_lease(&mut self, lease: Lease) {
         self.lease = Some(match self.lease.take() {

@@ -25,6 +25,8 @@ pub(crate) enum Alarm {
     Memory,
     /// The last version that was to go live was refused: what runs is not what the files say.
     Reload,
+    /// A gear waits for a peer, or for something else that is not there, with what a durable wire brought it.
+    Waiting,
 }
 
 impl Alarm {
@@ -39,6 +41,7 @@ impl Alarm {
             Alarm::LastGood => "last_good",
             Alarm::Memory => "memory",
             Alarm::Reload => "reload",
+            Alarm::Waiting => "waiting",
         }
     }
 }

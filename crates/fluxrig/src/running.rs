@@ -204,6 +204,9 @@ impl Running {
         for (alarm, why) in findings {
             self.alarms.set(alarm, why);
         }
+        let waiting = self.rack.waiting();
+        let waiting: Vec<_> = waiting.iter().map(|(gear, waiting)| format!("gear `{gear}` {waiting}")).collect();
+        self.alarms.set(Alarm::Waiting, (!waiting.is_empty()).then(|| waiting.join("; ")));
         if self.control.is_none() {
             self.open_control();
         }
@@ -241,6 +244,7 @@ impl Running {
             invalid: gear.invalid,
             restarted: gear.restarted,
             dead_lettered: gear.dead_lettered,
+            waiting: gear.waiting,
         });
         let lanes = self.plan.circuit.iter().flat_map(|circuit| &circuit.wires).map(|wire| wire.lane);
         let wires = stats.wires.into_iter().zip(lanes).map(|(wire, lane)| WireStatus {

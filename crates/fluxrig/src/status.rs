@@ -3,7 +3,7 @@
 use std::fmt;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
-use flux_rack::DurableStats;
+use flux_rack::{DurableStats, WaitingStats};
 use flux_scenario::units::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,9 @@ pub(crate) struct GearStatus {
     /// Times it failed as a whole and was started again.
     pub(crate) restarted: u64,
     pub(crate) dead_lettered: u64,
+    /// What it waits for, with what a durable wire brought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) waiting: Option<WaitingStats>,
 }
 
 /// A wire at that moment.
@@ -73,6 +76,9 @@ impl fmt::Display for RackStatus {
             table.add_row(words.into_iter().chain(counts));
         }
         writeln!(f, "\n{}", table)?;
+        for (gear, waiting) in gears.iter().filter_map(|gear| Some((&gear.gear, gear.waiting.as_ref()?))) {
+            writeln!(f, "\n{gear} {waiting} (for {})", rough(waiting.for_ms))?;
+        }
         let mut table = columns(["wire", "lane", "depth", "passed", "blocked"], 2);
         for wire in wires {
             let counts = [wire.depth as u64, wire.passed, wire.blocked].map(|n| n.to_string());
@@ -129,7 +135,8 @@ mod tests {
             "version": "0.1.0", "pid": 4711, "scenario": "switch.yaml", "uptime_ms": 192_345,
             "alarms": [{"alarm": "control_socket", "why": "no room", "for_ms": 90}],
             "gears": [{"gear": "term", "kind": "io_iso8583", "uptime_ms": 192_300, "processed": 1, "emitted": 22,
-                "invalid": 0, "restarted": 3, "dead_lettered": 4}],
+                "invalid": 0, "restarted": 3, "dead_lettered": 4,
+                "waiting": {"why": "h:1 is not connected", "for_ms": 3_700_000, "wire": "bookings", "is_long": true}}],
             "wires": [
                 {"wire": "term.out -> dec.in", "lane": "hot", "depth": 5, "passed": 600, "blocked": 7},
                 {"wire": "bookings", "lane": "durable", "depth": 0, "passed": 90, "blocked": 0, "durable": {
@@ -146,6 +153,8 @@ mod tests {
              gear   kind            up   processed   emitted   invalid   restarted 
             ───────────────────────────────────────────────────────────────────────
              term   io_iso8583   3m12s           1        22         0           3 
+
+            term waits with what came by `bookings`: h:1 is not connected (for 1h1m40s)
 
              wire                 lane      depth   passed   blocked 
             ─────────────────────────────────────────────────────────

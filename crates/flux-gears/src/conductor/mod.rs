@@ -252,10 +252,13 @@ impl Conductor {
     }
 
     fn send_out(&self, request: &FluxMsg, port: OutPort, saved: Saved, out: &mut Outbox) {
-        if self.archive.is_none() && self.origins.own.is_none() && self.return_context.strips_nothing() {
+        let is_as_it_is = self.origins.own.is_none() && self.return_context.strips_nothing();
+        if self.archive.is_none() && is_as_it_is && !request.is_patient() {
             return out.forward(port);
         }
         let mut outbound = request.clone();
+        // Whoever asks is told in time that there is no answer: what is late must not be asked any more.
+        outbound.hurry();
         self.return_context.strip(&mut outbound);
         if let Some(own) = &self.origins.own {
             outbound.metadata.set(ORIGIN, own.as_str());

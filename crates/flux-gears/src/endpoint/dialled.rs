@@ -8,7 +8,7 @@ use flux_world::Target;
 
 use super::{
     Conn, Conns,
-    send::{no_connection, send, send_when_there_is_room, try_send},
+    send::{not_now, send, send_when_there_is_room, try_send},
     wait,
 };
 
@@ -34,7 +34,8 @@ impl Dialled {
 
     /// Sends a frame by the next connection that is up and has room; by the next one that will have, where none has.
     ///
-    /// While none is up, an attempt under way is waited for. Between attempts the message fails at once.
+    /// While none is up, an attempt under way is waited for, but for what a durable wire keeps: that waits elsewhere.
+    /// Between attempts the message fails at once.
     pub(crate) fn send(&mut self, conns: &Conns, frame: Bytes, msg: &FluxMsg) -> Result<Step, Fault> {
         let first = self.next;
         self.next = self.next.wrapping_add(1);
@@ -63,8 +64,9 @@ impl Dialled {
     #[cold]
     fn send_when_up(&self, frame: Bytes, msg: &FluxMsg) -> Result<Step, Fault> {
         let absent = format!("{} is not connected", self.target);
-        let Some(peer) = self.peers.iter().find(|peer| is_under_way(&peer.state())).cloned() else {
-            return Err(no_connection(&absent));
+        let under_way = self.peers.iter().find(|peer| is_under_way(&peer.state()));
+        let Some(peer) = under_way.filter(|_| !msg.is_patient()).cloned() else {
+            return Err(not_now(msg, &absent));
         };
         let msg = msg.clone();
         Ok(wait(async move {
@@ -74,7 +76,7 @@ impl Dialled {
             if settled {
                 send_when_there_is_room(&peer, frame, &msg).await
             } else {
-                Err(no_connection(&absent))
+                Err(not_now(&msg, &absent))
             }
         }))
     }

@@ -32,7 +32,7 @@ pub(crate) use intake::{Dialect, OnMalformed, Received};
 pub(crate) use listen::{ListenAddress, warn_if_exposed};
 pub use peer::WhenQueueFull;
 pub(crate) use peer::{CLOSE_TIMEOUT, PeerSettings, connections_max, pool_config};
-pub(crate) use send::{no_connection, send, send_back};
+pub(crate) use send::{no_connection, not_now, send, send_back};
 pub use tls::{ClientAuth, Tls};
 pub(crate) use waiting_room::WaitingRoom;
 

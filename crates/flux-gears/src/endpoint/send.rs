@@ -1,6 +1,6 @@
 //! Handing a frame to a peer, and a message that found none back to the error port.
 
-use flux_gear::{Bytes, EmitError, Emitter, Fault, FluxMsg, GearContext, Held, Step, keys};
+use flux_gear::{Bytes, EmitError, Emitter, Fault, FaultClass, FluxMsg, GearContext, Held, Step, keys};
 use flux_pool::{CloseReason, Follower, PeerHandle, SendError, TrySendError};
 
 use super::wait;
@@ -8,8 +8,11 @@ use super::wait;
 /// What `error.reason` says of a message for a connection that is not there.
 pub(crate) const NO_CONNECTION: &str = "no_connection";
 
+/// What it says of one for a peer that does not read.
+const SLOW_PEER: &str = "slow_peer";
+
 /// Keeps the lease of a message that is on its way to a peer: it ends well when the operating system has the message, and
-/// is abandoned when the connection is lost before.
+/// the message is given back when the connection is lost before.
 #[derive(Debug)]
 struct OnItsWay(Option<Held>);
 
@@ -30,6 +33,12 @@ impl Follower for OnItsWay {
     }
 }
 
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(Held::give_back);
+    }
+}
+
 /// Queues a frame made of a message. The lease of that, if there is one, ends when the frame is written.
 pub(super) fn try_send(peer: &PeerHandle, frame: Bytes, msg: &FluxMsg) -> Result<(), TrySendError> {
     match msg.lease() {
@@ -46,7 +55,7 @@ pub(crate) fn send(peer: &PeerHandle, frame: Bytes, msg: &FluxMsg) -> Result<Ste
             let (peer, msg) = (peer.clone(), msg.clone());
             Ok(wait(async move { send_when_there_is_room(&peer, frame, &msg).await }))
         }
-        Err(why) => Err(refused(why)),
+        Err(why) => Err(refused(why, msg)),
     }
 }
 
@@ -62,29 +71,37 @@ pub(super) async fn send_when_there_is_room(
     };
     match sent {
         Ok(()) => Ok(()),
-        Err(SendError::NotQueued(why)) => Err(refused(why)),
+        Err(SendError::NotQueued(why)) => Err(refused(why, msg)),
         Err(SendError::TimedOut(_) | SendError::NotWritten) => {
             // Whoever takes nothing for so long would only delay the others again.
             peer.disconnect(CloseReason::SlowConsumer);
-            Err(Fault::invalid("the peer does not take what is sent").reason("slow_peer"))
+            Err(not_now(msg, "the peer does not take what is sent").reason(SLOW_PEER))
         }
     }
 }
 
-fn refused(why: TrySendError) -> Fault {
+fn refused(why: TrySendError, msg: &FluxMsg) -> Fault {
     match why {
         TrySendError::TooLarge(frame) => {
             Fault::invalid(format!("a frame of {} bytes is over the limit", frame.len()))
                 .reason("frame_too_large")
         }
         TrySendError::Full(_) | TrySendError::Dropped | TrySendError::Overflowed => {
-            Fault::invalid("the queue of the peer is full").reason("slow_peer")
+            not_now(msg, "the queue of the peer is full").reason(SLOW_PEER)
         }
-        TrySendError::Disconnected(_) | TrySendError::Closed(_) => no_connection("the connection is gone"),
+        TrySendError::Disconnected(_) | TrySendError::Closed(_) => not_now(msg, "the connection is gone"),
     }
 }
 
-/// The message cannot be sent: there is nobody to send it to.
+/// The message cannot be sent now, for nobody is there to take it. What a durable wire keeps waits for that; anything
+/// else is refused at once, since whoever sent it may wait for an answer.
+#[cold]
+pub(crate) fn not_now(msg: &FluxMsg, what: &str) -> Fault {
+    let class = if msg.is_patient() { FaultClass::Transient } else { FaultClass::Invalid };
+    Fault::new(class, what).reason(NO_CONNECTION)
+}
+
+/// The message can never be sent: whom it was for is gone.
 #[cold]
 pub(crate) fn no_connection(what: &str) -> Fault {
     Fault::invalid(what).reason(NO_CONNECTION)

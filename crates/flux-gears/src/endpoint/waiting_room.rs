@@ -33,14 +33,13 @@ impl WaitingRoom {
     /// Keeps a message. When there is no room the message fails, so that nothing is lost in silence.
     pub(crate) fn keep(&mut self, msg: &FluxMsg) -> Result<(), Fault> {
         if self.is_closed || self.messages_max == 0 {
-            return Err(super::no_connection("nobody is connected"));
+            return Err(super::not_now(msg, "nobody is connected"));
         }
         let bytes = self.bytes + msg.payload.len();
         if self.messages.len() >= self.messages_max || bytes > WAITING_BYTES_MAX {
             let kept = self.messages.len();
-            return Err(
-                Fault::invalid(format!("nobody is connected and {kept} messages wait")).reason("buffer_full")
-            );
+            let why = format!("nobody is connected and {kept} messages wait");
+            return Err(super::not_now(msg, &why).reason("buffer_full"));
         }
         self.messages.push_back(Held::new(msg.clone()));
         self.bytes = bytes;

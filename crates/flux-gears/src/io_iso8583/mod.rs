@@ -27,7 +27,7 @@ pub use config::{Config, Encoding, Endian, LengthSize, Variant};
 use crate::{
     codec_iso8583::load_spec,
     endpoint::{
-        ConnIds, Dialled, Endpoint, ListenAddress, OnMalformed, PeerSettings, connections_max, no_connection,
+        ConnIds, Dialled, Endpoint, ListenAddress, OnMalformed, PeerSettings, connections_max, no_connection, not_now,
         options::{bad_config, target},
         send, warn_if_exposed,
     },
@@ -164,7 +164,7 @@ impl Gear for IoIso8583 {
         match dialled {
             Some(dialled) => dialled.send(conns, frame, msg),
             None => conns.among(|up| match up {
-                [] => Err(no_connection("nobody is connected")),
+                [] => Err(not_now(msg, "nobody is connected")),
                 [first, others @ ..] if others.is_empty() || back.is_some() => send(&first.peer, frame, msg),
                 several => {
                     let problem =

@@ -69,7 +69,7 @@ impl Pending {
     }
 
     fn end(&self, number: u64, end: LeaseEnd) {
-        if end == LeaseEnd::Abandoned {
+        if end != LeaseEnd::Settled {
             // Nothing after it can be acknowledged either: the client is to send again from there.
             self.peer.disconnect(CloseReason::Protocol("a message was given up".into()));
             return;
@@ -140,6 +140,10 @@ impl Unacknowledged {
         state.sent = 0;
         state.peer = Some(peer.clone());
         state.send();
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.state.lock().peer.is_some()
     }
 
     pub(super) fn down(&self) {

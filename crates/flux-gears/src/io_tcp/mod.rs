@@ -15,7 +15,7 @@ use std::{
 };
 
 use flux_gear::{
-    Bytes, Category, Descriptor, Drain, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, Legacy, Outbox,
+    Bytes, Category, Descriptor, Drain, Emitter, Fault, FluxMsg, Gear, GearContext, Held, InPort, Legacy, Outbox,
     Step, Terminus, keys,
 };
 use flux_pool::{AcceptConfig, PeerConfig};
@@ -27,7 +27,7 @@ pub use config::{Config, Framing, Position, Sharing};
 
 use crate::endpoint::{
     ConnIds, Dialled, Endpoint, ListenAddress, OnMalformed, PeerSettings, WaitingRoom, connections_max,
-    no_connection,
+    no_connection, not_now,
     options::{bad_config, target},
     send, send_back, wait, warn_if_exposed,
 };
@@ -178,7 +178,9 @@ impl Gear for IoTcp {
                     drained.await;
                     // Nobody can connect any more to take what waits.
                     if let Tcp::Server { room, .. } = &*dialect {
-                        let left = room.lock().close();
+                        let left = room.lock().close().into_iter();
+                        let (patient, left): (Vec<_>, _) = left.partition(|held| held.msg().is_patient());
+                        patient.into_iter().for_each(Held::give_back);
                         send_back(&ctx, &emit, left, "nobody connected in time").await;
                     }
                 })
@@ -332,6 +334,9 @@ impl Running {
             (Tcp::Acknowledged { unacknowledged, .. }, ..) => {
                 Ok(match unacknowledged.try_send(msg.clone()) {
                     Ok(()) => Step::Done,
+                    Err(msg) if msg.is_patient() && !unacknowledged.is_connected() => {
+                        return Err(not_now(&msg, "the server is not connected"));
+                    }
                     Err(msg) => {
                         let unacknowledged = unacknowledged.clone();
                         wait(async move {

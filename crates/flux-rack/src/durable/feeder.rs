@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::{
     End,
     lines::Lines,
-    loan::{Loan, Loans},
+    loan::{LastOrders, Loan, Loans},
     seen::Seen,
 };
 use crate::{
@@ -43,7 +43,8 @@ pub(crate) struct Feeder {
     pub(crate) duplicates: Arc<Counter>,
     pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) batch_messages_max: usize,
-    pub(crate) deliveries_max: u32,
+    pub(crate) given_up_max: u32,
+    pub(crate) last_orders: LastOrders,
     /// How many ids are remembered; none: a message that was sent twice is delivered twice.
     pub(crate) dedupe_messages: Option<usize>,
 }
@@ -61,7 +62,12 @@ impl Feeder {
                     return;
                 }
             };
-            let loans = Loans::new(consumer.settler(), self.lines.clone(), self.deliveries_max);
+            let loans = Loans::new(
+                consumer.settler(),
+                self.lines.clone(),
+                self.given_up_max,
+                self.last_orders.clone(),
+            );
             *self.loans.lock() = Some(loans.clone());
             let fed = self.feed(journal, consumer, &loans, generation).await;
             // What is still out of a journal that failed is delivered again by the next.
@@ -150,12 +156,12 @@ impl Feeder {
                     self.duplicates.add(1);
                     loans.settle(sequence);
                 }
-                Ok(msg) => held.push(loans.lend(Loan { sequence, deliveries: 1, msg })),
+                Ok(msg) => held.push(loans.lend(Loan { sequence, given_up: 0, msg })),
                 Err(why) => {
                     // In its place among the others.
                     self.hand_over(loans, std::mem::take(&mut held)).await?;
                     let msg = raw(&record);
-                    self.bury(loans, Loan { sequence, deliveries: 1, msg }, "undecodable", &why.to_string())
+                    self.bury(loans, Loan { sequence, given_up: 0, msg }, "undecodable", &why.to_string())
                         .await;
                 }
             }
@@ -193,11 +199,14 @@ impl Feeder {
 
     /// Sees to what was given up and did not simply go back into its queue. What was given up too often is a dead letter.
     async fn see_to_left(&self, loans: &Arc<Loans>) -> Result<(), Closed> {
+        if loans.is_closed() {
+            return Err(Closed);
+        }
         for loan in loans.take_left() {
             match loans.put_back(loan) {
                 None => {}
                 Some(loan) if loans.is_spent(&loan) => {
-                    let message = format!("given up {} times after it was delivered", loan.deliveries);
+                    let message = format!("given up {} times after it was delivered", loan.given_up);
                     self.bury(loans, loan, "given_up", &message).await;
                 }
                 // No queue takes it any more: it waits on disk.
@@ -223,7 +232,7 @@ impl Feeder {
 
     /// The record is settled when the letter is kept.
     async fn bury(&self, loans: &Arc<Loans>, loan: Loan, reason: &'static str, message: &str) {
-        let attempts = loan.deliveries;
+        let attempts = loan.given_up.max(1);
         let now = self.appender.site().world.clock.unix_ns();
         let msg = loans.lend(loan).release();
         let lines = self.lines.load_full();

@@ -1,6 +1,9 @@
 //! Messages on loan from a durable wire: settled, one never comes again; given up, it comes once more.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use arc_swap::ArcSwap;
 use flux_gear::{FluxMsg, Held, Lease};
@@ -16,7 +19,8 @@ use crate::{stats::Counter, wire::Closed};
 pub(crate) struct Loans {
     settler: Settler,
     lines: Arc<ArcSwap<Lines>>,
-    deliveries_max: u32,
+    given_up_max: u32,
+    last_orders: LastOrders,
     returns: Mutex<Returns>,
     /// Rings when there is something that did not simply go back into its queue.
     bell: Notify,
@@ -33,20 +37,29 @@ struct Returns {
     is_closed: bool,
 }
 
+/// Whether the rack drains: a message that comes to no end then ends the deliveries.
+pub(crate) type LastOrders = Arc<AtomicBool>;
+
 /// A message of the journal.
 pub(crate) struct Loan {
     pub(crate) sequence: u64,
-    /// How often it was delivered.
-    pub(crate) deliveries: u32,
+    /// How often it was given up.
+    pub(crate) given_up: u32,
     pub(crate) msg: FluxMsg,
 }
 
 impl Loans {
-    pub(crate) fn new(settler: Settler, lines: Arc<ArcSwap<Lines>>, deliveries_max: u32) -> Arc<Loans> {
+    pub(crate) fn new(
+        settler: Settler,
+        lines: Arc<ArcSwap<Lines>>,
+        given_up_max: u32,
+        last_orders: LastOrders,
+    ) -> Arc<Loans> {
         Arc::new(Loans {
             settler,
             lines,
-            deliveries_max,
+            given_up_max,
+            last_orders,
             returns: Mutex::default(),
             bell: Notify::new(),
             given_out: Counter::default(),
@@ -60,11 +73,12 @@ impl Loans {
         let mut msg = loan.msg.clone();
         let loans = self.clone();
         self.given_out.add(1);
-        msg.attach_lease(Lease::new(move |end| {
+        msg.attach_lease(Lease::patient(move |end| {
             loans.ended.add(1);
             match end {
                 LeaseEnd::Settled => loans.settle(loan.sequence),
-                LeaseEnd::Abandoned => loans.take_back(loan),
+                LeaseEnd::Returned => loans.take_back(loan),
+                LeaseEnd::Abandoned => loans.take_back(Loan { given_up: loan.given_up + 1, ..loan }),
             }
         }));
         Held::new(msg)
@@ -91,19 +105,27 @@ impl Loans {
         self.redelivered.get()
     }
 
-    /// Whether it has been delivered as often as it may be.
+    /// Whether it was given up as often as it may be.
     pub(crate) fn is_spent(&self, loan: &Loan) -> bool {
-        loan.deliveries >= self.deliveries_max
+        loan.given_up >= self.given_up_max
     }
 
-    /// Ends when something was given up that did not simply go back into its queue.
+    /// Ends when something was given up that did not simply go back into its queue, or when nothing more is delivered.
     pub(crate) async fn left(&self) {
         loop {
-            if !self.returns.lock().left.is_empty() {
-                return;
+            {
+                let returns = self.returns.lock();
+                if returns.is_closed || !returns.left.is_empty() {
+                    return;
+                }
             }
             self.bell.notified().await;
         }
+    }
+
+    /// Whether nothing more is delivered.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.returns.lock().is_closed
     }
 
     /// What that is, in the order of the journal.
@@ -124,9 +146,15 @@ impl Loans {
     }
 
     /// Delivers a message once more, before everything that was not delivered yet: at once, so that nothing overtakes it.
+    /// While the rack drains it waits on disk instead, and so does everything behind it.
     fn take_back(self: &Arc<Self>, loan: Loan) {
-        if self.returns.lock().is_closed {
+        if self.is_closed() {
             return;
+        }
+        if self.last_orders.load(Ordering::Acquire) {
+            self.close();
+            self.bell.notify_one();
+            return self.lines.load().recall();
         }
         if let Some(loan) = self.put_back(loan) {
             let mut returns = self.returns.lock();
@@ -148,7 +176,7 @@ impl Loans {
         let again = || {
             let loan = loan.take().expect("asked for once");
             self.redelivered.add(1);
-            self.lend(Loan { deliveries: loan.deliveries + 1, ..loan })
+            self.lend(loan)
         };
         match wire.put_back(sequence, again) {
             Ok(()) | Err(Closed) => loan,

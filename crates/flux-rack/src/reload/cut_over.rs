@@ -19,7 +19,7 @@ use crate::{
     draft::Draft,
     rack::{Rack, SegmentHandle},
     routes::Routes,
-    segment::{Intake, Segment},
+    segment::{Heard, Intake, Segment},
     wire::Wire,
 };
 
@@ -74,6 +74,8 @@ impl Rack {
         }
         self.run_out(&mut cut, &ending).await;
         self.end_wires(&mut cut, &ending);
+        // Before anything newer is taken from their wires.
+        cut.leaving.values_mut().for_each(Cell::give_back_patient);
         let mut segments: Vec<_> = std::mem::take(&mut self.segments).into_iter().map(Some).collect();
         for (at, untouched) in untouched.into_iter().enumerate() {
             let goes_on = untouched.and_then(|was| segments[was].take());
@@ -110,6 +112,7 @@ impl Rack {
             cut.next.insert(name.clone(), cell);
             if let Some(old) = cut.leaving.get_mut(&name) {
                 let inputs = old.inputs.clone();
+                old.patience = None;
                 for (port, msg) in std::mem::take(&mut old.pending) {
                     let port = inputs.get(usize::from(port.0)).map_or("", String::as_str);
                     self.leave_to(cut, &name, port, [msg].into());
@@ -171,10 +174,10 @@ impl Rack {
                 let Some(cell) = cell else { continue };
                 let port = gears[cell].0.inputs.iter().position(|input| input == port);
                 let port = port.map(|port| InPort(port_number(port)));
-                intakes.extend(port.map(|port| Intake { wire: queue.clone(), cell, port }));
+                intakes.extend(port.map(|port| Intake::new(queue.clone(), cell, port)));
             }
         }
-        let (segment, _) = self.segment(gears, (intakes, Vec::new()));
+        let (segment, _) = self.segment(gears, (intakes, Vec::new()), false);
         for (name, cell) in names.into_iter().zip(Box::pin(segment.run_out()).await) {
             let stays = self.assembly.gear(&name.0).is_some();
             let standing = if stays { &mut *next } else { &mut *leaving };
@@ -234,16 +237,17 @@ impl Rack {
             let visitors = self.visitors.iter().filter(|visitor| visitor.to.0 == gear.name);
             visits.extend(visitors.filter_map(|visitor| visitor.intake(cell, &gear.inputs)));
         }
-        Some(self.run(gears, (self.assembly.intakes(at), visits)))
+        Some(self.run(gears, (self.assembly.intakes(at), visits), false))
     }
 
-    /// Runs gears in a segment of their own.
+    /// Runs gears in a segment of their own. One in a hurry waits for nobody.
     pub(super) fn run(
         &self,
         gears: Vec<(Cell, Arc<Routes>)>,
         ends: (Vec<Intake>, Vec<Intake>),
+        is_hurried: bool,
     ) -> SegmentHandle {
-        let (segment, handle) = self.segment(gears, ends);
+        let (segment, handle) = self.segment(gears, ends, is_hurried);
         handle(tokio::spawn(segment.run()))
     }
 
@@ -252,12 +256,15 @@ impl Rack {
         &self,
         gears: Vec<(Cell, Arc<Routes>)>,
         ends: (Vec<Intake>, Vec<Intake>),
+        is_hurried: bool,
     ) -> (Segment, impl FnOnce(JoinHandle<()>) -> SegmentHandle + use<>) {
         let (bell, (recalled, heard)) = (Arc::new(Notify::new()), watch::channel(false));
         ends.0.iter().chain(&ends.1).for_each(|intake| intake.wire.connect(&bell));
         let (commands, obeyed) = mpsc::channel(COMMANDS_MAX);
-        let segment = Segment::new(gears, ends, bell, obeyed, heard, self.shared.clone());
-        (segment, |task| SegmentHandle { commands, recalled, task })
+        let (hurried, hastened) = watch::channel(is_hurried);
+        let heard = Heard { commands: obeyed, recalled: heard, hurried: hastened };
+        let segment = Segment::new(gears, ends, bell, heard, self.shared.clone());
+        (segment, |task| SegmentHandle { commands, recalled, hurried, task })
     }
 }
 

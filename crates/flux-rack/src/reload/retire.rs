@@ -38,7 +38,7 @@ impl Visitor {
     /// The end of the wire at a gear with these inputs.
     pub(super) fn intake(&self, cell: usize, inputs: &[String]) -> Option<Intake> {
         let port = inputs.iter().position(|input| *input == self.to.1)?;
-        Some(Intake { wire: self.wire.clone(), cell, port: InPort(port_number(port)) })
+        Some(Intake::new(self.wire.clone(), cell, InPort(port_number(port))))
     }
 }
 
@@ -95,7 +95,7 @@ impl Rack {
             outgoing: from_it.map(|visitor| visitor.wire.clone()).collect(),
             lingers,
             name: cell.name.clone(),
-            segment: self.run(vec![(cell, routes)], (intakes, Vec::new())),
+            segment: self.run(vec![(cell, routes)], (intakes, Vec::new()), true),
         }
     }
 
@@ -143,8 +143,9 @@ async fn drained(segment: &SegmentHandle, incoming: &[(Arc<Wire>, String)], shar
     segment.drain(0, shared.world.clock).await;
 }
 
-/// Stops a gear; what it had waiting becomes dead letters.
+/// Stops a gear; what it had waiting becomes dead letters, unless a durable wire has it.
 async fn stop(mut cell: Cell, shared: &Shared) {
+    cell.give_back_patient();
     for (port, msg) in std::mem::take(&mut cell.pending) {
         let port = cell.inputs.get(usize::from(port.0)).cloned().unwrap_or_default();
         let letter = DeadLetter::gone(msg.release(), &cell.name, &port, shared.world.clock.unix_ns());

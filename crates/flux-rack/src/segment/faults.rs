@@ -27,13 +27,13 @@ impl Segment {
 
     /// Waits for the rest of a `process` call, at most for the time a gear may take.
     async fn wait(&mut self, work: Work, rest: Waiting) {
-        match self.bounded(rest).await {
+        match self.bounded(rest, work.msg.msg().is_patient()).await {
             Ok(()) => self.route(work),
             Err(fault) => self.failed(work, fault).await,
         }
     }
 
-    async fn bounded(&mut self, rest: Waiting) -> Result<(), Fault> {
+    async fn bounded(&mut self, rest: Waiting, is_patient: bool) -> Result<(), Fault> {
         let clock = self.shared.world.clock;
         match clock.timeout(self.shared.settings.process_timeout, Contained(rest)).await {
             Ok(Ok(Ok(out))) => {
@@ -41,7 +41,10 @@ impl Segment {
                 Ok(())
             }
             Ok(Ok(Err(fault)) | Err(fault)) => Err(fault),
-            Err(_) => Err(Fault::invalid("the gear took too long").reason("timeout")),
+            Err(_) => {
+                let class = if is_patient { FaultClass::Transient } else { FaultClass::Invalid };
+                Err(Fault::new(class, "the gear took too long").reason("timeout"))
+            }
         }
     }
 
@@ -51,13 +54,14 @@ impl Segment {
                 self.cells[work.cell].counters.fault(fault.class());
                 self.give_up(work, &fault, 1).await;
             }
+            FaultClass::Transient if work.msg.msg().is_patient() => self.let_wait(work, &fault),
             FaultClass::Transient => self.retry(work, fault).await,
             FaultClass::Fatal => self.gear_failed(work, fault).await,
         }
     }
 
-    /// Tries the message again where it stands, so that order holds, until it succeeds, fails otherwise, has been
-    /// tried often enough, or has taken too long.
+    /// Tries a message that no durable wire keeps again where it stands, so that order holds, until it succeeds, fails
+    /// otherwise, has been tried often enough, or has taken too long.
     async fn retry(&mut self, work: Work, mut fault: Fault) {
         let (clock, settings) = (self.shared.world.clock, self.shared.settings.clone());
         let deadline = clock.now() + settings.process_timeout;
@@ -98,7 +102,7 @@ impl Segment {
         }));
         match step {
             Ok(Ok(Step::Done)) => Ok(()),
-            Ok(Ok(Step::Wait(rest))) => self.bounded(rest).await,
+            Ok(Ok(Step::Wait(rest))) => self.bounded(rest, false).await,
             Ok(Err(fault)) => Err(fault),
             Err(_) => Err(panicked()),
         }
@@ -156,7 +160,7 @@ impl Segment {
         self.flush().await;
     }
 
-    fn requeue_pending(&mut self, cell: usize) {
+    pub(super) fn requeue_pending(&mut self, cell: usize) {
         if matches!(self.cells[cell].state, State::Up(_)) {
             for (port, msg) in self.cells[cell].pending.drain(..).rev() {
                 self.onward.run(cell, port, [msg].into());

@@ -10,5 +10,6 @@ mod flow;
 mod fused;
 mod gears;
 mod harness;
+mod patience;
 mod reload;
 mod storage;

@@ -112,7 +112,7 @@ impl Source {
             ctx.spawn(async move {
                 match receipt.await {
                     LeaseEnd::Settled => house(|house| house.settled(place, n)),
-                    LeaseEnd::Abandoned => house(|house| house.abandoned(place, n)),
+                    LeaseEnd::Returned | LeaseEnd::Abandoned => house(|house| house.abandoned(place, n)),
                 }
             });
         }
