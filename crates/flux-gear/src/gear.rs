@@ -187,6 +187,9 @@ impl Descriptor {
     }
 }
 
+/// The one it left and the one it enters.
+const PORTS_OF_A_HOP: u16 = 2;
+
 /// A message a gear keeps beyond `process` (a parked request). Dropped without [`Held::release`], as when its gear
 /// panics, it abandons its lease, so that the source delivers it again.
 #[derive(Debug)]
@@ -203,12 +206,19 @@ impl Held {
         self.0.as_ref().expect("a held message is there until released")
     }
 
-    /// Counts ports passed and returns their number.
-    pub(crate) fn count_hops(&mut self, ports: u16) -> u16 {
+    /// Counts a hop and returns the number of ports passed.
+    pub(crate) fn count_hop(&mut self) -> u16 {
         self.0.as_mut().map_or(0, |msg| {
-            msg.count_hops(ports);
+            msg.count_hops(PORTS_OF_A_HOP);
             msg.hops()
         })
+    }
+
+    /// Takes a hop back: the message is still where it was, and is going to be tried again there. For hosts.
+    pub fn uncount_hop(&mut self) {
+        if let Some(msg) = &mut self.0 {
+            msg.uncount_hops(PORTS_OF_A_HOP);
+        }
     }
 
     /// Keeps another message instead, one made of it or one in its place, on the same lease.

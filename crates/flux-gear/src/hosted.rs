@@ -90,8 +90,7 @@ impl<G: Gear> HostedGear for G {
         stretch: &mut Stretch,
     ) -> Result<Step, Fault> {
         for held in msgs {
-            // Two ports: the one it left and the one it enters.
-            let hops = held.count_hops(2);
+            let hops = held.count_hop();
             if hops > stretch.hops_max {
                 return Err(too_far(hops, stretch.hops_max));
             }

@@ -10,7 +10,9 @@ use std::{
     sync::Arc,
 };
 
-use flux_gear::{ControlEvent, Drain, Emission, Fault, FluxMsg, Held, InPort, OutPort, Outbox, Step, Stretch, Waiting};
+use flux_gear::{
+    ControlEvent, Drain, Emission, Fault, FluxMsg, Held, InPort, OutPort, Outbox, Step, Stretch, Waiting,
+};
 use flux_world::Instant;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 

@@ -240,7 +240,8 @@ pub struct RackSettings {
     pub enrollment_interval: Duration,
 }
 
-/// Retries in place after a transient fault; order holds, since later messages wait.
+/// Retries in place after a transient fault; order holds, since later messages wait. What a durable wire keeps is tried for
+/// as long as it takes, and waits on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retry {

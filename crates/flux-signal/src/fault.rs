@@ -7,7 +7,8 @@ use std::{error::Error, fmt};
 pub enum FaultClass {
     /// This message can never succeed: it goes to the error port or the dead letters, and work goes on.
     Invalid,
-    /// It may succeed later: retried in place with back-off, then treated as [`FaultClass::Invalid`].
+    /// It may succeed later, for the world is at fault and not the message: retried with back-off. What a durable wire keeps
+    /// waits for as long as it takes; the rest is treated as [`FaultClass::Invalid`] after some attempts.
     Transient,
     /// The gear cannot go on: it fails loudly and its supervisor restarts it with back-off.
     Fatal,

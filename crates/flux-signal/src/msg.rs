@@ -124,6 +124,11 @@ impl FluxMsg {
         }
     }
 
+    /// Takes ports back that it did not pass after all. The engine calls it.
+    pub fn uncount_hops(&mut self, ports: u16) {
+        self.hops = self.hops.saturating_sub(ports);
+    }
+
     /// The lease it is on, if its source waits for its end.
     pub fn lease(&self) -> Option<&Lease> {
         self.lease.as_ref()

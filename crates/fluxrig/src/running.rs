@@ -205,7 +205,8 @@ impl Running {
             self.alarms.set(alarm, why);
         }
         let waiting = self.rack.waiting();
-        let waiting: Vec<_> = waiting.iter().map(|(gear, waiting)| format!("gear `{gear}` {waiting}")).collect();
+        let waiting: Vec<_> =
+            waiting.iter().map(|(gear, waiting)| format!("gear `{gear}` {waiting}")).collect();
         self.alarms.set(Alarm::Waiting, (!waiting.is_empty()).then(|| waiting.join("; ")));
         if self.control.is_none() {
             self.open_control();

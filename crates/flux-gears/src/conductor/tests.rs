@@ -388,6 +388,16 @@ async fn a_ticket_holds_the_lease_of_its_request() {
     assert_eq!(end.try_recv(), Ok((3, "Abandoned".into())));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_sent_on_cannot_wait_though_its_wire_could() {
+    let mut switch = Switch::new(config()).await;
+    let mut request = switch.request(1, "5111");
+    request.attach_lease(Lease::patient(|_| {}));
+    let sent = switch.gear.process_msg("in", request).await.unwrap();
+    assert!(sent.len() == 1 && sent[0].1.lease().is_some() && !sent[0].1.is_patient());
+    switch.stop().await;
+}
+
 fn check_refused(changes: Json, want: Expect) {
     let refused = Mock::new().build::<Conductor>(with(changes)).err().unwrap();
     want.assert_eq(&refused.to_string());

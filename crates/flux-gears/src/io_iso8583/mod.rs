@@ -27,7 +27,8 @@ pub use config::{Config, Encoding, Endian, LengthSize, Variant};
 use crate::{
     codec_iso8583::load_spec,
     endpoint::{
-        ConnIds, Dialled, Endpoint, ListenAddress, OnMalformed, PeerSettings, connections_max, no_connection, not_now,
+        ConnIds, Dialled, Endpoint, ListenAddress, OnMalformed, PeerSettings, connections_max, no_connection,
+        not_now,
         options::{bad_config, target},
         send, warn_if_exposed,
     },

@@ -15,8 +15,8 @@ use std::{
 };
 
 use flux_gear::{
-    Bytes, Category, Descriptor, Drain, Emitter, Fault, FluxMsg, Gear, GearContext, Held, InPort, Legacy, Outbox,
-    Step, Terminus, keys,
+    Bytes, Category, Descriptor, Drain, Emitter, Fault, FluxMsg, Gear, GearContext, Held, InPort, Legacy,
+    Outbox, Step, Terminus, keys,
 };
 use flux_pool::{AcceptConfig, PeerConfig};
 use flux_world::Target;

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use flux_gear::{Control, mock::Mock};
+use flux_gear::{Control, FaultClass, Lease, mock::Mock};
 use flux_gears::io_tcp::IoTcp;
 use serde_json::{Value as Json, json};
 
@@ -215,6 +215,29 @@ async fn without_anybody_there_a_message_fails() {
     let mut gear = started::<IoTcp>(Mock::new(), client(nobody().await, json!({}))).await;
     assert_eq!(reason(send(&mut gear, None, b"x").await), "no_connection");
     assert!(!link(&gear).is_up());
+    gear.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_durable_wire_keeps_is_for_later_while_nobody_is_there() {
+    let mut gear = started::<IoTcp>(Mock::new(), client(nobody().await, json!({}))).await;
+    for gear_is_connecting in [true, false] {
+        until(|| gear_is_connecting || !link(&gear).is_up()).await;
+        let mut msg = gear.ctx.message(&b"x"[..]);
+        msg.attach_lease(Lease::patient(|_| {}));
+        let fault = within(gear.process_msg("in", msg)).await.expect_err("nobody is there");
+        assert_eq!((fault.class(), fault.reason_word()), (FaultClass::Transient, "no_connection"));
+    }
+    gear.stop().await;
+    let mut gear = started::<IoTcp>(Mock::new(), server(json!({"max_buffered_messages": 0}))).await;
+    let mut msg = gear.ctx.message(&b"x"[..]);
+    msg.attach_lease(Lease::patient(|_| {}));
+    let fault = within(gear.process_msg("in", msg.clone())).await.expect_err("nobody is there");
+    assert_eq!(fault.class(), FaultClass::Transient);
+    // A connection that is gone never comes back.
+    msg.metadata.set("conn.id", "somebody");
+    let fault = within(gear.process_msg("in", msg)).await.expect_err("it is gone");
+    assert_eq!(fault.class(), FaultClass::Invalid);
     gear.stop().await;
 }
 

@@ -29,8 +29,10 @@ pub(crate) struct Patience {
 
 impl Segment {
     /// Lets a message wait that failed, and what comes behind it. It is said once, when it takes long.
-    pub(super) fn let_wait(&mut self, work: Work, fault: &Fault) {
+    pub(super) fn let_wait(&mut self, mut work: Work, fault: &Fault) {
+        work.msg.uncount_hop();
         let (now, settings) = (self.shared.world.clock.now(), &self.shared.settings);
+        let attempts_max = settings.attempts_max.max(1);
         let wire = self.taking.map(|at| self.intakes[at].wire.name.clone());
         let cell = &mut self.cells[work.cell];
         cell.counters.fault(fault.class());
@@ -44,7 +46,7 @@ impl Segment {
         patience.is_trying = false;
         patience.attempts = patience.attempts.saturating_add(1);
         patience.retry_at = now + patience.backoff.wait(now, &self.shared.world.entropy);
-        if patience.attempts == settings.attempts_max {
+        if patience.attempts == attempts_max {
             tracing::warn!(
                 gear = cell.name,
                 reason = fault.reason_word(),
@@ -52,7 +54,7 @@ impl Segment {
                 "a gear waits for the world; what a durable wire brought it waits too, on disk"
             );
         }
-        patience.shown.is_for(fault.to_string(), patience.attempts >= settings.attempts_max);
+        patience.shown.is_for(fault.to_string(), patience.attempts >= attempts_max);
         cell.pending.push_front((work.port, work.msg));
         if *self.heard.hurried.borrow() {
             return cell.give_back_patient();
@@ -106,7 +108,7 @@ impl Segment {
         self.run_stack().await;
         self.flush().await;
         let over = self.cells[cell].patience.take_if(|patience| patience.is_trying);
-        if over.is_some_and(|patience| patience.attempts >= self.shared.settings.attempts_max) {
+        if over.is_some_and(|patience| patience.attempts >= self.shared.settings.attempts_max.max(1)) {
             tracing::info!(gear = self.cells[cell].name, "a gear waits no more");
         }
         self.ups.take_if(|_| self.cells.iter().all(|cell| cell.patience.is_none()));

@@ -184,7 +184,11 @@ static AWAY: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 /// Whether the peer of this name is there from now on.
 pub(crate) fn set_away(peer: &str, is_away: bool) {
     let mut away = AWAY.lock().unwrap();
-    if is_away { away.insert(peer.into()) } else { away.remove(peer) };
+    if is_away {
+        away.insert(peer.into())
+    } else {
+        away.remove(peer)
+    };
 }
 
 #[derive(Deserialize, JsonSchema)]

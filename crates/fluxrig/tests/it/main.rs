@@ -16,6 +16,7 @@ mod iso8583;
 mod journal;
 mod last_good;
 mod line;
+mod patience;
 mod peers;
 mod process;
 mod readme;
