@@ -1,7 +1,7 @@
 //! Gears that do one simple thing each.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 
@@ -12,6 +12,11 @@ use flux_gear::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::Notify;
+
+mod peer;
+
+use peer::Peer;
+pub(crate) use peer::set_away;
 
 pub(crate) fn registry() -> Registry {
     Registry::new()
@@ -174,52 +179,6 @@ impl Gear for Twice {
         second.payload = [&msg.payload[..], b"'"].concat().into();
         out.forward(self.0);
         out.emit(self.0, second);
-        Ok(Step::Done)
-    }
-}
-
-/// Gears whose peer is away, by the directory of the test.
-static AWAY: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-
-/// Whether the peer of this name is there from now on.
-pub(crate) fn set_away(peer: &str, is_away: bool) {
-    let mut away = AWAY.lock().unwrap();
-    if is_away {
-        away.insert(peer.into())
-    } else {
-        away.remove(peer)
-    };
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PeerConfig {
-    /// Whom it sends to.
-    peer: String,
-}
-
-/// Sends to a peer that may be away; messages it cannot hand over fail as a message of its wire may.
-pub(crate) struct Peer(PeerConfig, String, Arrived);
-
-impl Gear for Peer {
-    const KIND: &'static str = "peer";
-    type Config = PeerConfig;
-
-    fn descriptor() -> Descriptor {
-        Descriptor::new(Category::Io, "sends").terminus(Terminus::Io).input("in", "any")
-    }
-
-    fn init(config: PeerConfig, ctx: &GearContext) -> Result<Peer, Fault> {
-        Ok(Peer(config, ctx.name().into(), ARRIVED.get()))
-    }
-
-    fn process(&mut self, _: InPort, msg: &FluxMsg, _: &mut Outbox) -> Result<Step, Fault> {
-        if AWAY.lock().unwrap().contains(&self.0.peer) {
-            return Err(Fault::transient("the peer is away").reason("away"));
-        }
-        let mut msg = msg.clone();
-        msg.take_lease();
-        self.2.add(&self.1, msg);
         Ok(Step::Done)
     }
 }

@@ -200,6 +200,21 @@ async fn others_of_the_segment_go_on_and_what_no_wire_keeps_fails_as_ever() {
     assert_eq!(running.texts("end", 50).await, numbers(0..50));
 }
 
+#[tokio::test]
+async fn a_gear_that_takes_too_long_is_waited_for() {
+    let state = tempfile::tempdir().unwrap();
+    let plan = Plan::new(false)
+        .gear("src", "source", json!({"count": 3}))
+        .gear("end", "slow", json!({}))
+        .durable("src.out", "end.in", DISK);
+    let mut plan = quick(plan, state.path());
+    plan.settings.process_timeout = "1ms".parse().unwrap();
+    let running = plan.boot().await;
+    assert_eq!(until_it_waits(&running, 3).await.why, "the gear took too long");
+    let report = within(running.rack.shut_down()).await;
+    assert!(report.is_clean() && report.on_disk[0].messages == Some(3), "{report:?}");
+}
+
 /// Whoever has the message in hand gives it back through no fault of its own: that is not counted.
 #[tokio::test]
 async fn what_is_given_back_comes_again_however_often() {
