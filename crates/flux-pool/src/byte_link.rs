@@ -1,6 +1,7 @@
 //! The two halves of a link over bytes: reading cuts frames off a growing buffer, writing gathers frames into few calls.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -68,17 +69,22 @@ impl<R: AsyncRead + Send + Unpin> FrameRead for ByteRead<R> {
     fn is_within_frame(&self) -> bool {
         !self.buffer.is_empty()
     }
+
+    fn take_unread(&mut self) -> Bytes {
+        std::mem::take(&mut self.buffer).freeze()
+    }
 }
 
 pub(crate) struct ByteWrite<W> {
     io: W,
     encoder: Box<dyn Encoder>,
     batch: WriteBatch,
+    detach: fn(&mut W) -> Option<OwnedFd>,
 }
 
 impl<W> ByteWrite<W> {
-    pub(crate) fn new(io: W, encoder: Box<dyn Encoder>) -> Self {
-        Self { io, encoder, batch: WriteBatch::default() }
+    pub(crate) fn new(io: W, encoder: Box<dyn Encoder>, detach: fn(&mut W) -> Option<OwnedFd>) -> Self {
+        Self { io, encoder, batch: WriteBatch::default(), detach }
     }
 }
 
@@ -110,5 +116,9 @@ impl<W: AsyncWrite + Send + Unpin> FrameWrite for ByteWrite<W> {
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn detach(&mut self) -> Option<OwnedFd> {
+        (self.detach)(&mut self.io)
     }
 }

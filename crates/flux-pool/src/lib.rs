@@ -91,7 +91,7 @@ pub mod transport;
 mod worker;
 mod write_batch;
 
-pub use blocks::dialer::{DialFactory, Dialer, NetDialer};
+pub use blocks::dialer::{DialFactory, Dialer, NetDialer, Resumed};
 pub use config::{
     AcceptConfig, ConfigError, InboundConfig, OutboundConfig, PeerConfig, PoolConfig, Probe, WhenDown,
     WhenFull,
@@ -102,7 +102,7 @@ pub use gate::{DialGate, Turn};
 pub use id::PeerId;
 pub use inbox::{Batch, BoxFuture, Consumer, Delivery, Inbox, InboxSender, Message};
 pub use outbound::{Follower, InFlight, Outbound, SendError, TrySendError, Work};
-pub use peer::PeerHandle;
+pub use peer::{Detached, PeerHandle};
 pub use pool::{AddError, CloseReport, ListenError, Listening, NotFound, PeerPool, PoolBuilder};
 pub use reason::{CloseReason, DialError};
 pub use state::{LinkInfo, PeerState, Role, TlsInfo};

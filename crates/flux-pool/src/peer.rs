@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use flux_world::{Clock, Instant};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{oneshot, watch};
 
+use crate::blocks::halt::Halt;
 use crate::blocks::heartbeat::Heartbeat;
 use crate::budget::Budget;
 use crate::config::PeerConfig;
@@ -28,6 +30,27 @@ pub struct PeerHandle {
     core: Arc<PeerCore>,
 }
 
+/// Whether the connection is to go on without this peer.
+#[derive(Default)]
+pub(crate) enum Detaching {
+    /// No.
+    #[default]
+    No,
+    /// It is, when the session is stopped.
+    Wanted,
+    /// It is on its own.
+    Done(Detached),
+}
+
+/// An open connection that has left its peer, to be [resumed](flux_world::Stream::resume).
+#[derive(Debug)]
+pub struct Detached {
+    /// The connection.
+    pub socket: OwnedFd,
+    /// What was read of it and is no whole frame yet.
+    pub unread: Bytes,
+}
+
 /// What a peer's worker, its senders and its observers share.
 pub(crate) struct PeerCore {
     id: PeerId,
@@ -39,6 +62,8 @@ pub(crate) struct PeerCore {
     control: Control,
     counters: Arc<InCounters>,
     heartbeat: Heartbeat,
+    halt: Halt,
+    detaching: Mutex<Detaching>,
     state: watch::Sender<PeerState>,
     /// The number of the latest session, from 1.
     session: AtomicU64,
@@ -71,6 +96,8 @@ impl PeerHandle {
             control: Control::new(),
             counters,
             heartbeat: Heartbeat::new(clock.now()),
+            halt: Halt::default(),
+            detaching: Mutex::default(),
             state: watch::Sender::new(PeerState::Idle),
             session: AtomicU64::new(0),
             closes: Mutex::default(),
@@ -264,6 +291,14 @@ impl PeerCore {
         &self.heartbeat
     }
 
+    pub(crate) fn halt(&self) -> &Halt {
+        &self.halt
+    }
+
+    pub(crate) fn detaching(&self) -> MutexGuard<'_, Detaching> {
+        self.detaching.lock()
+    }
+
     pub(crate) fn set_state(&self, state: PeerState) {
         self.state.send_replace(state);
     }
@@ -285,6 +320,7 @@ impl PeerCore {
     /// A session begins; returns its number.
     pub(crate) fn begin_session(&self) -> u64 {
         self.counters.sessions.fetch_add(1, Ordering::Relaxed);
+        self.halt.renew();
         self.session.fetch_add(1, Ordering::AcqRel) + 1
     }
 

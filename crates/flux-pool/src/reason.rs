@@ -44,6 +44,9 @@ pub enum CloseReason {
     /// We closed it: removal, drain, or a command.
     #[error("closed on our side")]
     Local,
+    /// It did not end: it goes on without this peer, in another pool.
+    #[error("goes on elsewhere")]
+    Moved,
     /// A newer peer took the id.
     #[error("replaced by a newer peer of the same name")]
     Replaced,
@@ -78,6 +81,7 @@ impl CloseReason {
             Self::WriteTimeout => "write_timeout",
             Self::SlowConsumer => "slow_consumer",
             Self::Local => "local",
+            Self::Moved => "moved",
             Self::Replaced => "replaced",
             Self::Protocol(_) => "protocol",
             Self::Tls(_) => "tls",

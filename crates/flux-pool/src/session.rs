@@ -4,17 +4,15 @@
 //! A consumer that holds up the reader holds up neither the writer nor the liveness of any other peer.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use flux_world::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::blocks::halt::Halt;
 use crate::blocks::stop_monitor::Cause;
 use crate::blocks::{reader, stop_monitor, writer};
 use crate::event::EventKind;
-use crate::peer::PeerHandle;
+use crate::peer::{Detached, Detaching, PeerHandle};
 use crate::reason::CloseReason;
 use crate::state::PeerState;
 use crate::stats::InCounters;
@@ -46,7 +44,10 @@ pub async fn run(link: Link, plugin: &PoolPlugin) -> CloseReason {
                 peer.core().set_aborted();
             }
             tasks.abort().await;
-            stop.reason
+            match &*peer.core().detaching() {
+                Detaching::Done(_) => CloseReason::Moved,
+                Detaching::No | Detaching::Wanted => stop.reason,
+            }
         }
         Cause::Close(reason) => {
             if is_worth_a_farewell(&reason) {
@@ -78,6 +79,7 @@ fn is_worth_a_farewell(reason: &CloseReason) -> bool {
         | CloseReason::FrameTooLarge { .. }
         | CloseReason::ReadTimeout
         | CloseReason::Local
+        | CloseReason::Moved
         | CloseReason::Replaced
         | CloseReason::Protocol(_) => true,
         CloseReason::PeerError(_)
@@ -103,15 +105,13 @@ struct Tasks {
     reader: Option<AbortOnDropHandle<(Box<dyn FrameRead>, CloseReason)>>,
     writer: Option<AbortOnDropHandle<CloseReason>>,
     read: Option<Box<dyn FrameRead>>,
-    halt: Arc<Halt>,
 }
 
 impl Tasks {
     fn spawn(link: Link, plugin: &PoolPlugin) -> Self {
-        let halt = Arc::new(Halt::default());
-        let reader = AbortOnDropHandle::new(tokio::spawn(read(link.read, plugin.clone(), halt.clone())));
+        let reader = AbortOnDropHandle::new(tokio::spawn(read(link.read, plugin.clone())));
         let writer = AbortOnDropHandle::new(tokio::spawn(write(link.write, plugin.clone())));
-        Self { reader: Some(reader), writer: Some(writer), read: None, halt }
+        Self { reader: Some(reader), writer: Some(writer), read: None }
     }
 
     /// Waits for whichever task ends first. Cancel-safe.
@@ -165,7 +165,7 @@ impl Tasks {
     async fn take_leave(&mut self, plugin: &PoolPlugin, until: Instant) {
         let (peer, clock) = (plugin.peer(), plugin.world.clock);
         plugin.show(PeerState::Draining);
-        self.halt.order();
+        peer.core().halt().order();
         peer.outbound().drain();
         let in_order = async {
             if self.writer.is_some() {
@@ -175,6 +175,10 @@ impl Tasks {
                 self.reader_ended().await;
             }
             if let Some(read) = &mut self.read {
+                if let Detaching::Done(detached) = &mut *peer.core().detaching() {
+                    detached.unread = read.take_unread();
+                    return;
+                }
                 let patience = clock.now() + peer.config().close_timeout;
                 // A peer that does not say goodbye in return has had its time.
                 let _ = clock.timeout_at(patience, until_the_end(&mut **read, peer)).await;
@@ -187,7 +191,7 @@ impl Tasks {
     /// The link is of no more use. The consumer may finish the batch it is at, until an order to stop ends that too.
     async fn break_off(&mut self, plugin: &PoolPlugin) {
         plugin.show(PeerState::Draining);
-        self.halt.order();
+        plugin.peer().core().halt().order();
         if let Some(writer) = &self.writer {
             writer.abort();
             self.writer_ended().await;
@@ -226,15 +230,11 @@ impl Tasks {
     }
 }
 
-async fn read(
-    mut read: Box<dyn FrameRead>,
-    plugin: PoolPlugin,
-    halt: Arc<Halt>,
-) -> (Box<dyn FrameRead>, CloseReason) {
+async fn read(mut read: Box<dyn FrameRead>, plugin: PoolPlugin) -> (Box<dyn FrameRead>, CloseReason) {
     let (peer, clock) = (plugin.peer(), plugin.world.clock);
     let frame_timeout = peer.config().read_timeout;
-    let heartbeat = peer.core().heartbeat();
-    let reason = reader::run(&mut *read, &plugin.inbox, heartbeat, clock, frame_timeout, &halt).await;
+    let (heartbeat, halt) = (peer.core().heartbeat(), peer.core().halt());
+    let reason = reader::run(&mut *read, &plugin.inbox, heartbeat, clock, frame_timeout, halt).await;
     (read, reason)
 }
 
@@ -243,6 +243,7 @@ async fn write(mut write: Box<dyn FrameWrite>, plugin: PoolPlugin) -> CloseReaso
     let (peer, clock) = (plugin.peer(), plugin.world.clock);
     match writer::run(&mut *write, peer.outbound(), clock, peer.config().write_timeout).await {
         Some(reason) => reason,
+        None if detach(&mut *write, peer) => CloseReason::Local,
         None => {
             let goodbye =
                 clock.timeout(peer.config().close_timeout, poll_fn(|cx| write.poll_close(cx))).await;
@@ -253,6 +254,20 @@ async fn write(mut write: Box<dyn FrameWrite>, plugin: PoolPlugin) -> CloseReaso
             }
         }
     }
+}
+
+/// Lets the connection go on without the peer, if that is wanted and possible.
+fn detach(write: &mut dyn FrameWrite, peer: &PeerHandle) -> bool {
+    let mut detaching = peer.core().detaching();
+    if !matches!(*detaching, Detaching::Wanted) {
+        return false;
+    }
+    let socket = write.detach();
+    let is_detached = socket.is_some();
+    if let Some(socket) = socket {
+        *detaching = Detaching::Done(Detached { socket, unread: Bytes::new() });
+    }
+    is_detached
 }
 
 /// Reads and drops, counted, what still comes until the peer ends too. A socket closed with unread input resets the

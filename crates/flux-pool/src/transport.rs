@@ -6,10 +6,11 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use flux_world::{Stream, Target};
+use flux_world::{Stream, Target, net::WriteHalf};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::byte_link::{ByteRead, ByteWrite};
@@ -54,6 +55,11 @@ pub trait FrameRead: Send {
 
     /// Whether a frame has begun and not ended.
     fn is_within_frame(&self) -> bool;
+
+    /// Takes what was read and is no whole frame yet.
+    fn take_unread(&mut self) -> Bytes {
+        Bytes::new()
+    }
 }
 
 /// The sending half of a link.
@@ -78,6 +84,12 @@ pub trait FrameWrite: Send {
 
     /// Takes leave in the transport's own way: `close_notify`, a close frame, the end of the stream.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Gives the socket away, still open, when everything about the link is in it and in what is
+    /// [unread](FrameRead::take_unread). Afterwards neither half is of use.
+    fn detach(&mut self) -> Option<OwnedFd> {
+        None
+    }
 }
 
 impl Link {
@@ -87,11 +99,25 @@ impl Link {
         R: AsyncRead + Send + Unpin + 'static,
         W: AsyncWrite + Send + Unpin + 'static,
     {
+        Self::over(read, write, |_| None, info, config)
+    }
+
+    fn over<R, W>(
+        read: R,
+        write: W,
+        detach: fn(&mut W) -> Option<OwnedFd>,
+        info: LinkInfo,
+        config: &PeerConfig,
+    ) -> Self
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
         let decoder = config.framing.decoder();
         Self {
             info,
             read: Box::new(ByteRead::new(read, decoder, config.read_bytes_max)),
-            write: Box::new(ByteWrite::new(write, config.framing.encoder())),
+            write: Box::new(ByteWrite::new(write, config.framing.encoder(), detach)),
         }
     }
 }
@@ -109,7 +135,7 @@ pub struct Plain;
 impl Plain {
     fn link(stream: Stream, config: &PeerConfig) -> Link {
         let info = LinkInfo { local: stream.local, peer: stream.peer, tls: None };
-        Link::over_bytes(stream.read, stream.write, info, config)
+        Link::over(stream.read, stream.write, WriteHalf::detach, info, config)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The disk: files by position, directories, and the threads that wait for both.
 
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -40,16 +41,32 @@ pub struct Entry {
     pub bytes: u64,
 }
 
+impl DiskLock {
+    /// The lock for another process to have with this one: it is free when both have let it go. `None` in a simulation.
+    pub fn share(&self) -> io::Result<Option<OwnedFd>> {
+        match &self.held {
+            LockKind::Real { file } => Ok(Some(file.try_clone()?.into())),
+            #[cfg(feature = "sim")]
+            LockKind::Simulated { .. } => Ok(None),
+        }
+    }
+
+    /// A lock that another process shared.
+    pub fn shared(lock: OwnedFd) -> DiskLock {
+        DiskLock { held: LockKind::Real { file: lock.into() } }
+    }
+}
+
 /// Keeps a path to one holder, across processes, until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct DiskLock {
-    _held: LockKind,
+    held: LockKind,
 }
 
 #[derive(Debug)]
 enum LockKind {
     Real {
-        _file: std::fs::File,
+        file: std::fs::File,
     },
     #[cfg(feature = "sim")]
     Simulated {
@@ -190,10 +207,10 @@ impl Disk {
     pub fn lock(&self, path: &Path) -> io::Result<DiskLock> {
         let held = on_disk!(
             self,
-            real: LockKind::Real { _file: real::lock(path)? },
+            real: LockKind::Real { file: real::lock(path)? },
             disk => LockKind::Simulated { _guard: disk.lock(path)? }
         );
-        Ok(DiskLock { _held: held })
+        Ok(DiskLock { held })
     }
 
     /// Runs blocking work off the runtime's thread. In a simulated world it runs inline and takes simulated time.

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use flux_world::{Backoff, ConnectOptions, Target, World};
+use flux_world::{Backoff, ConnectOptions, Stream, Target, World};
+use parking_lot::Mutex;
 
 use crate::config::{ConfigError, PeerConfig};
 use crate::control::Stop;
@@ -44,6 +45,31 @@ impl Dialer for NetDialer {
             let stream = world.net.connect(target, &options).await?;
             config.transport.connect(stream, target, config).await
         })
+    }
+}
+
+/// Begins with a connection that is open already, and dials over the world's network once that is lost.
+#[derive(Debug)]
+pub struct Resumed(Mutex<Option<Stream>>);
+
+impl Resumed {
+    /// Begins with `stream`.
+    pub fn new(stream: Stream) -> Self {
+        Self(Mutex::new(Some(stream)))
+    }
+}
+
+impl Dialer for Resumed {
+    fn dial<'a>(
+        &'a self,
+        world: &'a World,
+        target: &'a Target,
+        config: &'a PeerConfig,
+    ) -> BoxFuture<'a, Result<Link, DialError>> {
+        match self.0.lock().take() {
+            Some(stream) => config.transport.connect(stream, target, config),
+            None => NetDialer.dial(world, target, config),
+        }
     }
 }
 

@@ -27,6 +27,7 @@ pub async fn run(
 ) -> CloseReason {
     let mut batch = Batch { received_at: clock.now(), seq: 0, frames: Vec::new() };
     let mut frame_deadline: Option<Instant> = None;
+    let _reading = halt.reading();
     loop {
         let next = halt.unless(|cx| read.poll_read(cx, &mut batch.frames));
         let next = match frame_deadline {

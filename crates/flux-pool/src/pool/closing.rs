@@ -8,7 +8,7 @@ use super::{AddError, PeerPool};
 use crate::control::Stop;
 use crate::id::PeerId;
 use crate::inbox::Destination;
-use crate::peer::PeerHandle;
+use crate::peer::{Detached, Detaching, PeerHandle};
 use crate::reason::CloseReason;
 use crate::state::PeerState;
 use crate::stats::Counts;
@@ -79,6 +79,42 @@ impl PeerPool {
             merge.end();
         }
         report
+    }
+
+    /// Reads from no peer until [`PeerPool::resume`]; ends when what was read is delivered.
+    pub async fn pause(&self) {
+        let peers = self.peers();
+        peers.iter().for_each(|peer| peer.core().halt().pause());
+        for peer in &peers {
+            peer.core().halt().at_rest().await;
+        }
+    }
+
+    /// Reads again.
+    pub fn resume(&self) {
+        self.peers().iter().for_each(|peer| peer.core().halt().resume());
+    }
+
+    /// [Closes](PeerPool::close) the pool, but has connections go on without it, where that is wanted and possible: what is
+    /// queued is written, and nothing but the socket and a part of a frame is left. Those are returned, by peer.
+    pub async fn detach(
+        &self,
+        within: Duration,
+        is_wanted: impl Fn(&PeerHandle) -> bool,
+    ) -> (Vec<(PeerHandle, Detached)>, CloseReport) {
+        let peers = self.peers();
+        for peer in peers.iter().filter(|peer| is_wanted(peer)) {
+            *peer.core().detaching() = Detaching::Wanted;
+        }
+        let report = self.close(within).await;
+        let detached = |peer: PeerHandle| {
+            let detaching = std::mem::take(&mut *peer.core().detaching());
+            match detaching {
+                Detaching::Done(detached) => Some((peer, detached)),
+                Detaching::No | Detaching::Wanted => None,
+            }
+        };
+        (peers.into_iter().filter_map(detached).collect(), report)
     }
 
     async fn stop(&self, peers: Vec<PeerHandle>, reason: CloseReason, within: Duration) -> CloseReport {

@@ -1,5 +1,6 @@
 //! Listening: connections become peers, up to a limit.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -15,13 +16,13 @@ use crate::blocks::acceptor::{AcceptFactory, Acceptor};
 use crate::config::{AcceptConfig, ConfigError};
 use crate::doorman::Doorman;
 use crate::id::PeerId;
+use crate::peer::PeerHandle;
 
 /// A listener of a pool. Dropping this does not stop it; closing it or the pool does.
-#[derive(Debug)]
 pub struct Listening {
     local: SocketAddr,
     stopping: CancellationToken,
-    is_wanted: Arc<AtomicBool>,
+    door: Arc<Door>,
     task: JoinHandle<Option<Listener>>,
 }
 
@@ -77,15 +78,14 @@ impl PeerPool {
         }
         let stopping = inner.not_accepting.child_token();
         let places = Arc::new(Semaphore::new(config.connections_max.get().min(Semaphore::MAX_PERMITS)));
-        let is_wanted = Arc::new(AtomicBool::new(false));
         let (clock, events) = (inner.world.clock, inner.events.clone());
         let doorman = Arc::new(Doorman::new(local, clock, events, inner.turned_away.clone()));
         let pool = Arc::downgrade(inner);
-        let door = Door { pool, config, places, doorman, is_wanted: is_wanted.clone() };
+        let door = Arc::new(Door { pool, config, places, doorman, is_wanted: AtomicBool::new(false) });
         let acceptor = Acceptor::new(listener, inner.world.clock);
-        let task = inner.tasks.spawn(door.attend(acceptor, stopping.clone()));
+        let task = inner.tasks.spawn(door.clone().attend(acceptor, stopping.clone()));
         drop(registry);
-        Ok(Listening { local, stopping, is_wanted, task })
+        Ok(Listening { local, stopping, door, task })
     }
 }
 
@@ -105,9 +105,21 @@ impl Listening {
     /// Stops accepting and hands the open socket over; connections made meanwhile wait in it. `None` when the pool closed
     /// it before.
     pub async fn release(self) -> Option<Listener> {
-        self.is_wanted.store(true, Ordering::Release);
+        self.door.is_wanted.store(true, Ordering::Release);
         self.stopping.cancel();
         self.task.await.ok().flatten()
+    }
+
+    /// Takes a connection in that was accepted before, as if it had been now. `None` where there is no place for it.
+    pub fn admit(&self, stream: Stream) -> Option<PeerHandle> {
+        let pool = self.door.pool.upgrade().map(|inner| PeerPool { inner })?;
+        self.door.admit(&pool, stream)
+    }
+}
+
+impl fmt::Debug for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listening").field("local", &self.local).finish_non_exhaustive()
     }
 }
 
@@ -118,11 +130,15 @@ struct Door {
     places: Arc<Semaphore>,
     doorman: Arc<Doorman>,
     /// Whether the listener is to be handed over rather than closed.
-    is_wanted: Arc<AtomicBool>,
+    is_wanted: AtomicBool,
 }
 
 impl Door {
-    async fn attend(self, mut acceptor: Acceptor, stopping: CancellationToken) -> Option<Listener> {
+    async fn attend(
+        self: Arc<Self>,
+        mut acceptor: Acceptor,
+        stopping: CancellationToken,
+    ) -> Option<Listener> {
         self.accept_until(&mut acceptor, stopping).await;
         self.is_wanted.load(Ordering::Acquire).then(|| acceptor.into_listener())
     }
@@ -136,7 +152,7 @@ impl Door {
             };
             let Some(pool) = self.pool.upgrade().map(|inner| PeerPool { inner }) else { return };
             match next {
-                Ok(stream) => self.admit(&pool, stream),
+                Ok(stream) => drop(self.admit(&pool, stream)),
                 Err(AcceptError::Connection(error)) => {
                     tracing::debug!(%error, "a connection broke before it was accepted");
                     self.doorman.broken();
@@ -147,15 +163,16 @@ impl Door {
     }
 
     /// Makes a peer of the connection; without a place for it, closes it.
-    fn admit(&self, pool: &PeerPool, stream: Stream) {
+    fn admit(&self, pool: &PeerPool, stream: Stream) -> Option<PeerHandle> {
         let place = self.places.clone().try_acquire_owned();
-        let added = place.is_ok_and(|place| {
+        let added = place.ok().and_then(|place| {
             let n = pool.inner.accepted.fetch_add(1, Ordering::Relaxed) + 1;
             let (config, doorman) = (self.config.peer.clone(), self.doorman.clone());
-            pool.register(PeerId::accepted(n), AcceptFactory { stream, config, place, doorman }).is_ok()
+            pool.register(PeerId::accepted(n), AcceptFactory { stream, config, place, doorman }).ok()
         });
-        if !added {
+        if added.is_none() {
             self.doorman.refused();
         }
+        added
     }
 }

@@ -4,6 +4,7 @@
 
 mod backpressure;
 mod closing;
+mod detaching;
 mod dialing;
 mod framing;
 mod fuzz_framing;

@@ -2,10 +2,11 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::BytesMut;
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
@@ -29,6 +30,8 @@ pub struct Stream {
 #[derive(Debug)]
 pub struct ReadHalf {
     kind: ReadKind,
+    /// What was read of the connection before it came here, and is read first.
+    before: Bytes,
 }
 
 /// The sending half of a connection; vectored writes are one system call.
@@ -47,6 +50,8 @@ enum ReadKind {
 #[derive(Debug)]
 enum WriteKind {
     Tcp(OwnedWriteHalf),
+    /// The connection goes on elsewhere.
+    Detached,
     #[cfg(feature = "sim")]
     Sim(SimWrite),
 }
@@ -57,17 +62,30 @@ impl Stream {
         let local = stream.local_addr()?;
         let (read, write) = stream.into_split();
         Ok(Self {
-            read: ReadHalf { kind: ReadKind::Tcp(read) },
+            read: ReadHalf { kind: ReadKind::Tcp(read), before: Bytes::new() },
             write: WriteHalf { kind: WriteKind::Tcp(write) },
             local,
             peer,
         })
     }
 
+    /// A connection that was [detached](WriteHalf::detach), here or in another process, with what had been read of it.
+    ///
+    /// # Errors
+    /// When it is no connected TCP socket, or was reset meanwhile.
+    pub fn resume(socket: OwnedFd, unread: Bytes) -> io::Result<Self> {
+        let socket = std::net::TcpStream::from(socket);
+        socket.set_nonblocking(true)?;
+        let peer = socket.peer_addr()?;
+        let mut stream = Self::tcp(tokio::net::TcpStream::from_std(socket)?, peer)?;
+        stream.read.before = unread;
+        Ok(stream)
+    }
+
     #[cfg(feature = "sim")]
     pub(crate) fn simulated(read: SimRead, write: SimWrite, local: SocketAddr, peer: SocketAddr) -> Self {
         Self {
-            read: ReadHalf { kind: ReadKind::Sim(read) },
+            read: ReadHalf { kind: ReadKind::Sim(read), before: Bytes::new() },
             write: WriteHalf { kind: WriteKind::Sim(write) },
             local,
             peer,
@@ -84,12 +102,45 @@ impl ReadHalf {
     }
 }
 
+impl WriteHalf {
+    /// Gives the connection away, still open: neither half is of use any more, and dropping them ends nothing. `None` where
+    /// there is no socket to give, as in a simulation.
+    pub fn detach(&mut self) -> Option<OwnedFd> {
+        match std::mem::replace(&mut self.kind, WriteKind::Detached) {
+            WriteKind::Tcp(half) => {
+                let socket = half.as_ref().as_fd().try_clone_to_owned();
+                match socket {
+                    Ok(socket) => {
+                        half.forget();
+                        Some(socket)
+                    }
+                    // Without a descriptor to spare it stays here.
+                    Err(_) => {
+                        self.kind = WriteKind::Tcp(half);
+                        None
+                    }
+                }
+            }
+            other => {
+                self.kind = other;
+                None
+            }
+        }
+    }
+}
+
 impl AsyncRead for ReadHalf {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.before.is_empty() {
+            let n = self.before.len().min(buf.remaining());
+            buf.put_slice(&self.before[..n]);
+            self.before.advance(n);
+            return Poll::Ready(Ok(()));
+        }
         match &mut self.kind {
             ReadKind::Tcp(half) => Pin::new(half).poll_read(cx, buf),
             #[cfg(feature = "sim")]
@@ -102,6 +153,7 @@ impl AsyncWrite for WriteHalf {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.kind {
             WriteKind::Tcp(half) => Pin::new(half).poll_write(cx, bytes),
+            WriteKind::Detached => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
             #[cfg(feature = "sim")]
             WriteKind::Sim(half) => half.poll_write(cx, &[IoSlice::new(bytes)]),
         }
@@ -114,6 +166,7 @@ impl AsyncWrite for WriteHalf {
     ) -> Poll<io::Result<usize>> {
         match &mut self.kind {
             WriteKind::Tcp(half) => Pin::new(half).poll_write_vectored(cx, slices),
+            WriteKind::Detached => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
             #[cfg(feature = "sim")]
             WriteKind::Sim(half) => half.poll_write(cx, slices),
         }
@@ -131,6 +184,7 @@ impl AsyncWrite for WriteHalf {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.kind {
             WriteKind::Tcp(half) => Pin::new(half).poll_shutdown(cx),
+            WriteKind::Detached => Poll::Ready(Ok(())),
             #[cfg(feature = "sim")]
             WriteKind::Sim(half) => Poll::Ready(half.shutdown()),
         }
