@@ -1,13 +1,13 @@
 //! The gear contract. Types say what prose could only ask for.
 
-use std::{any::Any, future::Future, num::NonZeroU32, pin::Pin};
+use std::{any::Any, future::Future, num::NonZeroU32, pin::Pin, time::Duration};
 
 use flux_scenario::catalog::{Category, Direction, Emits, PortSpec, Status, Terminus};
 use flux_signal::{Fault, FluxMsg};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{Emitter, GearContext, Outbox};
+use crate::{Emitter, GearContext, Outbox, Parcel};
 
 /// A running plug-in: it receives messages at its input ports and emits messages at its output ports.
 ///
@@ -60,6 +60,38 @@ pub trait Gear: Send + Sized + 'static {
     /// use for it gives back: a gear of another kind, or with another configuration, left it.
     fn take_over(&mut self, legacy: Legacy) -> Option<Legacy> {
         Some(legacy)
+    }
+
+    /// Reads nothing from outside for a while: another process is about to take over. Ends when what was read is emitted, and
+    /// when what cannot go over to that process (a session of TLS) has come to its end, for which it has `within`.
+    /// `process` goes on being called.
+    fn pause(&mut self, within: Duration) -> Drain {
+        let _ = within;
+        Box::pin(async {})
+    }
+
+    /// Goes on after a [`pause`](Gear::pause): nobody takes over after all.
+    fn resume(&mut self) {}
+
+    /// Stops as [`stop`](Gear::stop) does, but leaves to the gear in its place in another process whatever can go there.
+    /// Called after a pause, when no message is in hand.
+    fn move_out(self) -> impl Future<Output = Parcel> + Send {
+        async {
+            self.stop().await;
+            Parcel::default()
+        }
+    }
+
+    /// Takes what a gear of its kind left in another process, before [`start`](Gear::start), which goes on from there. The
+    /// other may have been of another version, and of another configuration.
+    ///
+    /// # Errors
+    /// When it makes nothing of it. What was in it ends with it.
+    fn move_in(&mut self, parcel: Parcel) -> Result<(), Fault> {
+        match parcel.is_empty() {
+            true => Ok(()),
+            false => Err(Fault::fatal("the gear has no use for what another process left").reason("move_in")),
+        }
     }
 
     /// Gives everything back. By value: there is no after. Must also work on a gear that was never started.

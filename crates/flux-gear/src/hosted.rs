@@ -1,10 +1,10 @@
 //! A gear of any kind behind one pointer: what a host drives.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, time::Duration};
 
 use flux_signal::{Fault, FluxMsg, LimitError, Limits};
 
-use crate::{Drain, Emitter, Gear, Held, InPort, Legacy, OutPort, Outbox, Step};
+use crate::{Drain, Emitter, Gear, Held, InPort, Legacy, OutPort, Outbox, Parcel, Step};
 
 /// The [`Gear`] contract without its types. Implemented for every gear and for nothing else.
 pub trait HostedGear: Send {
@@ -32,6 +32,14 @@ pub trait HostedGear: Send {
     fn hand_over(&mut self) -> Option<Legacy>;
     /// See [`Gear::take_over`].
     fn take_over(&mut self, legacy: Legacy) -> Option<Legacy>;
+    /// See [`Gear::pause`].
+    fn pause(&mut self, within: Duration) -> Drain;
+    /// See [`Gear::resume`].
+    fn resume(&mut self);
+    /// See [`Gear::move_out`].
+    fn move_out(self: Box<Self>) -> Pin<Box<dyn Future<Output = Parcel> + Send>>;
+    /// See [`Gear::move_in`].
+    fn move_in(&mut self, parcel: Parcel) -> Result<(), Fault>;
     /// See [`Gear::stop`].
     fn stop(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
@@ -112,6 +120,22 @@ impl<G: Gear> HostedGear for G {
 
     fn take_over(&mut self, legacy: Legacy) -> Option<Legacy> {
         Gear::take_over(self, legacy)
+    }
+
+    fn pause(&mut self, within: Duration) -> Drain {
+        Gear::pause(self, within)
+    }
+
+    fn resume(&mut self) {
+        Gear::resume(self);
+    }
+
+    fn move_out(self: Box<Self>) -> Pin<Box<dyn Future<Output = Parcel> + Send>> {
+        Box::pin(Gear::move_out(*self))
+    }
+
+    fn move_in(&mut self, parcel: Parcel) -> Result<(), Fault> {
+        Gear::move_in(self, parcel)
     }
 
     fn stop(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {

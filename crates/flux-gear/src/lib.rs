@@ -13,6 +13,7 @@ mod hosted;
 mod ids;
 mod key;
 pub mod mock;
+mod parcel;
 mod registry;
 pub mod storage;
 
@@ -32,6 +33,7 @@ pub use gear::{Descriptor, Drain, Gear, Held, InPort, Legacy, OutPort, Step, Wai
 pub use hosted::{HostedGear, Stretch};
 pub use ids::IdSource;
 pub use key::{Key, KeyParseError};
+pub use parcel::Parcel;
 pub use registry::{InitError, Registry};
 pub use storage::{Saved, StorageError, Table};
 

@@ -13,6 +13,7 @@ pub mod generate;
 pub mod io_iso8583;
 pub mod io_tcp;
 pub mod log;
+mod moving_table;
 pub mod null;
 mod return_address;
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! One gear where it runs: its state, its tally, and how it is started again after it failed.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use flux_gear::{Emitter, Fault, FluxId, GearContext, Held, HostedGear, InPort, InitError};
+use flux_gear::{Emitter, Fault, FluxId, GearContext, Held, HostedGear, InPort, InitError, Parcel};
 use flux_world::{Backoff, Instant};
 
 use crate::{
-    contain::{Contained, contained},
+    assembly::port_number,
+    contain::{Contained, contained, panicked},
     rack::Shared,
     segment::{Draining, Patience},
     stats::GearCounters,
@@ -33,6 +34,8 @@ pub(crate) struct Cell {
     pub(crate) tally: Tally,
     pub(crate) emitter: Emitter,
     is_draining: bool,
+    /// Whether another process is about to take over: what failed is not made again here.
+    is_paused: bool,
     make: Make,
     ctx: GearContext,
     backoff: Backoff,
@@ -107,6 +110,7 @@ impl Cell {
             patience: None,
             suspect: None,
             is_draining: false,
+            is_paused: false,
             tally: Tally::default(),
             emitter: parts.emitter,
             make: parts.make,
@@ -169,6 +173,12 @@ impl Cell {
         bequest
     }
 
+    /// The input port of that name.
+    pub(crate) fn port(&self, name: &str) -> Option<InPort> {
+        let at = self.inputs.iter().position(|input| input == name)?;
+        Some(InPort(port_number(at)))
+    }
+
     /// Whether the gear is started.
     pub(crate) fn is_up(&self) -> bool {
         matches!(self.state, State::Up(_))
@@ -190,9 +200,50 @@ impl Cell {
     /// When a failed gear is due.
     pub(crate) fn restart_at(&self) -> Option<Instant> {
         match self.state {
-            State::Down(at) => Some(at),
-            State::Made(_) | State::Up(_) | State::Gone => None,
+            State::Down(at) if !self.is_paused => Some(at),
+            State::Down(_) | State::Made(_) | State::Up(_) | State::Gone => None,
         }
+    }
+
+    /// Tells the gear that another process is about to take over.
+    pub(crate) fn pause(&mut self, within: Duration) -> Draining {
+        self.is_paused = true;
+        match &mut self.state {
+            State::Up(gear) => contained(|| gear.pause(within)).map_or(Draining::Idle, Draining::Until),
+            State::Made(_) | State::Down(_) | State::Gone => Draining::Idle,
+        }
+    }
+
+    /// Tells it that nobody does.
+    pub(crate) fn resume(&mut self) {
+        self.is_paused = false;
+        if let State::Up(gear) = &mut self.state {
+            contained(|| gear.resume());
+        }
+    }
+
+    /// Has the gear take what one of its kind left in another process.
+    pub(crate) fn move_in(&mut self, parcel: Parcel) -> Result<(), Fault> {
+        let State::Made(gear) = &mut self.state else { return Ok(()) };
+        contained(|| gear.move_in(parcel)).unwrap_or_else(|| Err(panicked()))
+    }
+
+    /// Stops the gear for good; what it leaves to another process, and the messages that waited for it.
+    pub(crate) async fn move_out(mut self, shared: &Shared) -> (Parcel, VecDeque<(InPort, Held)>) {
+        let mut parcel = Parcel::default();
+        if let State::Made(gear) | State::Up(gear) = std::mem::replace(&mut self.state, State::Gone) {
+            let moved =
+                shared.world.clock.timeout(shared.settings.stop_timeout, Contained(gear.move_out())).await;
+            match moved {
+                Ok(Ok(moved)) => parcel = moved,
+                Ok(Err(fault)) => {
+                    tracing::error!(gear = self.name, error = %fault, "gear failed while moving out")
+                }
+                Err(_) => tracing::error!(gear = self.name, "gear did not move out in time"),
+            }
+            self.end_tasks(shared).await;
+        }
+        (parcel, self.pending)
     }
 
     /// Tells the gear to drain. One that fails later is told again when it is made again, and brings in nothing new.
@@ -249,6 +300,10 @@ impl Cell {
             Ok(Err(fault)) => tracing::error!(gear = self.name, error = %fault, "gear failed while stopping"),
             Err(_) => tracing::error!(gear = self.name, "gear did not stop in time"),
         }
+        self.end_tasks(shared).await;
+    }
+
+    async fn end_tasks(&mut self, shared: &Shared) {
         if shared.world.clock.timeout(shared.settings.stop_timeout, self.ctx.end_tasks()).await.is_err() {
             tracing::error!(gear = self.name, "tasks of the gear did not end in time");
         }

@@ -25,6 +25,7 @@ use crate::{
     segment::Command,
     stats::{RackStats, WaitingStats, WireCounters},
     store::Store,
+    succession::Estate,
     tuning::Tuning,
     workshop::Workshop,
 };
@@ -43,6 +44,8 @@ pub struct Rack {
     pub(crate) durables: Durables,
     /// Dead letters on their way back.
     pub(crate) replaying: JoinSet<()>,
+    /// What another process left and no gear has taken yet.
+    pub(crate) estate: Estate,
 }
 
 /// What a rack is given to run in.
@@ -165,8 +168,17 @@ impl ChangeError {
 impl Rack {
     /// Makes every gear, then starts them, sinks first. If one fails, those already started are stopped.
     pub async fn boot(circuit: Circuit, surroundings: Surroundings) -> Result<Rack, ChangeError> {
+        Rack::boot_by(circuit, surroundings, Estate::default()).await
+    }
+
+    pub(crate) async fn boot_by(
+        circuit: Circuit,
+        surroundings: Surroundings,
+        estate: Estate,
+    ) -> Result<Rack, ChangeError> {
         let of_letters = |source| ChangeError::Journal { of: "dead letters".into(), source };
         let mut rack = Rack::empty(surroundings);
+        rack.estate = estate;
         let replayed = rack.recover_letters(&circuit).await.map_err(of_letters)?;
         if let Err(why) = Box::pin(rack.reload(circuit)).await {
             rack.leave().await;
@@ -222,6 +234,7 @@ impl Rack {
             visitors: Vec::new(),
             durables: Durables::new(),
             replaying: JoinSet::new(),
+            estate: Estate::default(),
         }
     }
 

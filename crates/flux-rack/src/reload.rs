@@ -93,9 +93,11 @@ impl Rack {
     }
 
     /// Starts the gears that are new, sinks first. What they emit waits in their wires.
-    async fn start_added(&self, draft: &mut Draft) -> Result<(), ChangeError> {
+    async fn start_added(&mut self, draft: &mut Draft) -> Result<(), ChangeError> {
         for gear in draft.gears(Step::Add) {
-            for (_, cell) in draft.cells(gear) {
+            let kind = draft.assembly.circuit.gears[gear].kind.clone();
+            for (number, cell) in draft.cells(gear) {
+                self.move_in(cell, number, &kind);
                 self.start(cell).await?;
             }
         }
@@ -119,7 +121,7 @@ impl Rack {
     }
 
     /// Has the segments that change leave their gears, sources first, so that whoever has to cross to the next one can.
-    async fn pause(&mut self, untouched: Vec<Option<usize>>) -> Result<Standing, ChangeError> {
+    pub(crate) async fn pause(&mut self, untouched: Vec<Option<usize>>) -> Result<Standing, ChangeError> {
         let untouched: BTreeSet<usize> = untouched.into_iter().flatten().collect();
         let now = &self.assembly;
         let rank = |gear: usize| now.circuit.drain_order.iter().position(|&other| other == gear);

@@ -8,6 +8,7 @@ use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Duration,
 };
 
 use flux_gear::{
@@ -101,6 +102,10 @@ pub(crate) struct Work {
 pub(crate) enum Command {
     /// Tell a gear to drain.
     Drain { cell: usize, draining: oneshot::Sender<Draining> },
+    /// Tell a gear to pause.
+    Pause { cell: usize, within: Duration, draining: oneshot::Sender<Draining> },
+    /// Tell a gear to go on after that.
+    Resume { cell: usize, resumed: oneshot::Sender<()> },
     /// Reply once everything taken before is processed.
     Sync { done: oneshot::Sender<()> },
     /// Give the gears back and end, unless nobody waits for them any more.
@@ -226,6 +231,13 @@ impl Segment {
         match command {
             Command::Drain { cell, draining } => {
                 let _ = draining.send(self.cells[cell].drain());
+            }
+            Command::Pause { cell, within, draining } => {
+                let _ = draining.send(self.cells[cell].pause(within));
+            }
+            Command::Resume { cell, resumed } => {
+                self.cells[cell].resume();
+                let _ = resumed.send(());
             }
             Command::Sync { done } => {
                 let _ = done.send(());

@@ -109,7 +109,7 @@ impl Rack {
     }
 
     /// Closes the journals; says what is in them.
-    async fn close_all_journals(&self) -> Vec<Left> {
+    pub(crate) async fn close_all_journals(&self) -> Vec<Left> {
         let mut on_disk = Vec::new();
         for (wire, durable) in &self.durables {
             durable.stop_feeding().await;
@@ -153,7 +153,7 @@ impl Rack {
     }
 
     /// Ends when all that left the gear is processed by those it went to.
-    async fn wires_from(&self, gear: usize) {
+    pub(crate) async fn wires_from(&self, gear: usize) {
         let Assembly { circuit, seats, wires, .. } = &self.assembly;
         for durable in self.durables_at(|wire| wire.from.0 == gear) {
             durable.all_safe().await;
@@ -177,7 +177,10 @@ impl Rack {
     }
 
     /// The journals of some wires.
-    fn durables_at(&self, is_meant: impl Fn(&CircuitWire) -> bool) -> impl Iterator<Item = &Arc<Durable>> {
+    pub(crate) fn durables_at(
+        &self,
+        is_meant: impl Fn(&CircuitWire) -> bool,
+    ) -> impl Iterator<Item = &Arc<Durable>> {
         let wires =
             self.assembly.circuit.wires.iter().filter(move |wire| wire.durable.is_some() && is_meant(wire));
         wires.filter_map(|wire| self.durables.get(&wire.id))

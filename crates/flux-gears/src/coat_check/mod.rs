@@ -14,11 +14,11 @@ mod config;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use flux_gear::{
     Category, Descriptor, Drain, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, Legacy, OutPort, Outbox,
-    Saved, Step, Table, Terminus,
+    Parcel, Saved, Step, Table, Terminus, Value,
     storage::{Bounds, Entry},
 };
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,7 @@ use crate::{
     correlation::Correlation,
     departures::{Departures, Gate},
     expiry::{Expiry, Teller},
+    moving_table,
 };
 use coat::Tailor;
 
@@ -38,7 +39,7 @@ pub struct CoatCheck {
     ports: Ports,
     bucket: Bucket,
     bounds: Bounds,
-    ttl: std::time::Duration,
+    ttl: Duration,
     on_occupied: OnOccupied,
     on_missing: OnMissing,
     store_key: Correlation,
@@ -46,6 +47,8 @@ pub struct CoatCheck {
     tailor: Arc<Tailor>,
     /// What outlives this gear in a live reload; from `start` on.
     room: Option<Room>,
+    /// The coats that another process had in memory, until `start`.
+    moved_in: Value,
     /// Ends what this gear started.
     closing: CancellationToken,
     /// The key of the message in hand; a field so that its buffer is reused.
@@ -132,6 +135,7 @@ impl Gear for CoatCheck {
             restore_key: Correlation::new(restore_key.clone(), config.key_normalize),
             tailor: Arc::new(Tailor::new(&config, ctx.name())),
             room: None,
+            moved_in: Value::Null,
             closing: CancellationToken::new(),
             key: Vec::new(),
             ctx: ctx.clone(),
@@ -191,6 +195,22 @@ impl Gear for CoatCheck {
         Some(Box::new(room))
     }
 
+    fn pause(&mut self, _: Duration) -> Drain {
+        self.drain()
+    }
+
+    async fn move_out(self) -> Parcel {
+        self.closing.cancel();
+        let in_memory = self.room.filter(|room| room.bucket == Bucket::Memory);
+        let state = in_memory.map(|room| moving_table::pack(&room.coats, self.ctx.world().clock));
+        Parcel { state: state.unwrap_or_default(), ..Parcel::default() }
+    }
+
+    fn move_in(&mut self, parcel: Parcel) -> Result<(), Fault> {
+        self.moved_in = parcel.state;
+        Ok(())
+    }
+
     fn take_over(&mut self, legacy: Legacy) -> Option<Legacy> {
         match legacy.downcast::<Room>() {
             // Coats do not move between memory and disk: those in memory would be said to be safe.
@@ -220,6 +240,10 @@ impl CoatCheck {
             Bucket::Memory => Table::in_memory(self.bounds, self.ctx.world().clock),
             Bucket::Local => self.ctx.table(TABLE, self.bounds).await?,
         };
+        let lost = moving_table::unpack(&self.moved_in, &coats, self.ctx.world().clock);
+        if lost > 0 {
+            tracing::error!(gear = self.ctx.name(), lost, "coats of another process find no place here");
+        }
         let kept = coats.len();
         if kept > 0 {
             tracing::info!(gear = self.ctx.name(), coats = kept, "coats from before are still here");

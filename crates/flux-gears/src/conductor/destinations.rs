@@ -91,9 +91,9 @@ impl Destinations {
         &self.all[usize::from(number)]
     }
 
-    /// The name of a destination.
+    /// The name of a destination; nothing for [`NOWHERE`].
     pub(crate) fn name(&self, number: u16) -> &str {
-        &self.names[usize::from(number)]
+        self.names.get(usize::from(number)).map_or("", String::as_str)
     }
 
     /// The names, by number.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use flux_gear::{Fault, FluxMsg, Key, Legacy, OutPort, keys};
+use flux_gear::{Fault, FluxMsg, Key, Legacy, OutPort, Parcel, keys};
 
 use super::{
     Conductor, Store,
@@ -14,6 +14,7 @@ use super::{
     exchange::Part,
     valet::{Known, Left, NOWHERE, Valet},
 };
+use crate::moving_table;
 
 /// A conductor's legacy.
 pub(super) struct Estate {
@@ -96,8 +97,56 @@ impl Conductor {
         }
     }
 
+    /// What goes over to another process: tickets in memory, written down as they would be on disk. Those on disk are there.
+    pub(super) fn pack(self) -> Parcel {
+        self.closing.cancel();
+        if self.archive.is_some() {
+            return Parcel::default();
+        }
+        let clock = self.ctx.world().clock;
+        let table = moving_table::blank(clock);
+        let archive = Archive::new(table.clone(), clock);
+        let counter = self.desk.counter();
+        let written = archive.secret(self.fingerprinter.secret()).map_err(Fault::from).and_then(|_| {
+            counter.valet.all().try_for_each(|(key, known, destination, ends_at)| {
+                let saved = match known {
+                    Known::Open(parked) => {
+                        let (request, name) = (parked.request.msg(), self.destinations.name(destination));
+                        archive.open(key, (request, parked.fingerprint), name, ends_at)
+                    }
+                    Known::Closed(outcome) => {
+                        let left = ends_at.saturating_duration_since(clock.now());
+                        archive.close(key, (&outcome.reply, outcome.fingerprint), left)
+                    }
+                };
+                saved.map(drop)
+            })
+        });
+        if let Err(why) = written {
+            tracing::error!(gear = self.ctx.name(), error = %why, "tickets cannot go over to another process");
+        }
+        Parcel { state: moving_table::pack(&table, clock), ..Parcel::default() }
+    }
+
+    /// Takes in the tickets that another process had in memory.
+    fn unpack(&mut self) -> Result<(), Fault> {
+        let clock = self.ctx.world().clock;
+        let table = moving_table::blank(clock);
+        let lost = moving_table::unpack(&std::mem::take(&mut self.moved_in), &table, clock);
+        if lost > 0 {
+            tracing::error!(gear = self.ctx.name(), lost, "tickets of another process are not understood");
+        }
+        if table.is_empty() {
+            return Ok(());
+        }
+        let archive = Archive::new(table, clock);
+        self.fingerprinter.set_secret(archive.secret(self.fingerprinter.secret())?);
+        self.recover(&archive)
+    }
+
     /// Has the tickets lie where the configuration says: on disk, with those a crash left there, or in memory alone.
     pub(super) async fn settle_in(&mut self) -> Result<(), Fault> {
+        self.unpack()?;
         match (self.store, self.archive.take()) {
             (Store::LocalDurable, Some(archive)) => self.archive = Some(archive),
             (Store::LocalDurable, None) => {
@@ -131,7 +180,7 @@ impl Conductor {
         for (key, known, destination, ends_at) in counter.valet.all() {
             recovered.retain(|other| other.key != key);
             if let Known::Open(parked) = known {
-                let name = if destination == NOWHERE { "" } else { self.destinations.name(destination) };
+                let name = self.destinations.name(destination);
                 let _ = archive.open(key, (parked.request.msg(), parked.fingerprint), name, ends_at)?;
             }
         }

@@ -20,11 +20,11 @@ mod matching;
 mod setup;
 mod valet;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use flux_gear::{
     Category, Descriptor, Drain, Emitter, Fault, FluxMsg, Gear, GearContext, Held, InPort, Legacy, OutPort,
-    Outbox, Saved, Step, Terminus, storage::Bounds,
+    Outbox, Parcel, Saved, Step, Terminus, Value, storage::Bounds,
 };
 
 use crate::{correlation::Correlation, departures::Gate, expiry::Teller};
@@ -65,6 +65,8 @@ pub struct Conductor {
     settings: Settings,
     /// The output ports, by place.
     outputs: Vec<String>,
+    /// The tickets that another process had in memory, until `start`.
+    moved_in: Value,
     /// Ends what this gear started.
     closing: CancellationToken,
     /// The key of the message in hand; a field so that its buffer is reused.
@@ -170,6 +172,25 @@ impl Gear for Conductor {
 
     fn hand_over(&mut self) -> Option<Legacy> {
         Some(Box::new(self.leave()))
+    }
+
+    fn pause(&mut self, _: Duration) -> Drain {
+        let (desk, archive) = (self.desk.clone(), self.archive.clone());
+        Box::pin(async move {
+            desk.departures.idle().await;
+            if let Some(archive) = archive {
+                archive.expiry.idle().await;
+            }
+        })
+    }
+
+    async fn move_out(self) -> Parcel {
+        self.pack()
+    }
+
+    fn move_in(&mut self, parcel: Parcel) -> Result<(), Fault> {
+        self.moved_in = parcel.state;
+        Ok(())
     }
 
     fn take_over(&mut self, legacy: Legacy) -> Option<Legacy> {

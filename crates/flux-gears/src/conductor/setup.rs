@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use flux_gear::{Fault, GearContext, storage::Bounds};
+use flux_gear::{Fault, GearContext, Value, storage::Bounds};
 use tokio_util::sync::CancellationToken;
 
 use crate::correlation::{Correlation, Normalize};
@@ -74,6 +74,7 @@ pub(super) fn conductor(config: Config, ctx: &GearContext) -> Result<Conductor, 
             bytes_max: usize::try_from(config.valet.bytes_max.0).unwrap_or(usize::MAX),
         },
         archive: None,
+        moved_in: Value::Null,
         addresses: Addresses::new(config.return_by),
         settings,
         outputs: ctx.output_names().to_vec(),

@@ -1,10 +1,10 @@
 //! The connections a gear opens to one remote: any of them will do.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use flux_gear::{Bytes, Fault, FluxMsg, Step};
-use flux_pool::{AddError, PeerConfig, PeerHandle, PeerPool, PeerState, TrySendError};
-use flux_world::Target;
+use flux_pool::{AddError, PeerConfig, PeerHandle, PeerPool, PeerState, Resumed, TrySendError};
+use flux_world::{Stream, Target};
 
 use super::{
     Conn, Conns,
@@ -20,14 +20,21 @@ pub(crate) struct Dialled {
 }
 
 impl Dialled {
-    /// Dials `target` so many times, and again after each loss.
+    /// Dials `target` so many times, and again after each loss. A connection that is open already is the first of its name.
     pub(crate) fn dial(
         pool: &PeerPool,
         target: &Target,
         connections: u16,
         config: &PeerConfig,
+        resumed: &mut BTreeMap<String, Stream>,
     ) -> Result<Dialled, AddError> {
-        let dial = |n| pool.dial(format!("{target}#{n}"), target.clone(), config.clone());
+        let dial = |n| {
+            let (name, target, config) = (format!("{target}#{n}"), target.clone(), config.clone());
+            match resumed.remove(&name) {
+                Some(stream) => pool.dial_with(name, target, config, Arc::new(Resumed::new(stream))),
+                None => pool.dial(name, target, config),
+            }
+        };
         let peers = (1..=connections).map(dial).collect::<Result<_, _>>()?;
         Ok(Dialled { peers, target: target.clone(), next: 0 })
     }

@@ -1,10 +1,16 @@
 //! The way in: the frames of one read become one batch of messages, emitted from the task that reads.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+};
 
 use arc_swap::ArcSwap;
-use flux_gear::{Bytes, EmitError, Emitter, Fault, FluxMsg, GearContext, Held, Lease, Link, OutPort};
-use flux_pool::{Batch, CloseReason, Consumer, Delivery, PeerHandle};
+use flux_gear::{Bytes, Drain, EmitError, Emitter, Fault, FluxMsg, GearContext, Held, Lease, Link, OutPort};
+use flux_pool::{Batch, CloseReason, Consumer, Delivery, PeerHandle, PeerPool};
+use flux_world::Stream;
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
 
 use super::{
     Conn, Conns,
@@ -36,6 +42,27 @@ pub(crate) trait Dialect: Send + Sync + 'static {
 
     /// Connections of other gears may have gone down unheard.
     fn events_missed(&self) {}
+
+    /// Ends when nothing is under way that only this process knows of.
+    fn settled(&self) -> Drain {
+        Box::pin(async {})
+    }
+
+    /// Whether a connection can go on in another process: nothing is under way by it that only this one knows of.
+    fn may_move(&self, conn: &Conn) -> bool {
+        let _ = conn;
+        true
+    }
+
+    /// Messages that wait for a connection. They are the caller's from now on.
+    fn take_waiting(&self) -> Vec<Held> {
+        Vec::new()
+    }
+
+    /// A connection is here again that was opened for a message, under the name of its peer.
+    fn resume(&self, peer: &str, stream: Stream, pool: &PeerPool) {
+        let _ = (peer, stream, pool);
+    }
 }
 
 /// What a frame is.
@@ -60,6 +87,8 @@ pub(crate) enum OnMalformed {
 /// The consumer of a gear's pool.
 pub(super) struct Intake<D> {
     pub(super) role: ArcSwap<Role<D>>,
+    /// The `conn.id` of connections that were open before, by their two ends.
+    pub(super) known: Mutex<FxHashMap<(SocketAddr, SocketAddr), String>>,
     pub(super) link: Arc<Link>,
     pub(super) conns: Arc<Conns>,
     pub(super) gate: Gate,
@@ -112,7 +141,8 @@ impl<D: Dialect> Consumer for Intake<D> {
         let Some(link) = peer.link() else { return };
         let role = self.role.load();
         let Role { ctx, dialect, .. } = &**role;
-        let (id, lease) = dialect.greet(peer);
+        let (new, lease) = dialect.greet(peer);
+        let id = self.known.lock().remove(&(link.local, link.peer)).unwrap_or(new);
         let metadata = ctx.connection_metadata(&id, link.peer);
         tracing::info!(gear = ctx.name(), conn = id, peer = %link.peer, tls = link.tls.is_some(), "connected");
         let conn = Arc::new(Conn::new(id, peer, metadata, lease));
@@ -130,6 +160,9 @@ impl<D: Dialect> Consumer for Intake<D> {
         if is_malformed && !conn.is_condemned.load(Ordering::Relaxed) {
             self.link.refuse_frames(1);
         }
+        if *reason == CloseReason::Moved {
+            return;
+        }
         let role = self.role.load();
         let Role { ctx, dialect, .. } = &**role;
         tracing::info!(gear = ctx.name(), conn = %conn.id, reason = reason.class(), why = %reason, "disconnected");
@@ -139,6 +172,11 @@ impl<D: Dialect> Consumer for Intake<D> {
 }
 
 impl<D> Intake<D> {
+    /// Whether a peer that is not up yet was so before.
+    pub(super) fn is_known(&self, peer: &PeerHandle) -> bool {
+        !peer.is_up() && !self.known.lock().is_empty()
+    }
+
     /// A frame is no message: counted, and told when it ends the connection or the count doubled.
     #[cold]
     fn refuse(&self, role: &Role<D>, conn: &Conn, why: &str) {

@@ -1,6 +1,6 @@
 //! Opening a listener: the address as written, a port that is still being given back, a warning when exposed.
 
-use std::{net::SocketAddr, str::FromStr, time::Duration};
+use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 
 use flux_gear::{Fault, GearContext};
 use flux_pool::{AcceptConfig, ListenError, Listening, PeerPool};
@@ -26,6 +26,12 @@ impl FromStr for ListenAddress {
         };
         let host = if matches!(host, "" | "*") { "0.0.0.0" } else { host };
         Ok(ListenAddress(format!("{host}:{port}")))
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -57,7 +63,7 @@ pub(super) async fn listen(
 }
 
 /// Says so once when others than this machine can connect and nothing is encrypted.
-pub(crate) fn warn_if_exposed(ctx: &GearContext, is_encrypted: bool) {
+pub(super) fn warn_if_exposed(ctx: &GearContext, is_encrypted: bool) {
     let addr: Option<SocketAddr> = ctx.control().link(ctx.name()).listening();
     if let Some(addr) = addr.filter(|addr| !is_encrypted && !addr.ip().is_loopback()) {
         tracing::warn!(gear = ctx.name(), %addr, "listening beyond this machine without tls");

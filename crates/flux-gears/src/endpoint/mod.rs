@@ -7,35 +7,42 @@
 //! A reader that finds the wires full waits, and does not read its socket meanwhile. A `process` that finds a peer's
 //! queue full has the peer disconnected, or waits for it, for `write_timeout` at most, by which time the pool has closed it.
 
+mod berth;
 mod conns;
 mod dialled;
+mod door;
 mod gate;
 mod intake;
 mod listen;
+mod moving;
 pub(crate) mod options;
 mod peer;
 mod send;
 mod tls;
 mod waiting_room;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use flux_gear::{ControlEvent, Emitter, Fault, GearContext, Outbox, Step};
-use flux_pool::{AcceptConfig, CloseReason, Listening, PeerPool};
+use flux_pool::{AcceptConfig, CloseReason, CloseReport, PeerConfig, PeerPool};
+use flux_world::{Stream, Target};
+use parking_lot::Mutex;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use berth::{Berth, Line, Way};
 pub(crate) use conns::{Conn, ConnIds, Conns};
-pub(crate) use dialled::Dialled;
 pub(crate) use intake::{Dialect, OnMalformed, Received};
-pub(crate) use listen::{ListenAddress, warn_if_exposed};
+pub(crate) use listen::ListenAddress;
 pub use peer::WhenQueueFull;
 pub(crate) use peer::{CLOSE_TIMEOUT, PeerSettings, connections_max, pool_config};
 pub(crate) use send::{no_connection, not_now, send, send_back};
 pub use tls::{ClientAuth, Tls};
 pub(crate) use waiting_room::WaitingRoom;
 
+use dialled::Dialled;
+use door::Door;
 use gate::Gate;
 use intake::{Intake, Role};
 
@@ -45,14 +52,21 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The pool of one running gear, and what became of its connections.
 pub(crate) struct Endpoint<D> {
     ctx: GearContext,
+    /// The way to the wires.
+    pub(crate) emit: Emitter,
     /// The connections that are up.
     pub(crate) conns: Arc<Conns>,
     /// What tells the connections of this gear from others'.
     pub(crate) dialect: Arc<D>,
     /// The peers.
     pub(crate) pool: PeerPool,
+    /// Those it opens by itself.
+    pub(crate) dialled: Option<Dialled>,
+    /// Connections that are open already, by the name that those have which are dialled.
+    resumed: BTreeMap<String, Stream>,
     intake: Arc<Intake<D>>,
-    listening: Option<Listening>,
+    /// Shared with the ends of it that take their time.
+    door: Arc<tokio::sync::Mutex<Door>>,
     ended: CancellationToken,
 }
 
@@ -66,9 +80,10 @@ impl<D: Dialect> Endpoint<D> {
         peers_max: usize,
     ) -> Result<Endpoint<D>, Fault> {
         let (conns, dialect) = (Arc::new(Conns::default()), Arc::new(dialect));
-        let role = Role::new(ctx, emit, dialect.clone(), on_malformed)?;
+        let role = Role::new(ctx, emit.clone(), dialect.clone(), on_malformed)?;
         let intake = Arc::new(Intake {
             role: ArcSwap::from_pointee(role),
+            known: Mutex::default(),
             link: ctx.control().link(ctx.name()),
             conns: conns.clone(),
             gate: Gate::default(),
@@ -77,11 +92,14 @@ impl<D: Dialect> Endpoint<D> {
             PeerPool::builder(ctx.world().clone()).config(pool_config(peers_max)).consumer(intake.clone());
         let mut endpoint = Endpoint {
             ctx: ctx.clone(),
+            emit,
             conns,
             dialect,
             pool,
+            dialled: None,
+            resumed: BTreeMap::new(),
             intake,
-            listening: None,
+            door: Arc::default(),
             ended: CancellationToken::new(),
         };
         endpoint.obey();
@@ -108,70 +126,23 @@ impl<D: Dialect> Endpoint<D> {
         dialect: Arc<D>,
         on_malformed: OnMalformed,
     ) -> Result<(), Fault> {
-        let role = Role::new(ctx, emit, dialect.clone(), on_malformed)?;
-        (self.ctx, self.dialect, self.ended) = (ctx.clone(), dialect, CancellationToken::new());
+        let role = Role::new(ctx, emit.clone(), dialect.clone(), on_malformed)?;
+        (self.ctx, self.emit, self.dialect) = (ctx.clone(), emit, dialect);
+        self.ended = CancellationToken::new();
         self.intake.role.store(Arc::new(role));
         self.obey();
         Ok(())
     }
 
-    /// Accepts by other settings from now on, at the same address or at another. Those who are connected stay.
-    pub(crate) async fn listen_on(
+    /// Connects to `target` so many times, and again after each loss.
+    pub(crate) fn dial(
         &mut self,
-        former: &ListenAddress,
-        address: &ListenAddress,
-        config: AcceptConfig,
+        target: &Target,
+        connections: u16,
+        config: &PeerConfig,
     ) -> Result<(), Fault> {
-        let listening = self.listening.take();
-        match listening {
-            Some(listening) if former == address => {
-                // Who connects meanwhile waits in the socket.
-                let Some(listener) = listening.release().await else {
-                    return self.listen(address, config).await;
-                };
-                let adopted = self.pool.adopt(listener, config);
-                self.listening = Some(adopted.map_err(|why| Fault::fatal(why.to_string()).reason("listen"))?);
-                Ok(())
-            }
-            Some(listening) if former.port() == address.port() => {
-                // Both cannot be open at once.
-                listening.close().await;
-                let listened = self.listen(address, config.clone()).await;
-                if listened.is_err() {
-                    self.listen(former, config).await?;
-                }
-                listened
-            }
-            listening => {
-                if let Err(why) = self.listen(address, config).await {
-                    self.listening = listening;
-                    return Err(why);
-                }
-                if let Some(former) = listening {
-                    former.close().await;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Accepts in place of another one, whose connections cannot go on: they are written what is queued, and closed.
-    pub(crate) async fn supersede(
-        &mut self,
-        mut other: Endpoint<D>,
-        former: &ListenAddress,
-        address: &ListenAddress,
-        config: AcceptConfig,
-    ) -> Result<(), (Fault, Endpoint<D>)> {
-        self.listening = other.listening.take();
-        if let Err(why) = self.listen_on(former, address, config).await {
-            other.listening = self.listening.take();
-            return Err((why, other));
-        }
-        self.ctx.spawn(async move {
-            other.drain().await;
-            other.stop().await;
-        });
+        let dialled = Dialled::dial(&self.pool, target, connections, config, &mut self.resumed);
+        self.dialled = Some(dialled.map_err(|why| options::bad_config(why.to_string()))?);
         Ok(())
     }
 
@@ -181,25 +152,68 @@ impl<D: Dialect> Endpoint<D> {
         address: &ListenAddress,
         config: AcceptConfig,
     ) -> Result<(), Fault> {
-        let listening = listen::listen(&self.pool, address, config, self.ctx.world().clock).await?;
-        let addr = listening.local_addr();
-        self.ctx.control().link(self.ctx.name()).set_listening(Some(addr));
-        tracing::info!(gear = self.ctx.name(), %addr, "listening");
-        self.listening = Some(listening);
+        let opened = self.door.lock().await.open(&self.pool, address, config, self.ctx.world().clock).await;
+        self.note_listening(Some(opened?));
         Ok(())
+    }
+
+    /// Accepts by other settings from now on, at the same address or at another. Those who are connected stay.
+    pub(crate) async fn listen_on(
+        &mut self,
+        address: &ListenAddress,
+        config: AcceptConfig,
+    ) -> Result<(), Fault> {
+        let opened = self.door.lock().await.reopen(&self.pool, address, config, self.ctx.world().clock).await;
+        self.note_listening(Some(opened?));
+        Ok(())
+    }
+
+    /// Accepts in place of another one, whose connections cannot go on: they are written what is queued, and closed.
+    pub(crate) async fn supersede(
+        &mut self,
+        mut other: Endpoint<D>,
+        address: &ListenAddress,
+        config: AcceptConfig,
+    ) -> Result<(), (Fault, Endpoint<D>)> {
+        std::mem::swap(&mut self.door, &mut other.door);
+        if let Err(why) = self.listen_on(address, config).await {
+            std::mem::swap(&mut self.door, &mut other.door);
+            return Err((why, other));
+        }
+        self.ctx.spawn(async move {
+            other.drain().await;
+            other.stop().await;
+        });
+        Ok(())
+    }
+
+    fn note_listening(&self, addr: Option<SocketAddr>) {
+        self.ctx.control().link(self.ctx.name()).set_listening(addr);
+        if let Some(addr) = addr {
+            tracing::info!(gear = self.ctx.name(), %addr, "listening");
+        }
+    }
+
+    /// Says so once when others than this machine can connect and nothing is encrypted.
+    fn warn_if_exposed<L: Line>(&self, line: &L) {
+        if let Way::Listen { is_encrypted, .. } = line.way() {
+            listen::warn_if_exposed(&self.ctx, is_encrypted);
+        }
     }
 
     /// Accepts no connection and reads no request any more; what is read already is emitted first. Replies are still
     /// written.
     pub(crate) fn drain(&mut self) -> impl Future<Output = ()> + Send + use<D> {
-        let (intake, listening) = (self.intake.clone(), self.listening.take());
+        let (intake, door) = (self.intake.clone(), self.door.clone());
         intake.gate.close();
         let link = self.ctx.control().link(self.ctx.name());
         async move {
-            if let Some(listening) = listening {
-                listening.close().await;
+            let mut door = door.lock().await;
+            if door.is_there() {
+                door.close().await;
                 link.set_listening(None);
             }
+            drop(door);
             intake.gate.idle().await;
         }
     }
@@ -209,9 +223,14 @@ impl<D: Dialect> Endpoint<D> {
         self.intake.gate.open_for_good();
         self.ended.cancel();
         let report = self.pool.close(STOP_TIMEOUT).await;
-        if self.listening.is_some() {
+        if self.door.lock().await.is_there() {
             self.ctx.control().link(self.ctx.name()).set_listening(None);
         }
+        self.report_closed(&report);
+    }
+
+    /// Says how the connections ended.
+    fn report_closed(&self, report: &CloseReport) {
         let (unwritten, unread) = (report.frames_dropped, report.frames_undelivered);
         self.ctx.discarded("unwritten", unwritten);
         self.ctx.discarded("unread", unread);

@@ -21,6 +21,8 @@ use tokio::sync::Notify;
 pub(super) struct Acknowledging {
     text: Bytes,
     by_conn: RwLock<FxHashMap<Box<str>, Arc<Pending>>>,
+    /// Rings when a connection has nothing any more that is not acknowledged.
+    changed: Arc<Notify>,
 }
 
 /// The messages of one connection that have not been acknowledged.
@@ -28,6 +30,7 @@ struct Pending {
     text: Bytes,
     peer: PeerHandle,
     state: Mutex<PendingState>,
+    changed: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -40,17 +43,34 @@ struct PendingState {
 
 impl Acknowledging {
     pub(super) fn new(text: Bytes) -> Acknowledging {
-        Acknowledging { text, by_conn: RwLock::default() }
+        Acknowledging { text, by_conn: RwLock::default(), changed: Arc::default() }
     }
 
     pub(super) fn up(&self, conn_id: &str, peer: &PeerHandle) {
-        let (text, peer) = (self.text.clone(), peer.clone());
-        let pending = Arc::new(Pending { text, peer, state: Mutex::default() });
+        let (text, peer, changed) = (self.text.clone(), peer.clone(), self.changed.clone());
+        let pending = Arc::new(Pending { text, peer, state: Mutex::default(), changed });
         self.by_conn.write().insert(conn_id.into(), pending);
     }
 
     pub(super) fn down(&self, conn_id: &str) {
         self.by_conn.write().remove(conn_id);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether every message of a connection is acknowledged.
+    pub(super) fn is_settled(&self, conn_id: &str) -> bool {
+        self.by_conn.read().get(conn_id).is_none_or(|pending| pending.state.lock().is_safe.is_empty())
+    }
+
+    /// Ends when every message is acknowledged.
+    pub(super) async fn settled(self: Arc<Acknowledging>) {
+        loop {
+            let changed = self.changed.notified();
+            if self.by_conn.read().values().all(|pending| pending.state.lock().is_safe.is_empty()) {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Acknowledges this message once it has come to its end.
@@ -86,6 +106,9 @@ impl Pending {
                 // Gone, or it does not read what it asked for.
                 self.peer.disconnect(CloseReason::SlowConsumer);
             }
+        }
+        if state.is_safe.is_empty() {
+            self.changed.notify_waiters();
         }
     }
 }
@@ -166,6 +189,11 @@ impl Unacknowledged {
         }
         self.changed.notify_waiters();
         true
+    }
+
+    /// Whether everything is acknowledged.
+    pub(super) fn is_settled(&self) -> bool {
+        self.state.lock().messages.is_empty()
     }
 
     /// Ends when everything is acknowledged, and when nobody is there to do that: what is left is given up, so that

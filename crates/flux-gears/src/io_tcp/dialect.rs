@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use flux_gear::{Bytes, GearContext, Lease};
-use flux_pool::PeerHandle;
+use flux_gear::{Bytes, Drain, GearContext, Held, Lease};
+use flux_pool::{PeerHandle, PeerPool};
+use flux_world::Stream;
 use parking_lot::Mutex;
 
 use super::{
@@ -100,6 +101,39 @@ impl Dialect for Tcp {
     fn events_missed(&self) {
         if let Tcp::PerSource { upstreams, .. } = self {
             upstreams.look_for_lost_sources();
+        }
+    }
+
+    fn settled(&self) -> Drain {
+        match self {
+            Tcp::Server { acknowledging: Some(acknowledging), .. } => {
+                Box::pin(acknowledging.clone().settled())
+            }
+            Tcp::Acknowledged { unacknowledged, .. } => Box::pin(unacknowledged.clone().settled()),
+            Tcp::PerSource { upstreams, .. } => Box::pin(upstreams.clone().settled()),
+            Tcp::Server { acknowledging: None, .. } | Tcp::Shared { .. } => Box::pin(async {}),
+        }
+    }
+
+    fn may_move(&self, conn: &Conn) -> bool {
+        match self {
+            Tcp::Server { acknowledging: Some(acknowledging), .. } => acknowledging.is_settled(&conn.id),
+            Tcp::Acknowledged { unacknowledged, .. } => unacknowledged.is_settled(),
+            Tcp::Server { acknowledging: None, .. } | Tcp::Shared { .. } | Tcp::PerSource { .. } => true,
+        }
+    }
+
+    fn take_waiting(&self) -> Vec<Held> {
+        match self {
+            Tcp::Server { room, .. } => room.lock().close(),
+            Tcp::PerSource { upstreams, .. } => upstreams.take_waiting(),
+            Tcp::Shared { .. } | Tcp::Acknowledged { .. } => Vec::new(),
+        }
+    }
+
+    fn resume(&self, peer: &str, stream: Stream, pool: &PeerPool) {
+        if let Tcp::PerSource { upstreams, .. } = self {
+            upstreams.resume(peer, stream, pool);
         }
     }
 }

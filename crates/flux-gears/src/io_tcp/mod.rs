@@ -16,7 +16,7 @@ use std::{
 
 use flux_gear::{
     Bytes, Category, Descriptor, Drain, Emitter, Fault, FluxMsg, Gear, GearContext, Held, InPort, Legacy,
-    Outbox, Step, Terminus, keys,
+    Outbox, Parcel, Step, Terminus, keys,
 };
 use flux_pool::{AcceptConfig, PeerConfig};
 use flux_world::Target;
@@ -26,10 +26,10 @@ pub use crate::endpoint::{ClientAuth, Tls, WhenQueueFull, options::Mode};
 pub use config::{Config, Framing, Position, Sharing};
 
 use crate::endpoint::{
-    ConnIds, Dialled, Endpoint, ListenAddress, OnMalformed, PeerSettings, WaitingRoom, connections_max,
-    no_connection, not_now,
+    Berth, ConnIds, Dialect, Endpoint, Line, ListenAddress, OnMalformed, PeerSettings, WaitingRoom, Way,
+    connections_max, no_connection, not_now,
     options::{bad_config, target},
-    send, send_back, wait, warn_if_exposed,
+    send, send_back, wait,
 };
 use acknowledge::{Acknowledging, Unacknowledged};
 use dialect::Tcp;
@@ -38,26 +38,21 @@ use upstreams::Upstreams;
 
 /// Sends messages over TCP, and emits what comes back.
 pub struct IoTcp {
+    line: TcpLine,
+    payload_bytes_max: usize,
+    berth: Berth<TcpLine>,
+}
+
+/// What its configuration says of its connections.
+struct TcpLine {
     ctx: GearContext,
     config: Config,
     plan: Plan,
     peer: PeerConfig,
-    payload_bytes_max: usize,
     connections_max: NonZeroUsize,
     max_buffered_messages: usize,
     /// What is said of a message that is safe; nothing when it is empty.
     acknowledgement: Bytes,
-    /// What it runs on, from `start` to `stop`.
-    running: Option<Running>,
-    /// What the gear before it left, until `start`.
-    inherited: Option<Inherited>,
-}
-
-/// What a gear leaves to the one in its place: its connections, as its configuration made them.
-struct Inherited {
-    config: Config,
-    bind: Option<ListenAddress>,
-    running: Running,
 }
 
 /// Which way it runs.
@@ -66,12 +61,6 @@ enum Plan {
     Shared { target: Target, pool_size: u16, reads_responses: bool },
     Acknowledged { target: Target },
     PerSource { target: Target, reads_responses: bool },
-}
-
-struct Running {
-    endpoint: Endpoint<Tcp>,
-    emit: Emitter,
-    dialled: Option<Dialled>,
 }
 
 impl Gear for IoTcp {
@@ -109,53 +98,20 @@ impl Gear for IoTcp {
             unescape(&config.acknowledge).map_err(|why| bad_config(format!("`acknowledge`: {why}")))?;
         let peer = PeerConfig { framing, transport, ..peer_config(&config, &plan, frame_bytes_max) };
         peer.check().map_err(|why| bad_config(why.to_string()))?;
-        Ok(IoTcp {
+        let line = TcpLine {
             ctx: ctx.clone(),
             plan,
             peer,
-            payload_bytes_max,
             connections_max: connections_max(config.max_connections),
             max_buffered_messages: config.max_buffered_messages as usize,
-            running: None,
             acknowledgement,
-            inherited: None,
             config,
-        })
+        };
+        Ok(IoTcp { line, payload_bytes_max, berth: Berth::Empty })
     }
 
     async fn start(&mut self, emit: Emitter) -> Result<(), Fault> {
-        if let Some(inherited) =
-            self.inherited.take_if(|inherited| !self.config.goes_on_from(&inherited.config))
-        {
-            return self.supersede(inherited, emit).await;
-        }
-        if let Some(mut inherited) = self.inherited.take() {
-            let outcome = self.go_on(&mut inherited, emit).await;
-            match outcome {
-                Ok(()) => self.running = Some(inherited.running),
-                Err(_) => self.inherited = Some(inherited),
-            }
-            return outcome;
-        }
-        let dialect = self.dialect(&emit);
-        let mut endpoint =
-            Endpoint::open(&self.ctx, emit.clone(), dialect, OnMalformed::Disconnect, self.peers_max())?;
-        let mut dialled = None;
-        match &self.plan {
-            Plan::Server { bind, .. } => endpoint.listen(bind, self.accepting()).await?,
-            Plan::Shared { target, pool_size, .. } => {
-                let peers = Dialled::dial(&endpoint.pool, target, *pool_size, &self.peer);
-                dialled = Some(peers.map_err(|why| bad_config(why.to_string()))?);
-            }
-            Plan::Acknowledged { target } => {
-                let peers = Dialled::dial(&endpoint.pool, target, 1, &self.peer);
-                dialled = Some(peers.map_err(|why| bad_config(why.to_string()))?);
-            }
-            Plan::PerSource { .. } => {}
-        }
-        self.warn_if_exposed();
-        self.running = Some(Running { endpoint, emit, dialled });
-        Ok(())
+        self.berth.start(&self.line, emit).await
     }
 
     fn process(&mut self, _: InPort, msg: &FluxMsg, _: &mut Outbox) -> Result<Step, Fault> {
@@ -164,16 +120,18 @@ impl Gear for IoTcp {
             let problem = format!("the message of {bytes} bytes is over the frame limit of {max}");
             return Err(Fault::invalid(problem).reason("frame_too_large"));
         }
-        let Some(running) = &mut self.running else { return Err(no_connection("the gear is not started")) };
-        running.send(msg)
+        match self.berth.endpoint() {
+            Some(endpoint) => endpoint.send(msg),
+            None => Err(no_connection("the gear is not started")),
+        }
     }
 
     fn drain(&mut self) -> Drain {
-        let Some(Running { endpoint, emit, .. }) = &mut self.running else { return Box::pin(async {}) };
+        let Some(endpoint) = self.berth.endpoint() else { return Box::pin(async {}) };
         let dialect = endpoint.dialect.clone();
         match &*dialect {
             Tcp::Server { .. } => {
-                let (drained, ctx, emit) = (endpoint.drain(), self.ctx.clone(), emit.clone());
+                let (drained, ctx, emit) = (endpoint.drain(), self.line.ctx.clone(), endpoint.emit.clone());
                 Box::pin(async move {
                     drained.await;
                     // Nobody can connect any more to take what waits.
@@ -187,103 +145,97 @@ impl Gear for IoTcp {
             }
             // A client goes on reading: replies to what is in hand elsewhere still arrive.
             Tcp::Shared { .. } => Box::pin(async {}),
-            Tcp::Acknowledged { unacknowledged, .. } => Box::pin(unacknowledged.clone().settled()),
-            Tcp::PerSource { upstreams, .. } => Box::pin(upstreams.clone().settled()),
+            Tcp::Acknowledged { .. } | Tcp::PerSource { .. } => dialect.settled(),
         }
     }
 
     fn hand_over(&mut self) -> Option<Legacy> {
-        let inherited = match self.running.take() {
-            Some(Running { endpoint, emit, dialled }) => {
-                let bind = self.plan.bind().cloned();
-                let running = Running { endpoint: endpoint.let_go(), emit, dialled };
-                Inherited { config: self.config.clone(), bind, running }
-            }
-            None => self.inherited.take()?,
-        };
-        Some(Box::new(inherited))
+        self.berth.hand_over(&self.line)
     }
 
     fn take_over(&mut self, legacy: Legacy) -> Option<Legacy> {
-        match legacy.downcast::<Inherited>() {
-            // Of a server, at least the listening socket goes on.
-            Ok(inherited) if self.config.goes_on_from(&inherited.config) || self.succeeds(&inherited) => {
-                self.inherited = Some(*inherited);
-                None
-            }
-            Ok(inherited) => Some(inherited),
-            Err(other) => Some(other),
-        }
+        self.berth.take_over(&self.line, legacy)
     }
 
-    async fn stop(self) {
-        if let Some(running) = self.running.or(self.inherited.map(|inherited| inherited.running)) {
-            running.endpoint.stop().await;
-        }
-    }
-}
-
-impl IoTcp {
-    /// Whether both listen.
-    fn succeeds(&self, inherited: &Inherited) -> bool {
-        inherited.bind.is_some() && self.plan.bind().is_some()
+    fn pause(&mut self, within: Duration) -> Drain {
+        self.berth.pause(within)
     }
 
-    /// Listens in place of the gear before, whose connections cannot go on.
-    async fn supersede(&mut self, inherited: Inherited, emit: Emitter) -> Result<(), Fault> {
-        let (Some(former), Some(bind)) = (&inherited.bind, self.plan.bind()) else { return Ok(()) };
-        let dialect = self.dialect(&emit);
-        let mut endpoint =
-            Endpoint::open(&self.ctx, emit.clone(), dialect, OnMalformed::Disconnect, usize::MAX)?;
-        let superseded = endpoint.supersede(inherited.running.endpoint, former, bind, self.accepting()).await;
-        if let Err((why, former)) = superseded {
-            let running = Running { endpoint: former, ..inherited.running };
-            self.inherited = Some(Inherited { running, ..inherited });
-            return Err(why);
-        }
-        self.warn_if_exposed();
-        self.running = Some(Running { endpoint, emit, dialled: None });
+    fn resume(&mut self) {
+        self.berth.resume();
+    }
+
+    async fn move_out(self) -> Parcel {
+        self.berth.move_out().await
+    }
+
+    fn move_in(&mut self, parcel: Parcel) -> Result<(), Fault> {
+        self.berth = Berth::Arrived(parcel);
         Ok(())
     }
 
-    /// Goes on with the connections of the gear before.
-    async fn go_on(&self, inherited: &mut Inherited, emit: Emitter) -> Result<(), Fault> {
-        let Running { endpoint, emit: running_emit, .. } = &mut inherited.running;
-        if let (Plan::Server { bind, .. }, Some(former)) = (&self.plan, &inherited.bind) {
-            endpoint.listen_on(former, bind, self.accepting()).await?;
-            inherited.bind = Some(bind.clone());
+    async fn stop(self) {
+        self.berth.stop().await;
+    }
+}
+
+impl Line for TcpLine {
+    type Config = Config;
+    type Dialect = Tcp;
+
+    fn ctx(&self) -> &GearContext {
+        &self.ctx
+    }
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn way(&self) -> Way<'_> {
+        match &self.plan {
+            Plan::Server { bind, is_encrypted } => {
+                Way::Listen { bind, accept: Box::new(self.accepting()), is_encrypted: *is_encrypted }
+            }
+            Plan::Shared { target, pool_size, .. } => {
+                Way::Dial { target, connections: *pool_size, peer: &self.peer }
+            }
+            Plan::Acknowledged { target } => Way::Dial { target, connections: 1, peer: &self.peer },
+            Plan::PerSource { .. } => Way::DialLater { connections_max: self.connections_max.get() },
         }
-        let dialect = match (&*endpoint.dialect, self.dialect(&emit)) {
-            (Tcp::Server { ids, room, acknowledging, .. }, Tcp::Server { ctx, .. }) => {
+    }
+
+    fn on_malformed(&self) -> OnMalformed {
+        OnMalformed::Disconnect
+    }
+
+    fn dialect(&self, emit: &Emitter, former: Option<&Tcp>) -> Tcp {
+        match (former, self.new_dialect(emit)) {
+            (Some(Tcp::Server { ids, room, acknowledging, .. }), Tcp::Server { ctx, .. }) => {
                 room.lock().resize(self.max_buffered_messages);
                 let (ids, room, acknowledging) = (ids.clone(), room.clone(), acknowledging.clone());
                 Tcp::Server { ctx, ids, room, acknowledging }
             }
-            (Tcp::Acknowledged { ids, unacknowledged }, Tcp::Acknowledged { .. }) => {
+            (Some(Tcp::Acknowledged { ids, unacknowledged }), Tcp::Acknowledged { .. }) => {
                 Tcp::Acknowledged { ids: ids.clone(), unacknowledged: unacknowledged.clone() }
             }
-            (Tcp::Shared { ids, .. }, Tcp::Shared { ctx, reads_responses, .. }) => {
+            (Some(Tcp::Shared { ids, .. }), Tcp::Shared { ctx, reads_responses, .. }) => {
                 Tcp::Shared { ctx, ids: ids.clone(), reads_responses }
             }
             (_, dialect) => dialect,
-        };
-        endpoint.go_on(&self.ctx, emit.clone(), Arc::new(dialect), OnMalformed::Disconnect)?;
-        *running_emit = emit;
-        self.warn_if_exposed();
-        Ok(())
+        }
     }
 
+    fn goes_on_from(&self, former: &Config) -> bool {
+        self.config.goes_on_from(former)
+    }
+}
+
+impl TcpLine {
     fn accepting(&self) -> AcceptConfig {
         AcceptConfig { connections_max: self.connections_max, ..AcceptConfig::new(self.peer.clone()) }
     }
 
-    fn warn_if_exposed(&self) {
-        if let Plan::Server { is_encrypted, .. } = self.plan {
-            warn_if_exposed(&self.ctx, is_encrypted);
-        }
-    }
-
-    fn dialect(&self, emit: &Emitter) -> Tcp {
+    fn new_dialect(&self, emit: &Emitter) -> Tcp {
         let (ctx, ids) = (self.ctx.clone(), Arc::new(ConnIds::new(&self.ctx)));
         match &self.plan {
             Plan::Server { .. } => {
@@ -307,22 +259,13 @@ impl IoTcp {
             }
         }
     }
-
-    fn peers_max(&self) -> usize {
-        match &self.plan {
-            Plan::Server { .. } => usize::MAX, // The listener has the limit; peers may outlast their connection.
-            Plan::Shared { pool_size, .. } => usize::from(*pool_size),
-            Plan::Acknowledged { .. } => 1,
-            Plan::PerSource { .. } => self.connections_max.get(),
-        }
-    }
 }
 
-impl Running {
+impl Endpoint<Tcp> {
     fn send(&mut self, msg: &FluxMsg) -> Result<Step, Fault> {
         let conn_id = msg.metadata.get(keys::CONN_ID);
-        let conns = &self.endpoint.conns;
-        match (&*self.endpoint.dialect, conn_id, &mut self.dialled) {
+        let conns = &self.conns;
+        match (&*self.dialect, conn_id, &mut self.dialled) {
             (Tcp::Server { .. }, Some(id), _) => conns
                 .with(id, |conn| send(&conn.peer, msg.payload.clone(), msg))
                 .unwrap_or_else(|| Err(no_connection("the connection is gone"))),
@@ -347,7 +290,7 @@ impl Running {
                 })
             }
             (Tcp::Shared { .. }, _, None) => Err(no_connection("nothing was dialled")),
-            (Tcp::PerSource { upstreams, .. }, Some(id), _) => upstreams.send(id, msg, &self.endpoint.pool),
+            (Tcp::PerSource { upstreams, .. }, Some(id), _) => upstreams.send(id, msg, &self.pool),
             (Tcp::PerSource { .. }, None, _) => {
                 Err(Fault::invalid("the message has no conn.id to open a connection for").reason("no_source"))
             }
@@ -356,7 +299,7 @@ impl Running {
 
     /// A message without `conn.id` is for the only client; while there is none, it waits for one.
     fn send_to_the_only_one(&self, room: &Mutex<WaitingRoom>, msg: &FluxMsg) -> Result<Step, Fault> {
-        self.endpoint.conns.among(|up| match up {
+        self.conns.among(|up| match up {
             [] => room.lock().keep(msg).map(|()| Step::Done),
             [only] => {
                 // What could not be queued when it connected goes first.
@@ -378,13 +321,6 @@ impl Running {
 }
 
 impl Plan {
-    fn bind(&self) -> Option<&ListenAddress> {
-        match self {
-            Plan::Server { bind, .. } => Some(bind),
-            Plan::Shared { .. } | Plan::Acknowledged { .. } | Plan::PerSource { .. } => None,
-        }
-    }
-
     fn new(config: &Config) -> Result<Plan, Fault> {
         let reads_responses = config.read_responses;
         match config.mode {

@@ -16,8 +16,8 @@ use std::{
 };
 
 use flux_gear::{Emitter, Fault, FluxMsg, GearContext, Held, Lease, Step};
-use flux_pool::{AddError, CloseReason, PeerConfig, PeerHandle, PeerPool, Stop};
-use flux_world::Target;
+use flux_pool::{AddError, CloseReason, Dialer, NetDialer, PeerConfig, PeerHandle, PeerPool, Resumed, Stop};
+use flux_world::{Stream, Target};
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
 use tokio_util::task::TaskTracker;
@@ -119,9 +119,38 @@ impl Upstreams {
         sources.iter().for_each(|source| self.source_gone(source));
     }
 
+    /// Messages that wait for a connection.
+    pub(super) fn take_waiting(&self) -> Vec<Held> {
+        let by_source = self.by_source.read();
+        let mut sources: Vec<_> = by_source.iter().collect();
+        sources.sort_unstable_by_key(|(source, _)| *source);
+        sources.into_iter().flat_map(|(_, upstream)| upstream.room.lock().close()).collect()
+    }
+
+    /// Goes on with the connection of a source that was open before.
+    pub(super) fn resume(self: &Arc<Self>, source: &str, stream: Stream, pool: &PeerPool) {
+        if let Err(why) = self.open(source, pool, Arc::new(Resumed::new(stream))) {
+            tracing::warn!(gear = self.ctx.name(), conn = source, error = %why, "a connection cannot go on");
+        }
+    }
+
     fn dial(self: &Arc<Self>, source: &str, pool: &PeerPool) -> Result<Arc<Upstream>, Fault> {
+        let upstream = self.open(source, pool, Arc::new(NetDialer))?;
+        if !self.ctx.control().is_up_elsewhere(source, self.ctx.name()) {
+            self.source_gone(source);
+        }
+        Ok(upstream)
+    }
+
+    fn open(
+        self: &Arc<Self>,
+        source: &str,
+        pool: &PeerPool,
+        dialer: Arc<dyn Dialer>,
+    ) -> Result<Arc<Upstream>, Fault> {
         let mut by_source = self.by_source.write();
-        let peer = pool.dial(source, self.target.clone(), self.config.clone()).map_err(|why| match why {
+        let dialled = pool.dial_with(source, self.target.clone(), self.config.clone(), dialer);
+        let peer = dialled.map_err(|why| match why {
             AddError::Exists(_) | AddError::Closed => no_connection("the connection has just been closed"),
             AddError::Full(_) | AddError::Config(_) => {
                 Fault::invalid("too many connections").reason("too_many_connections").caused_by(why)
@@ -137,9 +166,6 @@ impl Upstreams {
                 upstreams.failed(&dialled).await;
             }
         }));
-        if !self.ctx.control().is_up_elsewhere(source, self.ctx.name()) {
-            self.source_gone(source);
-        }
         Ok(upstream)
     }
 

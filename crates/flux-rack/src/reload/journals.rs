@@ -66,7 +66,7 @@ impl Rack {
     }
 
     /// Has the durable wires of the assembly deliver into its queues, and no other.
-    pub(super) fn feed(&self) {
+    pub(crate) fn feed(&self) {
         let circuit = &self.assembly.circuit;
         self.others().for_each(|(_, durable)| durable.halt());
         for (wire, queues) in circuit.wires.iter().zip(&self.assembly.wires) {
