@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 mod client;
 mod server;
 
-pub(crate) use client::{RackOptions, ask};
+pub(crate) use client::{RackOptions, ask, connect};
 pub(crate) use server::{Asked, ControlSocket};
 
 /// Name of the socket in the state directory.
@@ -48,6 +48,11 @@ pub(crate) enum Request {
         filter: Filter,
         /// The first so many of them.
         limit: usize,
+    },
+    /// To end in favour of the process that asks: see `take_over.rs` for what is said from here on.
+    TakeOver {
+        /// Time for sessions that cannot go over to come to their end.
+        within_ms: u64,
     },
     /// To drop dead letters for good.
     DropLetters {

@@ -33,6 +33,7 @@ mod state_dir;
 mod status;
 mod stdout;
 mod stop;
+mod take_over;
 mod terminal;
 mod watch;
 mod watchman;

@@ -1,15 +1,20 @@
 //! A rack while it runs: what it is asked, what makes it another, and its end.
 
-use std::{collections::BTreeMap, pin::Pin, process::ExitCode, sync::Arc};
+use std::{collections::BTreeMap, path::Path, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
-use flux_rack::{Handled, JournalError, Rack};
+use flux_rack::{Estate, Handled, JournalError, Rack, Surroundings};
 use flux_scenario::{
     Settings,
     settings::{DeadLetterPlace, STATE_DIR},
 };
 use flux_world::Instant;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use serde_json::Value as Json;
+use tokio::{
+    net::UnixStream,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
 
 use crate::{
     alarms::{Alarm, Alarms, millis},
@@ -24,7 +29,10 @@ use crate::{
     watchman::{Findings, Watchman},
 };
 
+mod giving_way;
 mod reloading;
+
+use giving_way::GaveWay;
 
 /// How it is to run.
 pub(crate) struct RunOptions {
@@ -36,6 +44,8 @@ pub(crate) struct RunOptions {
     pub(crate) is_watching: bool,
     /// Whether it runs what ran last, which is kept already; and why not the very last, where that is so.
     pub(crate) restored: Option<Option<String>>,
+    /// What the gears of the rack left that it takes over from.
+    pub(crate) estate: Estate,
 }
 
 /// A rack and what is around it in this process.
@@ -65,7 +75,8 @@ pub(crate) struct Running {
 
 /// What there is to do next.
 enum Task {
-    Answer(Asked),
+    Answer(Request, oneshot::Sender<Answer<Json>>),
+    GiveWay(Duration, UnixStream),
     Reload(&'static str),
     Mind(Findings),
 }
@@ -84,12 +95,8 @@ impl Running {
         let kept_in = state_dir.as_ref().map_or(STATE_DIR.as_ref(), StateDir::path);
         let files = FilesNow::new(plan.files.clone());
         let names: Vec<String> = circuit.gears.iter().map(|gear| gear.name.clone()).collect();
-        let mut surroundings = plan.surroundings(kept_in, files.clone());
-        let letters = &mut surroundings.settings.dead_letters;
-        if *letters == DeadLetterPlace::Auto && state_dir.is_some() {
-            *letters = DeadLetterPlace::Disk;
-        }
-        let rack = Rack::boot(circuit, surroundings).await;
+        let surroundings = surroundings(&plan, kept_in, files.clone(), state_dir.is_some());
+        let rack = Rack::boot_with(circuit, surroundings, options.estate).await;
         let rack = rack.map_err(|why| anyhow!("{}: {why}", plan.place(why.gear())))?;
         let began = world.clock.now();
         let watch = || Watch::new(plan.files.contents(), world.disk.clone(), world.clock);
@@ -131,6 +138,16 @@ impl Running {
                 () = stop.wait() => break,
                 task = self.next() => task,
             };
+            let task = match task {
+                Task::GiveWay(within, stream) => match Box::pin(self.give_way(within, stream)).await {
+                    GaveWay::Gone(code) => return code,
+                    GaveWay::GoesOn(running) => {
+                        self = *running;
+                        continue;
+                    }
+                },
+                task => task,
+            };
             let Some(is_told_to_stop) = finish(Box::pin(self.act(task)), &mut stop).await else {
                 return ExitCode::FAILURE;
             };
@@ -168,15 +185,20 @@ impl Running {
         tokio::select! {
             biased;
             _ = hangup.recv() => Task::Reload("SIGHUP"),
-            asked = asked => Task::Answer(asked),
+            asked = asked => match asked {
+                Asked::Question { request, answer } => Task::Answer(request, answer),
+                Asked::TakeOver { within, stream } => Task::GiveWay(within, stream),
+            },
             () = changed => Task::Reload("the files changed"),
             findings = watchman.next() => Task::Mind(findings),
         }
     }
 
     async fn act(&mut self, task: Task) {
-        let Asked { request, answer } = match task {
-            Task::Answer(asked) => asked,
+        let (request, answer) = match task {
+            Task::Answer(request, answer) => (request, answer),
+            // Its stream is dropped, and so whoever asked is told; the loop answers it itself.
+            Task::GiveWay(..) => return,
             Task::Reload(because) => {
                 self.reload(because).await;
                 return;
@@ -191,6 +213,7 @@ impl Running {
             Request::Reload { dry_run: true } => serde_json::to_value(self.plan_reload().await),
             Request::Reload { dry_run: false } => serde_json::to_value(self.reload("asked").await),
             Request::Replay { filter, limit } => Ok(handled(self.rack.replay(&filter, limit).await)),
+            Request::TakeOver { .. } => Ok(Json::Null),
             Request::DropLetters { filter, limit } => {
                 Ok(handled(self.rack.drop_letters(&filter, limit).await))
             }
@@ -267,6 +290,16 @@ impl Running {
             dead_letters: stats.dead_letters,
         }
     }
+}
+
+/// What a plan runs in. A rack with a directory of its own keeps its dead letters there, unless it is told otherwise.
+fn surroundings(plan: &Plan, kept_in: &Path, files: Arc<FilesNow>, has_directory: bool) -> Surroundings {
+    let mut surroundings = plan.surroundings(kept_in, files);
+    let letters = &mut surroundings.settings.dead_letters;
+    if *letters == DeadLetterPlace::Auto && has_directory {
+        *letters = DeadLetterPlace::Disk;
+    }
+    surroundings
 }
 
 /// What became of dead letters, or why nothing did.

@@ -2,6 +2,7 @@
 
 use std::{
     io::ErrorKind,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process,
 };
@@ -23,7 +24,7 @@ const LOCK_BYTES_MAX: usize = 64;
 /// A state directory that is ours until this is dropped.
 pub(crate) struct StateDir {
     path: PathBuf,
-    _lock: DiskLock,
+    lock: DiskLock,
 }
 
 impl StateDir {
@@ -50,7 +51,24 @@ impl StateDir {
         };
         // The lock holds without the note, as on a full disk.
         let _ = note_holder(disk, &file);
-        Ok(StateDir { path: path.to_owned(), _lock: lock })
+        Ok(StateDir { path: path.to_owned(), lock })
+    }
+
+    /// The directory of a rack that is taken over from, by the lock that came from it.
+    pub(crate) fn inherit(disk: &Disk, path: &Path, lock: OwnedFd) -> anyhow::Result<StateDir> {
+        let path = std::path::absolute(path)?;
+        let _ = note_holder(disk, &path.join(LOCK_FILE));
+        Ok(StateDir { path, lock: DiskLock::shared(lock) })
+    }
+
+    /// The lock, for the rack that takes over.
+    pub(crate) fn share(&self) -> std::io::Result<OwnedFd> {
+        self.lock.share()?.ok_or_else(|| std::io::ErrorKind::Unsupported.into())
+    }
+
+    /// Says again whose it is.
+    pub(crate) fn note(&self, disk: &Disk) {
+        let _ = note_holder(disk, &self.path.join(LOCK_FILE));
     }
 
     /// Where it is.
@@ -60,12 +78,11 @@ impl StateDir {
 }
 
 /// The directory of a rack that runs this: the one that is named, else one by default if it needs any.
-pub(crate) fn of_rack(named: Option<PathBuf>, plan: &Plan) -> anyhow::Result<Option<StateDir>> {
+pub(crate) fn of_rack(named: Option<PathBuf>, plan: &Plan) -> Option<PathBuf> {
     let named = named.or_else(|| plan.settings.base.state_dir.clone().map(PathBuf::from));
     let keeps_letters = plan.settings.rack.dead_letters == DeadLetterPlace::Disk;
     let is_needed = keeps_letters || plan.circuit.as_ref().is_some_and(is_needed);
-    let path = named.or_else(|| is_needed.then(|| STATE_DIR.into()));
-    path.map(|path| StateDir::take(&plan.world.disk, &path)).transpose()
+    named.or_else(|| is_needed.then(|| STATE_DIR.into()))
 }
 
 /// Whether a circuit has anything to keep on disk, so that it needs a state directory even if none is named.

@@ -1,11 +1,15 @@
 //! `fluxrig run`: a rack of its own, until it is told to stop.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, ensure};
 use clap::{Args, ValueHint};
-use flux_scenario::graph;
-use flux_world::World;
+use flux_rack::Estate;
+use flux_scenario::{graph, units::Duration};
+use flux_world::{Disk, World};
 
 use crate::{
     control::RackOptions,
@@ -15,6 +19,7 @@ use crate::{
     state_dir::{self, StateDir},
     stdout,
     stop::{StopOptions, StopSignal},
+    take_over::{self, Inheritance, Predecessor},
     terminal::{self, LogOptions},
 };
 
@@ -26,6 +31,7 @@ Examples:
   fluxrig run fluxrig.toml                             both in one
   fluxrig run switch.yaml --state-dir /var/lib/switch  one that `fluxrig status` finds
   fluxrig run --state-dir /var/lib/switch              what ran there last, verified
+  fluxrig run switch.yaml --state-dir /var/lib/switch --take-over   a new binary, and no connection ends
   fluxrig --log-level flux_pool=debug run switch.yaml  connections in detail";
 
 /// Run a scenario until SIGTERM or Ctrl-C, then drain
@@ -55,6 +61,13 @@ pub(crate) struct Run {
     /// Reload when the scenario, the settings or a file that a gear reads (a spec, a certificate) changes
     #[arg(long)]
     watch: bool,
+    /// Take over from the rack that runs with this state directory, a new version of this program from an old one: plain TCP
+    /// connections, listening sockets and what is in hand come here, and no connection ends. Without such a rack, start
+    #[arg(long)]
+    take_over: bool,
+    /// Time for TLS sessions, which cannot come here, to be answered what they asked before they are closed
+    #[arg(long, value_name = "TIME", default_value = "5s", requires = "take_over")]
+    take_over_within: Duration,
     #[command(flatten)]
     stop: StopOptions,
 }
@@ -79,8 +92,27 @@ impl Run {
             stdout::print(graph::text(circuit))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let state_dir = state_dir::of_rack(self.state_dir.clone(), &plan)?;
-        self.boot(plan, options, state_dir, None)
+        let path = state_dir::of_rack(self.state_dir.clone(), &plan);
+        ensure!(
+            !self.take_over || path.is_some(),
+            "a rack is taken over from by its state directory: name it with --state-dir or `base.state_dir`"
+        );
+        let taken = path.map(|path| self.take(&plan.world.disk, &path)).transpose()?;
+        let (state_dir, inheritance) = taken.unzip();
+        self.boot(plan, options, state_dir, None, inheritance.flatten())
+    }
+
+    /// The state directory, with what is in the hands of the rack that has it, where it is taken over from.
+    fn take(&self, disk: &Disk, path: &Path) -> anyhow::Result<(StateDir, Option<(Estate, Predecessor)>)> {
+        if self.take_over {
+            if let Some(Inheritance { estate, lock, predecessor }) =
+                take_over::ask(path, self.take_over_within.0)?
+            {
+                return Ok((StateDir::inherit(disk, path, lock)?, Some((estate, predecessor))));
+            }
+            tracing::info!(state_dir = %path.display(), "no rack runs there to take over from");
+        }
+        Ok((StateDir::take(disk, path)?, None))
     }
 
     /// Runs what ran last. The directory is ours before anything in it is looked at.
@@ -93,12 +125,15 @@ impl Run {
             "no FILE is named, and there is no state directory `{}` with a scenario that ran before",
             path.display()
         );
-        let state_dir = StateDir::take(&world.disk, &path)?;
+        let (state_dir, inheritance) = self.take(&world.disk, &path)?;
         let last_good = LastGood::new(world, state_dir.path(), &base)
             .context("no FILE is named, and by `base.scenario_file` none is kept")?;
         let Restored { plan, options, refused } = match last_good.restore() {
             Ok(restored) => restored,
             Err(why) => {
+                if let Some((_, predecessor)) = inheritance {
+                    predecessor.call_back(&format!("{why:#}"));
+                }
                 terminal::complain(&why);
                 return Ok(ExitCode::from(NOT_TRUSTED));
             }
@@ -110,7 +145,7 @@ impl Run {
             return Ok(ExitCode::SUCCESS);
         }
         let refused = refused.map(|why| format!("what ran before the last scenario runs: {why}"));
-        self.boot(plan, options, Some(state_dir), Some(refused))
+        self.boot(plan, options, Some(state_dir), Some(refused), inheritance)
     }
 
     fn boot(
@@ -119,12 +154,22 @@ impl Run {
         options: PlanOptions,
         state_dir: Option<StateDir>,
         restored: Option<Option<String>>,
+        inheritance: Option<(Estate, Predecessor)>,
     ) -> anyhow::Result<ExitCode> {
         terminal::runtime(plan.settings.rack.threads)?.block_on(async {
             // Listening for signals first: one that arrives while booting must not kill half a rack.
             let stop = StopSignal::new(self.stop)?;
-            let options = RunOptions { plan: options, state_dir, is_watching: self.watch, restored };
-            let running = Box::pin(Running::boot(plan, options)).await?;
+            let (estate, predecessor) = inheritance.unzip();
+            let estate = estate.unwrap_or_default();
+            let options = RunOptions { plan: options, state_dir, is_watching: self.watch, restored, estate };
+            let running = match (Box::pin(Running::boot(plan, options)).await, predecessor) {
+                (Ok(running), Some(predecessor)) => predecessor.dismiss().map(|()| running)?,
+                (Err(why), Some(predecessor)) => {
+                    predecessor.call_back(&format!("{why:#}"));
+                    return Err(why.context("cannot take over; the rack that runs goes on"));
+                }
+                (running, None) => running?,
+            };
             Ok(Box::pin(running.run(stop)).await)
         })
     }

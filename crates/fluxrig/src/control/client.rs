@@ -59,18 +59,28 @@ impl RackOptions {
 /// When there is no such rack, when it does not answer, and when it refuses.
 pub(crate) fn ask<T: DeserializeOwned>(state_dir: &Path, request: &Request) -> anyhow::Result<T> {
     let shown = state_dir.display();
-    let stream = match UnixStream::connect(state_dir.join(SOCKET_FILE)) {
-        Ok(stream) => stream,
-        Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => bail!(
+    let Some(stream) = connect(state_dir)? else {
+        bail!(
             "no rack runs with the state directory `{shown}`: name it with --state-dir; a rack has one when it is \
              started with --state-dir or `base.state_dir`, or when it keeps something on disk"
-        ),
-        Err(why) => return Err(why).with_context(|| format!("cannot reach the rack at `{shown}`")),
+        )
     };
     let line = exchange(stream, request).with_context(|| format!("the rack at `{shown}` did not answer"))?;
     match serde_json::from_str(&line).context("the answer is not understood: is the rack another version?")? {
         Answer::Ok(told) => Ok(told),
         Answer::Error(why) => bail!(why),
+    }
+}
+
+/// Reaches the rack that has this state directory; `None` when there is none.
+///
+/// # Errors
+/// When it cannot be told.
+pub(crate) fn connect(state_dir: &Path) -> anyhow::Result<Option<UnixStream>> {
+    match UnixStream::connect(state_dir.join(SOCKET_FILE)) {
+        Ok(stream) => Ok(Some(stream)),
+        Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
+        Err(why) => Err(why).with_context(|| format!("cannot reach the rack at `{}`", state_dir.display())),
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     io,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use flux_world::Clock;
@@ -24,14 +25,16 @@ use super::{ANSWER_TIMEOUT, Answer, CLIENT_TIMEOUT, REQUEST_BYTES_MAX, Request, 
 /// Clients that are served at a time; others wait to be accepted.
 const CLIENTS_MAX: usize = 8;
 /// Pause before the next attempt when nobody can be accepted, as without descriptors.
-const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 /// Answer once the rack is on its way out.
 const LEAVING: &str = "the rack is stopping";
 
-/// A request, and where its answer goes.
-pub(crate) struct Asked {
-    pub(crate) request: Request,
-    pub(crate) answer: oneshot::Sender<Answer<Json>>,
+/// What a client wants.
+pub(crate) enum Asked {
+    /// An answer.
+    Question { request: Request, answer: oneshot::Sender<Answer<Json>> },
+    /// To have the rack. The socket is theirs from here on.
+    TakeOver { within: Duration, stream: UnixStream },
 }
 
 /// The socket, served by a task of its own until it is dropped.
@@ -68,6 +71,13 @@ impl ControlSocket {
             // The task ends only when it is aborted.
             None => std::future::pending().await,
         }
+    }
+}
+
+impl ControlSocket {
+    /// Serves nobody any more; the path is another process's.
+    pub(crate) fn leave(mut self) {
+        self.path = PathBuf::new();
     }
 }
 
@@ -110,6 +120,13 @@ async fn attend(stream: UnixStream, clock: Clock, ask: mpsc::Sender<Asked>) {
     loop {
         let Ok(Ok(Some(line))) = clock.timeout(CLIENT_TIMEOUT, next_line(&mut read)).await else { return };
         let answer = match serde_json::from_slice(&line) {
+            Ok(Request::TakeOver { within_ms }) => {
+                let Ok(stream) = read.into_inner().reunite(write) else { return };
+                let within = Duration::from_millis(within_ms);
+                // On the way out it hangs up, and whoever asked finds nobody.
+                let _ = ask.send(Asked::TakeOver { within, stream }).await;
+                return;
+            }
             Ok(request) => answer(request, clock, &ask).await,
             Err(why) => Answer::Error(format!("not a request: {why}")),
         };
@@ -130,7 +147,7 @@ async fn next_line(read: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Vec
 async fn answer(request: Request, clock: Clock, ask: &mpsc::Sender<Asked>) -> Answer<Json> {
     let (answer, answered) = oneshot::channel();
     let asked = async {
-        ask.send(Asked { request, answer }).await.ok()?;
+        ask.send(Asked::Question { request, answer }).await.ok()?;
         answered.await.ok()
     };
     match clock.timeout(ANSWER_TIMEOUT, asked).await {

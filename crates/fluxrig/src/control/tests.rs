@@ -16,7 +16,7 @@ fn served(directory: &std::path::Path) -> tokio::task::JoinHandle<()> {
     let mut socket = ControlSocket::open(directory, Clock::real()).unwrap();
     tokio::spawn(async move {
         loop {
-            let Asked { request, answer } = socket.next().await;
+            let Asked::Question { request, answer } = socket.next().await else { continue };
             let _ = answer.send(Answer::Ok(json!(format!("{request:?}"))));
         }
     })

@@ -25,3 +25,4 @@ mod reload_sessions;
 mod run;
 mod streams;
 mod switch;
+mod take_over;

@@ -4,6 +4,8 @@ mod openssl;
 mod pyiso8583;
 mod tshark;
 
+pub(crate) use openssl::has_openssl;
+
 use std::{
     env,
     fs::{self, OpenOptions},

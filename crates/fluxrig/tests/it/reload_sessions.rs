@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 use crate::alone::Ground;
 
 /// A server that sends back what it gets, through `between`.
-fn scenario(server: &str, between: &[&str]) -> String {
+pub(crate) fn scenario(server: &str, between: &[&str]) -> String {
     let mut gears = format!(
         "  - {{name: line, type: io_tcp, config: {{mode: server, bind: '127.0.0.1:0', delimiter_append: true{server}}}}}\n"
     );
@@ -33,7 +33,7 @@ fn scenario(server: &str, between: &[&str]) -> String {
 }
 
 /// Sends numbered lines, some ahead of what came back, until told to stop; returns how many made the round.
-fn session(address: &str, stop: &AtomicBool, rounds: &AtomicU64) -> u64 {
+pub(crate) fn session(address: &str, stop: &AtomicBool, rounds: &AtomicU64) -> u64 {
     const AHEAD: u64 = 32;
     let mut socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();

@@ -67,6 +67,15 @@ impl Switch {
         self.rack.wait_until_connected(&["visa", "mc"]);
     }
 
+    /// Has another process take over, and waits for the end of the one before.
+    pub(crate) fn is_taken_over(&mut self) {
+        let state = self.directory.path().join("state");
+        let words = ["--state-dir", state.to_str().unwrap(), "--take-over"];
+        let (next, _) = Running::rack_with(&self.scenario, "info", &words);
+        let mut before = std::mem::replace(&mut self.rack, next);
+        assert_eq!(before.wait().code(), Some(0), "{}", before.printed);
+    }
+
     /// Has a version with other text go live in the running rack.
     pub(crate) fn becomes(&self, edit: impl Fn(String) -> String) {
         let text = fs::read_to_string(&self.scenario).unwrap();

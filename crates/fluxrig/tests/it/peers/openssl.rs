@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::{has_peer, run, wires};
 use crate::{certificate, process::PATIENCE};
 
-fn has_openssl() -> bool {
+pub(crate) fn has_openssl() -> bool {
     let mut probe = assert_cmd::Command::new("openssl");
     probe.arg("version");
     has_peer("openssl", probe)
