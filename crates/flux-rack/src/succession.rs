@@ -141,7 +141,7 @@ impl Rack {
                     number,
                     kind: declared.kind.clone(),
                     parcel,
-                    undone: undone.chain(pending.filter_map(unleased)).collect(),
+                    undone: undone.chain(pending.filter_map(unkept)).collect(),
                 });
             }
         }
@@ -194,7 +194,7 @@ impl Rack {
                 queue.take(usize::MAX, &mut left);
                 let is_for = |left: &&mut Bequeathed| (left.gear.as_str(), left.number) == (receiver, number);
                 if let Some(heir) = estate.gears.iter_mut().find(is_for) {
-                    heir.undone.extend(left.into_iter().filter_map(|held| unleased((port.to_owned(), held))));
+                    heir.undone.extend(left.into_iter().filter_map(|held| unkept((port.to_owned(), held))));
                 }
             }
         }
@@ -212,7 +212,7 @@ impl SegmentHandle {
     }
 }
 
-/// A message nobody is owed the end of. Of the others whoever is owed it has it delivered again.
-fn unleased((port, held): (String, Held)) -> Option<(String, FluxMsg)> {
-    held.msg().lease().is_none().then(|| (port, held.release()))
+/// A message that nothing but this process has. One that a durable wire keeps waits there.
+fn unkept((port, held): (String, Held)) -> Option<(String, FluxMsg)> {
+    (!held.msg().is_patient()).then(|| (port, held.release()))
 }

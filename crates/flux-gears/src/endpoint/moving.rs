@@ -83,8 +83,8 @@ impl<D: Dialect> Endpoint<D> {
         let listener = self.door.lock().await.take();
         let conns = self.conns.among(|up| up.to_vec());
         let undone = self.dialect.take_waiting().into_iter().filter_map(|held| {
-            // Who is owed the end of a message has it delivered again.
-            held.msg().lease().is_none().then(|| (IN, held.release()))
+            // What a durable wire keeps waits there.
+            (!held.msg().is_patient()).then(|| (IN, held.release()))
         });
         let undone = undone.collect();
         let is_movable = |peer: &PeerHandle| {

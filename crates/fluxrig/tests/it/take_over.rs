@@ -167,6 +167,38 @@ fn a_session_of_tls_is_answered_what_it_asked_and_then_closed() {
 }
 
 #[test]
+fn what_waits_on_disk_for_a_peer_that_is_away_is_delivered_by_the_process_that_took_over() {
+    const MESSAGES: usize = 50;
+    let far = TcpListener::bind("127.0.0.1:0").unwrap();
+    let peer = far.local_addr().unwrap();
+    drop(far);
+    let ground = Ground::new(&format!(
+        "meta: {{name: t, version: 1.0.0}}\ngears:\n  - {{name: line, type: io_tcp, config: {{mode: server, bind: \
+         '127.0.0.1:0', acknowledge: ok, delimiter_append: true}}}}\n  - {{name: far, type: io_tcp, config: {{mode: client, \
+         connect: '{peer}', delimiter_append: true, reconnect_wait: 5ms, reconnect_wait_max: 20ms}}}}\nwires:\n  - {{from: \
+         line.out, to: far.in, lane: durable}}\n"
+    ));
+    let mut rack = ground.rack(&[]);
+    let mut socket = TcpStream::connect(address(&rack)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut acknowledged = BufReader::new(socket.try_clone().unwrap()).lines();
+    let mut say = |numbers: std::ops::Range<usize>| {
+        for number in numbers {
+            writeln!(socket, "{number}").unwrap();
+            assert_eq!(acknowledged.next().unwrap().unwrap(), "ok");
+        }
+    };
+    say(0..MESSAGES);
+    ends_well(std::mem::replace(&mut rack, ground.successor(&[])));
+    // By the same connection, to the new process.
+    say(MESSAGES..2 * MESSAGES);
+    let far = TcpListener::bind(peer).unwrap();
+    let arrived = BufReader::new(far.accept().unwrap().0).lines().take(2 * MESSAGES);
+    let expected: Vec<String> = (0..2 * MESSAGES).map(|number| number.to_string()).collect();
+    assert_eq!(arrived.map(Result::unwrap).collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn who_cannot_take_over_changes_nothing() {
     let ground = Ground::new(&scenario("", &[]));
     let mut rack = ground.rack(&[]);
