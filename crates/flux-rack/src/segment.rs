@@ -28,7 +28,7 @@ mod faults;
 mod onward;
 mod patience;
 
-use onward::{Exits, Onward, Todo};
+use onward::{Exits, Onward, Todo, cross_to};
 pub(crate) use patience::Patience;
 use patience::came_up;
 
@@ -488,18 +488,5 @@ impl Segment {
                 }
             }
         }
-    }
-}
-
-/// Hands messages over, waiting for room until the gears are wanted back: who takes from the wire may be gone already.
-async fn cross_to(wire: &Wire, waiting: &mut Vec<Held>, recalled: &mut watch::Receiver<bool>) {
-    // A closed wire means that the rack gives up: what is left abandons its lease.
-    if wire.try_push(waiting).is_err() || waiting.is_empty() {
-        return;
-    }
-    tokio::select! {
-        biased;
-        pushed = wire.push(waiting) => drop(pushed),
-        Ok(_) = recalled.wait_for(|recalled| *recalled) => wire.force(waiting),
     }
 }

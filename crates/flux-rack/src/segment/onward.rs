@@ -3,9 +3,13 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use flux_gear::{FluxMsg, Held, InPort, OutPort};
+use tokio::sync::watch;
 
 use super::{Exception, Run};
-use crate::routes::{Routes, Target};
+use crate::{
+    routes::{Routes, Target},
+    wire::Wire,
+};
 
 /// Buffers kept for reuse: as many as a fan-out of some breadth and depth has in use.
 const SPARE_BUFFERS_MAX: usize = 32;
@@ -104,5 +108,18 @@ impl Onward {
                 self.recycle(msgs);
             }
         }
+    }
+}
+
+/// Hands messages over, waiting for room until the gears are wanted back: who takes from the wire may be gone already.
+pub(super) async fn cross_to(wire: &Wire, waiting: &mut Vec<Held>, recalled: &mut watch::Receiver<bool>) {
+    // A closed wire means that the rack gives up: what is left abandons its lease.
+    if wire.try_push(waiting).is_err() || waiting.is_empty() {
+        return;
+    }
+    tokio::select! {
+        biased;
+        pushed = wire.push(waiting) => drop(pushed),
+        Ok(_) = recalled.wait_for(|recalled| *recalled) => wire.force(waiting),
     }
 }
