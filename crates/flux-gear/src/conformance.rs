@@ -1,12 +1,15 @@
 //! What every gear must do, whatever it does: one suite, run by each gear's own tests.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use flux_scenario::{catalog::Direction, subset::assert_supported};
-use flux_signal::FluxMsg;
+use flux_signal::{FluxMsg, Map, Value};
 use serde_json::{Value as Json, json};
 
-use crate::{Gear, Outbox, Step, mock::Mock, registry::manifest};
+use crate::{Gear, Outbox, Parcel, Step, mock::Mock, registry::manifest};
 
 /// Runs the suite on a gear. `config` is a minimal valid configuration; `mock` gives what it needs besides (files).
 ///
@@ -22,6 +25,7 @@ pub fn check<G: Gear>(config: Json, mock: impl Fn() -> Mock) {
         // Never started: stopping must still work.
         build::<G>(&config, &mock).stop().await;
         draining_twice_is_allowed::<G>(&config, &mock).await;
+        it_moves_to_another_process::<G>(&config, &mock).await;
     });
     runtime.block_on(async { garbage_is_survived::<G>(&config, &mock).await });
 }
@@ -66,6 +70,28 @@ async fn draining_twice_is_allowed<G: Gear>(config: &Json, mock: &impl Fn() -> M
     let mut gear = build::<G>(config, mock);
     gear.gear.drain().await;
     gear.stop().await;
+}
+
+/// What it leaves, one of its kind takes and can be stopped with; what no gear of its kind left, it survives.
+async fn it_moves_to_another_process<G: Gear>(config: &Json, mock: &impl Fn() -> Mock) {
+    let mut gear = build::<G>(config, mock);
+    gear.gear.pause(Duration::ZERO).await;
+    gear.gear.resume();
+    gear.gear.pause(Duration::ZERO).await;
+    let parcel = Gear::move_out(gear.gear).await;
+    gear.ctx.end_tasks().await;
+    let mut heir = build::<G>(config, mock);
+    if let Err(why) = heir.gear.move_in(Parcel { config: config.clone(), ..parcel }) {
+        panic!("{}: it does not take what it left itself: {why}", G::KIND);
+    }
+    heir.stop().await;
+    for state in [Value::Bool(true), Value::List(vec!["rubbish".into()]), Value::Map(Map::new())] {
+        let mut gear = build::<G>(config, mock);
+        let parcel = Parcel { state, ..Parcel::default() };
+        let taken = catch_unwind(AssertUnwindSafe(|| drop(gear.gear.move_in(parcel))));
+        assert!(taken.is_ok(), "{}: move_in panicked on what is none of its own", G::KIND);
+        gear.stop().await;
+    }
 }
 
 /// Whatever bytes come in, `process` answers with a fault or with messages, and the next message is treated alike.

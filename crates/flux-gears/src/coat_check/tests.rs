@@ -354,6 +354,25 @@ async fn the_next_gear_takes_over_coats_times_and_what_is_on_its_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn coats_in_memory_go_over_to_another_process_with_their_times() {
+    let mut old = Check::new(with(json!({ "ttl": "10s" }))).await;
+    for stan in ["1", "2"] {
+        old.store(stan).await.unwrap();
+    }
+    old.0.gear.pause(Duration::from_secs(1)).await;
+    let parcel = Gear::move_out(old.0.gear).await;
+    let mut next = Mock::new().build::<CoatCheck>(with(json!({ "ttl": "10s" }))).unwrap();
+    next.gear.move_in(parcel).unwrap();
+    next.start().await.unwrap();
+    let mut next = Check(next);
+    assert!(shown(&next.restore("1").await.unwrap()).contains("4111"));
+    assert_eq!(next.leaves_within(Duration::from_secs(9)).await, "-");
+    let event = next.leaves_within(Duration::from_secs(2)).await;
+    assert!(event.starts_with("out_timeout"), "{event}");
+    assert_eq!(next.leaves_within(Duration::from_secs(60)).await, "-");
+}
+
+#[tokio::test(start_paused = true)]
 async fn coats_do_not_move_between_memory_and_disk() {
     let mut old = Check::new(config()).await;
     old.store("1").await.unwrap();

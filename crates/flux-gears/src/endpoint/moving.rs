@@ -233,3 +233,38 @@ fn unpack(parcel: Parcel) -> Option<Sockets> {
     };
     Some(Sockets { listener, sessions: sessions.iter().map(session).collect::<Option<_>>()? })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::pipe;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::Int),
+            "[a-z:0-9]{0,6}".prop_map(|text| text.as_str().into()),
+            any::<Vec<u8>>().prop_map(|bytes| Value::Bytes(bytes.into())),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            let key = prop::sample::select(vec!["listens", "sessions", "conn", "peer", "unread"]);
+            let map = prop::collection::vec((key, inner.clone()), 0..4).prop_map(|entries| {
+                let mut map = Map::new();
+                entries.into_iter().for_each(|(key, value)| drop(map.insert(key, value)));
+                Value::Map(map)
+            });
+            prop_oneof![prop::collection::vec(inner, 0..4).prop_map(Value::List), map]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_state_is_understood_or_not(state in value(), descriptors in 0..3_usize) {
+            let descriptors = (0..descriptors).map(|_| pipe().unwrap().0.into()).collect();
+            let _ = unpack(Parcel { state, descriptors, ..Parcel::default() });
+        }
+    }
+}
