@@ -60,7 +60,7 @@ impl Consumer {
             if self.next < limit {
                 match self.read(limit, records_max.max(1)).await? {
                     Next::Records(records) => batch.records = records,
-                    Next::GapUntil(until) => batch.skipped += self.skip_until(until),
+                    Next::GapUntil(until) => batch.skipped += self.pass_until(until),
                 }
             }
             if batch != Batch::default() {
@@ -107,6 +107,11 @@ impl Consumer {
         self.memory = None;
     }
 
+    /// Forgets what it found on disk, so that [`Consumer::next`] looks there again: a file may have been restored.
+    pub fn look_again(&mut self) {
+        self.reader = None;
+    }
+
     /// Gives up the damaged records that [`Consumer::next`] stopped at, once all before them are settled. Returns how many.
     pub async fn skip_damage(&mut self) -> Result<u64, ReadError> {
         let until = match self.read(self.next + 1, 1).await {
@@ -131,6 +136,16 @@ impl Consumer {
             true => self.skip_until(oldest),
             false => 0,
         }
+    }
+
+    /// Goes on behind records that are not there. What is out before them is not settled by that.
+    fn pass_until(&mut self, until: u64) -> u64 {
+        let gap = self.next..self.next.max(until);
+        let passed = gap.end - gap.start;
+        self.next = gap.end;
+        self.standing.cursor.lock().pass(gap);
+        note_moved(&self.shared, &self.standing);
+        passed
     }
 
     fn skip_until(&mut self, until: u64) -> u64 {

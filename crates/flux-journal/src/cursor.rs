@@ -13,6 +13,7 @@
 //! State 1 is a consumer, 0 one that was forgotten. The low mark itself is never settled.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::limits::{NAME_BYTES_MAX, SEQUENCE_MAX, WINDOW_RECORDS_MAX};
 
@@ -22,11 +23,13 @@ pub(crate) struct Cursor {
     low: u64,
     /// Whether `low + 1 + i` is settled, up to the last that is.
     ahead: VecDeque<bool>,
+    /// Records that are not there, behind some that are not settled. In memory only: whoever reads comes to them again.
+    gaps: Vec<Range<u64>>,
 }
 
 impl Cursor {
     pub(crate) fn at(low: u64) -> Self {
-        Self { low, ahead: VecDeque::new() }
+        Self { low, ..Self::default() }
     }
 
     /// The oldest sequence that is not settled.
@@ -60,6 +63,7 @@ impl Cursor {
         let ahead = sequence - self.low;
         if ahead == 0 {
             self.advance();
+            self.close_gaps();
             return true;
         }
         if ahead > WINDOW_RECORDS_MAX.into() {
@@ -75,6 +79,26 @@ impl Cursor {
 
     /// Settles everything before `sequence`.
     pub(crate) fn settle_until(&mut self, sequence: u64) {
+        self.raise_to(sequence);
+        self.close_gaps();
+    }
+
+    /// Passes over records that are not there: they count as settled once all before them are, and no sooner.
+    pub(crate) fn pass(&mut self, gap: Range<u64>) {
+        if !self.gaps.contains(&gap) {
+            self.gaps.push(gap);
+        }
+        self.close_gaps();
+    }
+
+    fn close_gaps(&mut self) {
+        while let Some(at) = self.gaps.iter().position(|gap| gap.start <= self.low) {
+            let gap = self.gaps.swap_remove(at);
+            self.raise_to(gap.end);
+        }
+    }
+
+    fn raise_to(&mut self, sequence: u64) {
         while self.low < sequence && !self.ahead.is_empty() {
             self.advance();
         }
@@ -133,7 +157,7 @@ pub(crate) fn decode(body: &[u8]) -> Option<(String, Option<Cursor>)> {
         ahead.pop_back();
     }
     let low = u64::from_le_bytes(*low);
-    (low < SEQUENCE_MAX).then_some((name, Some(Cursor { low, ahead })))
+    (low < SEQUENCE_MAX).then_some((name, Some(Cursor { low, ahead, gaps: Vec::new() })))
 }
 
 /// Whether a consumer may be called this.
@@ -170,6 +194,24 @@ mod tests {
             }
             cursor.settle_until(120);
             prop_assert_eq!(cursor.low(), (oldest.max(120)..).find(|sequence| !set.contains(sequence)).unwrap());
+        }
+
+        /// A gap is as if its records were settled the moment all before them are, and hides none of those.
+        #[test]
+        fn a_gap_settles_nothing_before_it(settled in proptest::collection::vec(0_u64..60, 0..80), from in 0_u64..50, length in 1_u64..20, passed_at in 0_usize..80) {
+            let (mut cursor, mut set) = (Cursor::at(0), BTreeSet::new());
+            for (at, sequence) in settled.into_iter().enumerate() {
+                if at == passed_at {
+                    cursor.pass(from..from + length);
+                }
+                cursor.settle(sequence);
+                set.insert(sequence);
+            }
+            cursor.pass(from..from + length);
+            let oldest = (0..).find(|sequence| !set.contains(sequence)).unwrap();
+            set.extend(from..from + length);
+            let behind = (0..).find(|sequence| !set.contains(sequence)).unwrap();
+            prop_assert_eq!(cursor.low(), if oldest >= from { behind } else { oldest });
         }
 
         #[test]

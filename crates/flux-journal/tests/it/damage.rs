@@ -8,7 +8,7 @@ use flux_journal::{FormatError, Journal, Keys, OpenError, ReadError, Start, chec
 use flux_world::World;
 use flux_world::sim::Sim;
 
-use crate::setup::{DIRECTORY, append_all, body, open, small};
+use crate::setup::{DIRECTORY, append_all, body, open, small, take_until};
 
 fn segment(id: u64) -> PathBuf {
     Path::new(DIRECTORY).join(format!("{id:016x}.journal"))
@@ -107,6 +107,38 @@ async fn a_repair_keeps_the_rest_and_what_was_damaged() {
     assert_eq!((report.records, report.records_gone, report.next), (798, 2, 800));
     assert_eq!(served(&world, 800).await, 2);
     assert!(repair(&world, Path::new(DIRECTORY), false).unwrap().moved.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_out_when_a_gap_is_passed_comes_again_after_a_crash() {
+    let (sim, world) = closed(10, 100).await;
+    sim.disk("local").corrupt(&segment(1), 10_000, 1);
+    let repaired = repair(&world, Path::new(DIRECTORY), false).unwrap();
+    assert_eq!(repaired.moved[0].records, 1);
+    let (journal, _) = open(&world, small());
+    let mut consumer = journal.consumer("wire", Start::Oldest).unwrap();
+    let (mut out, mut skipped) = (Vec::new(), 0);
+    while out.last() != Some(&99) {
+        let batch = consumer.next(10).await.unwrap();
+        skipped += batch.skipped;
+        out.extend(batch.records.iter().map(|record| record.sequence));
+    }
+    assert_eq!((skipped, out.len()), (1, 99));
+    // All but the first, which is still worked on.
+    out[1..].iter().for_each(|&sequence| consumer.settle(sequence));
+    drop(consumer);
+    journal.close().await.unwrap();
+    let (journal, _) = open(&world, small());
+    let mut consumer = journal.consumer("wire", Start::Oldest).unwrap();
+    let again = take_until(&mut consumer, 1).await;
+    assert_eq!(again.iter().map(|record| record.sequence).collect::<Vec<_>>(), [0]);
+    consumer.settle(0);
+    drop(consumer);
+    // The gap is behind what was settled, and holds nothing up.
+    journal.append(b"next").await.unwrap().wait().await.unwrap();
+    let mut consumer = journal.consumer("wire", Start::Oldest).unwrap();
+    let rest = take_until(&mut consumer, 101).await;
+    assert_eq!((rest.len(), consumer.low()), (1, 100));
 }
 
 #[tokio::test(start_paused = true)]
