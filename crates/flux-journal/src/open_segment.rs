@@ -24,21 +24,21 @@ pub(crate) struct OpenSegment {
     /// How much of it is on disk.
     pub(crate) synced_bytes: u64,
     path: PathBuf,
-    file: DiskFile,
+    file: File,
     /// Its length, with the space reserved behind the records.
     bytes: u64,
 }
 
+#[derive(Debug)]
+enum File {
+    Made(DiskFile),
+    /// There was no room for it yet: what it is to begin with.
+    Planned(Vec<u8>),
+}
+
 impl OpenSegment {
-    /// Makes a segment with the cursors of all consumers in it: written beside, synced, and only then given its name, so that
-    /// a segment that has its name is whole, and the one before it is complete.
-    pub(crate) fn create(
-        shared: &Shared,
-        entropy: &Entropy,
-        id: u64,
-        sequence: u64,
-        time_ns: i64,
-    ) -> Result<Self, Stall> {
+    /// A segment with the cursors of all consumers in it, that is yet to be made: see [`OpenSegment::make`].
+    pub(crate) fn plan(shared: &Shared, entropy: &Entropy, id: u64, sequence: u64, time_ns: i64) -> Self {
         let mut salt = [0; 16];
         entropy.fill(&mut salt);
         let key_id = shared.keys.id_to_write();
@@ -53,24 +53,39 @@ impl OpenSegment {
             record::push(&mut begin, Header::new(Kind::Cursor, body.len(), sequence, time_ns), &body);
             record::finish(&mut begin[at..], &header.salt);
         }
-        let path = path_of(&shared.directory, id);
-        let (file, bytes) = create_file(shared, id, &begin).map_err(|error| stall(&path, error))?;
-        Ok(Self {
+        Self {
             header,
             seal,
             offset: begin.len() as u64,
             sequence_next: sequence,
             time_last_ns: time_ns,
             synced_bytes: begin.len() as u64,
-            path,
-            file,
-            bytes,
-        })
+            path: path_of(&shared.directory, id),
+            bytes: 0,
+            file: File::Planned(begin),
+        }
+    }
+
+    /// Makes it, unless it is: written beside, synced, and only then given its name, so that a segment that has its name is
+    /// whole, and the one before it is complete.
+    pub(crate) fn make(&mut self, shared: &Shared) -> Result<&DiskFile, Stall> {
+        if let File::Planned(begin) = &self.file {
+            let made = create_file(shared, self.header.id, begin);
+            let (file, bytes) = made.map_err(|error| stall(&self.path, error))?;
+            (self.file, self.bytes) = (File::Made(file), bytes);
+        }
+        match &self.file {
+            File::Made(file) => Ok(file),
+            File::Planned(_) => unreachable!("it was just made"),
+        }
     }
 
     /// The segment after this one.
     pub(crate) fn next(&self, shared: &Shared, entropy: &Entropy) -> Result<Self, Stall> {
-        Self::create(shared, entropy, self.header.id + 1, self.sequence_next, self.time_last_ns)
+        let (id, sequence) = (self.header.id + 1, self.sequence_next);
+        let mut next = Self::plan(shared, entropy, id, sequence, self.time_last_ns);
+        next.make(shared)?;
+        Ok(next)
     }
 
     pub(crate) fn has_records(&self) -> bool {
@@ -83,17 +98,21 @@ impl OpenSegment {
     }
 
     /// Writes behind the last record. When it fails the same place is written again.
-    pub(crate) fn append(&mut self, records: &[u8]) -> Result<(), Stall> {
-        self.file.write_at(self.offset, records).map_err(|error| stall(&self.path, error))?;
+    pub(crate) fn append(&mut self, shared: &Shared, records: &[u8]) -> Result<(), Stall> {
+        let offset = self.offset;
+        let written = self.make(shared)?.write_at(offset, records);
+        written.map_err(|error| stall(&self.path, error))?;
         self.offset += records.len() as u64;
         self.bytes = self.bytes.max(self.offset);
         Ok(())
     }
 
     pub(crate) fn sync(&mut self) -> Result<(), Stall> {
-        if self.is_dirty() {
+        if let File::Made(file) = &self.file
+            && self.is_dirty()
+        {
             // What a failed sync left is unknown, so that it is never tried twice.
-            self.file.sync_data().map_err(|error| failed(&self.path, &error))?;
+            file.sync_data().map_err(|error| failed(&self.path, &error))?;
             self.synced_bytes = self.offset;
         }
         Ok(())
@@ -105,8 +124,10 @@ impl OpenSegment {
             !self.is_dirty() && sequence_next == self.sequence_next,
             "sealed with records on the way"
         );
-        self.file.set_bytes(self.offset).map_err(|error| failed(&self.path, &error))?;
-        self.bytes = self.offset;
+        if let File::Made(file) = &self.file {
+            file.set_bytes(self.offset).map_err(|error| failed(&self.path, &error))?;
+            self.bytes = self.offset;
+        }
         Ok(())
     }
 

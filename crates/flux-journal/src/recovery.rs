@@ -84,8 +84,12 @@ pub(crate) fn open(
     let gather = Gather::from(sequence, time_ns);
     let shared = Arc::new(share(world, directory, config, keys, segments, by_name, gather));
     let entropy = world.entropy.fork();
-    let open = OpenSegment::create(&shared, &entropy, id, sequence, time_ns)
-        .map_err(|stall| not_created(directory, stall))?;
+    let mut open = OpenSegment::plan(&shared, &entropy, id, sequence, time_ns);
+    match open.make(&shared) {
+        // A disk may be full of what is in here: then it is made once consumers have settled some of it.
+        Ok(_) | Err(Stall::Full(_)) => {}
+        Err(Stall::Failed(reason)) => return Err(not_made(directory, &reason)),
+    }
     shared.segments.lock().list.push(open.as_open());
     let writer = Writer::new(shared.clone(), lock, entropy, open);
     Ok((shared, writer, recovery))
@@ -152,11 +156,7 @@ fn recover_last(world: &World, directory: &Path, last: &Segment) -> Result<Surve
     Ok(found)
 }
 
-fn not_created(directory: &Path, stall: Stall) -> OpenError {
-    let reason = match stall {
-        Stall::Full(full) => full.to_string(),
-        Stall::Failed(reason) => reason,
-    };
+fn not_made(directory: &Path, reason: &str) -> OpenError {
     io_at(directory, io::Error::other(format!("a new segment cannot be made: {reason}")))
 }
 

@@ -139,9 +139,10 @@ impl Writer {
         is_closing
     }
 
-    fn step(&mut self) -> Result<(), Stall> {
+    fn step(&mut self, was_full: bool) -> Result<(), Stall> {
         let is_closing = self.take_group();
-        if self.group.is_none() {
+        // What waits for room on the disk may be waiting for just this.
+        if self.group.is_none() || was_full {
             self.trim()?;
         }
         let now = self.shared.clock.now();
@@ -216,7 +217,7 @@ impl Writer {
             self.rotate()?;
         }
         let sealed = finish_records(&mut group.bytes, &self.open);
-        self.open.append(sealed.as_deref().unwrap_or(&group.bytes))
+        self.open.append(&self.shared, sealed.as_deref().unwrap_or(&group.bytes))
     }
 
     /// Appends a record for each cursor that moved, and for each name to be forgotten. Returns their names.
@@ -429,8 +430,8 @@ impl Writer {
 impl Work for Writer {
     fn work(&mut self) {
         self.linger();
-        self.full = None;
-        match self.step() {
+        let was_full = self.full.take().is_some();
+        match self.step(was_full) {
             Ok(()) => {}
             Err(Stall::Full(full)) => self.full = Some(full),
             Err(Stall::Failed(reason)) => {

@@ -1,11 +1,13 @@
 //! No room: senders wait, are told why, and go on by themselves.
 
+use std::path::Path;
 use std::time::Duration;
 
-use flux_journal::{AppendError, Config, Full, Start, WhenFull};
-use flux_world::sim::Sim;
+use flux_journal::{AppendError, Config, Full, Journal, Start, WhenFull};
+use flux_world::World;
+use flux_world::sim::{Sim, SimDisk};
 
-use crate::setup::{append_all, body, open, small, take_until};
+use crate::setup::{DIRECTORY, append_all, body, open, small, take_until};
 
 #[tokio::test(start_paused = true)]
 async fn a_full_journal_blocks_until_its_consumer_settles() {
@@ -60,6 +62,68 @@ async fn a_full_disk_blocks_and_goes_on_when_there_is_space() {
     for (n, record) in (0..).zip(take_until(&mut consumer, taken + 1).await) {
         assert_eq!(record.body, body(n));
     }
+}
+
+/// A journal that has filled its disk; how many records are in it.
+async fn filled(world: &World, capacity_bytes: u64, disk: &SimDisk) -> (Journal, u64) {
+    disk.set_capacity(Some(capacity_bytes));
+    let (journal, _) = open(world, small());
+    drop(journal.consumer("wire", Start::Oldest).unwrap());
+    let mut taken = 0;
+    while journal.append(&body(taken)).await.is_ok() {
+        taken += 1;
+    }
+    (journal, taken)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_the_journal_filled_has_room_again_as_its_consumer_settles() {
+    let sim = Sim::new(5);
+    let world = sim.world();
+    let (journal, taken) = filled(&world, 300 * 1024, &sim.disk("local")).await;
+    assert!(matches!(journal.stats().full, Some(Full::Disk)));
+    let mut consumer = journal.consumer("wire", Start::Oldest).unwrap();
+    let settler = consumer.settler();
+    let safe = journal.stats().next;
+    for record in take_until(&mut consumer, safe).await {
+        settler.settle(record.sequence);
+    }
+    // What was gathered and had no room has some, without anybody who frees any.
+    let rest = take_until(&mut consumer, taken).await;
+    assert_eq!(rest.last().unwrap().body, body(taken - 1));
+    journal.append(&body(taken)).await.unwrap().wait().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_filled_its_disk_is_opened_and_goes_on_as_its_consumer_settles() {
+    let sim = Sim::new(6);
+    let (world, disk) = (sim.world(), sim.disk("local"));
+    let (journal, _) = filled(&world, 300 * 1024, &disk).await;
+    let acknowledged = journal.stats().next;
+    drop(journal);
+    disk.crash();
+    // Not even the header of a segment fits, until one of the sealed ones is gone.
+    let mut segments = world.disk.list(Path::new(DIRECTORY)).unwrap();
+    segments.retain(|entry| entry.name.ends_with(".journal"));
+    segments.pop();
+    disk.set_capacity(Some(segments.iter().map(|entry| entry.bytes).sum()));
+    let (journal, found) = open(&world, small());
+    let safe = found.next;
+    assert!(safe >= acknowledged, "{found:?}");
+    let next = journal.append(b"next").await.unwrap();
+    world.clock.sleep(Duration::from_secs(1)).await;
+    assert!(matches!(journal.stats().full, Some(Full::Disk)) && !next.is_safe());
+    let mut consumer = journal.consumer("wire", Start::Oldest).unwrap();
+    let settler = consumer.settler();
+    for record in take_until(&mut consumer, safe).await {
+        assert_eq!(record.body, body(record.sequence));
+        settler.settle(record.sequence);
+    }
+    next.wait().await.unwrap();
+    drop(consumer);
+    journal.close().await.unwrap();
+    let (_, found) = open(&world, small());
+    assert!(found.next > safe, "what was appended on the full disk is kept");
 }
 
 #[tokio::test(start_paused = true)]
