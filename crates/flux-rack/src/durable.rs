@@ -47,6 +47,7 @@ pub(crate) struct Durable {
     last_orders: LastOrders,
     accepted: Counter,
     duplicates: Arc<Counter>,
+    unreadable: Arc<Mutex<Option<String>>>,
     dead_letters: Arc<DeadLetters>,
     feeder: Mutex<Option<JoinHandle<()>>>,
     tuning: Tuning,
@@ -80,6 +81,9 @@ pub struct DurableStats {
     /// Why the journal takes no more, when it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stuck: Option<String>,
+    /// Why nothing more is delivered, and what to do, when the journal cannot be read on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
 }
 
 /// What makes a durable wire.
@@ -132,6 +136,7 @@ impl Durable {
             last_orders: LastOrders::default(),
             accepted: Counter::default(),
             duplicates: Arc::default(),
+            unreadable: Arc::default(),
             dead_letters: parts.dead_letters,
             feeder: Mutex::default(),
             tuning: parts.tuning,
@@ -246,6 +251,7 @@ impl Durable {
                 Some(full) => full.map(|full| full.to_string()),
                 None => Some("the journal failed and is being opened again".to_owned()),
             },
+            unreadable: self.unreadable.lock().clone(),
         }
     }
 
@@ -282,6 +288,7 @@ impl Durable {
             lines: self.lines.clone(),
             loans: self.loans.clone(),
             duplicates: self.duplicates.clone(),
+            unreadable: self.unreadable.clone(),
             dead_letters: self.dead_letters.clone(),
             batch_messages_max: self.tuning.batch_messages_max,
             given_up_max: self.tuning.attempts_max.max(1),

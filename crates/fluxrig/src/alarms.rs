@@ -19,6 +19,8 @@ pub(crate) enum Alarm {
     DiskFull,
     /// The state directory cannot be written for another reason.
     DiskUnwritable,
+    /// A journal cannot be read on: what is behind in it waits.
+    Journal,
     /// The scenario that ran last was refused at the start, and the one before it runs; or what runs could not be kept.
     LastGood,
     /// Memory is nearly used up.
@@ -38,6 +40,7 @@ impl Alarm {
             Alarm::Descriptors => "descriptors",
             Alarm::DiskFull => "disk_full",
             Alarm::DiskUnwritable => "disk_unwritable",
+            Alarm::Journal => "journal",
             Alarm::LastGood => "last_good",
             Alarm::Memory => "memory",
             Alarm::Reload => "reload",

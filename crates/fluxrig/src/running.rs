@@ -231,6 +231,7 @@ impl Running {
         let waiting: Vec<_> =
             waiting.iter().map(|(gear, waiting)| format!("gear `{gear}` {waiting}")).collect();
         self.alarms.set(Alarm::Waiting, (!waiting.is_empty()).then(|| waiting.join("; ")));
+        self.alarms.set(Alarm::Journal, self.unreadable());
         if self.control.is_none() {
             self.open_control();
         }
@@ -245,6 +246,14 @@ impl Running {
         self.is_to_keep = kept.is_err();
         let problem = kept.err().map(|why| format!("cannot keep what runs: {why:#}"));
         self.alarms.set(Alarm::LastGood, problem);
+    }
+
+    /// Why journals of wires cannot be read on.
+    fn unreadable(&self) -> Option<String> {
+        let wires = self.rack.stats().wires.into_iter();
+        let problems: Vec<String> =
+            wires.filter_map(|wire| Some(format!("{}: {}", wire.name, wire.durable?.unreadable?))).collect();
+        (!problems.is_empty()).then(|| problems.join("; "))
     }
 
     fn open_control(&mut self) {

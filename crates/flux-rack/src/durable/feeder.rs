@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use flux_gear::{Bytes, FluxId, FluxMsg, Held};
-use flux_journal::{Batch, Consumer, Journal, ReadError, Record, Start};
+use flux_journal::{Batch, Consumer, FormatError, Journal, ReadError, Record, Start};
 use flux_signal::{
     Limits,
     cbor::{self, Strictness},
@@ -41,6 +41,8 @@ pub(crate) struct Feeder {
     /// What is out now, for whoever counts or stops it.
     pub(crate) loans: Arc<Mutex<Option<Arc<Loans>>>>,
     pub(crate) duplicates: Arc<Counter>,
+    /// Why it cannot read on, while that is so.
+    pub(crate) unreadable: Arc<Mutex<Option<String>>>,
     pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) batch_messages_max: usize,
     pub(crate) given_up_max: u32,
@@ -105,18 +107,18 @@ impl Feeder {
             };
             match next {
                 Ok(batch) => {
+                    if self.unreadable.lock().take().is_some() {
+                        tracing::info!(wire = self.name, "durable wire reads on");
+                    }
                     self.deliver(loans, batch, &mut seen).await?;
                     if let (Some(seen), Some(journal)) = (&mut seen, &stats_of) {
                         seen.trim(journal);
                     }
                 }
                 Err(ReadError::Format(why)) => {
-                    tracing::error!(
-                        wire = self.name,
-                        error = %why,
-                        "durable wire cannot read on: what is behind waits; stop the rack, and look with `fluxrig journal check`"
-                    );
+                    self.note_unreadable(&why);
                     self.stall(loans).await?;
+                    consumer.look_again();
                 }
                 Err(why) => {
                     // Nobody else may notice: who does not append is told of nothing.
@@ -124,6 +126,25 @@ impl Feeder {
                     return Ok(());
                 }
             }
+        }
+    }
+
+    /// What is behind waits until somebody has seen to it. Told once, and then for as long as it is so.
+    fn note_unreadable(&self, why: &FormatError) {
+        let directory = self.appender.site().directory.display();
+        let told = match why {
+            FormatError::Damaged(_) => format!(
+                "{why}: stop the rack and run `fluxrig journal repair {directory}`, which keeps what is damaged and lets the \
+                 rest be served"
+            ),
+            why => format!("{why}; look into it with `fluxrig journal check {directory}`"),
+        };
+        if self.unreadable.lock().replace(told.clone()).is_none() {
+            tracing::error!(
+                wire = self.name,
+                error = told,
+                "durable wire cannot read on: what is behind waits"
+            );
         }
     }
 

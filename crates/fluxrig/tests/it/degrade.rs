@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::Command,
     thread,
@@ -173,6 +173,54 @@ fn a_clock_before_what_was_kept_last_is_told_and_stops_nothing() {
     wait_for_alarms(&ground, &["clock"]);
     fs::write(&ground.scenario, scenario("2h")).unwrap();
     assert_eq!((outcome(&ground), kept_number(&ground)), ("reloaded".into(), Some(2)));
+}
+
+/// A till with a durable wire to a ledger that never confirms.
+fn waiting(ledger: SocketAddr) -> String {
+    format!(
+        "meta: {{name: t, version: v1.0.0}}
+gears:
+  - {{name: till, type: io_tcp, config: {{mode: server, bind: '127.0.0.1:0', acknowledge: ok, delimiter_append: true}}}}
+  - {{name: ledger, type: io_tcp, config: {{mode: client, connect: '{ledger}', await_acknowledgement: true}}}}
+wires:
+  - {{id: bookings, from: till.out, to: ledger.in, lane: durable}}
+"
+    )
+}
+
+#[test]
+fn a_journal_that_is_found_damaged_while_it_is_read_is_told_until_the_file_is_well() {
+    const MESSAGES: usize = 600;
+    let ledger = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ground = Ground::new(&waiting(ledger.local_addr().unwrap()));
+    fs::write(ground.settings(), "[store]\nsegment_bytes = \"64KiB\"\n").unwrap();
+    let settings = ground.settings();
+    let words = ["--log-format", "json", "run", &ground.scenario, "--config", &settings, "--state-dir"];
+    let mut rack = Running::start(&[&words[..], &[&ground.state]].concat());
+    let till = TcpStream::connect(rack.wait_until_listening("till")).unwrap();
+    let line = [&[b'x'; 300][..], b"\n"].concat();
+    (&till).write_all(&line.repeat(MESSAGES)).unwrap();
+    let safe = BufReader::new(&till).lines().take(MESSAGES).filter(|line| line.as_ref().unwrap() == "ok");
+    assert_eq!(safe.count(), MESSAGES);
+    rack.signal("KILL");
+    rack.wait();
+    // A sealed segment: it is not read before its records are.
+    let directory = ground.in_state("wires/bookings");
+    let file = directory.join("0000000000000001.journal");
+    let whole = fs::read(&file).unwrap();
+    let mut damaged = whole.clone();
+    damaged[20_000] ^= 1;
+    fs::write(&file, damaged).unwrap();
+    let _rack = ground.rack(&["--config", &settings]);
+    wait_for_alarms(&ground, &["journal"]);
+    let status = ground.status();
+    let why = status["alarms"][0]["why"].as_str().unwrap();
+    let repair = format!("`fluxrig journal repair {}`", directory.display());
+    assert!(why.starts_with("bookings: ") && why.contains(&file.display().to_string()), "{why}");
+    assert!(why.contains(" is damaged at offset ") && why.contains(&repair), "{why}");
+    assert_eq!(status["wires"][0]["durable"]["unsettled"], MESSAGES);
+    fs::write(&file, whole).unwrap();
+    wait_for_alarms(&ground, &[]);
 }
 
 #[test]
