@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use flux_world::Clock;
+use flux_world::{Clock, Instant};
 use serde_json::Value as Json;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -16,14 +16,16 @@ use tokio::{
         UnixListener, UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{mpsc, oneshot},
-    task::{JoinHandle, JoinSet},
+    sync::{mpsc, oneshot, watch},
+    task::{AbortHandle, JoinHandle, JoinSet},
 };
 
 use super::{ANSWER_TIMEOUT, Answer, CLIENT_TIMEOUT, REQUEST_BYTES_MAX, Request, SOCKET_FILE};
 
-/// Clients that are served at a time; others wait to be accepted.
-const CLIENTS_MAX: usize = 8;
+/// Clients that are served at a time. One more takes the place of the one that has been silent for longest.
+pub(super) const CLIENTS_MAX: usize = 16;
+/// How long a client may be silent before another may take its place: who asks at once is never in the way.
+const SILENCE_MIN: Duration = Duration::from_millis(250);
 /// Pause before the next attempt when nobody can be accepted, as without descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 /// Answer once the rack is on its way out.
@@ -90,21 +92,67 @@ impl Drop for ControlSocket {
 }
 
 async fn serve(listener: UnixListener, owner: u32, clock: Clock, ask: mpsc::Sender<Asked>) {
-    let mut clients = JoinSet::new();
+    let mut clients = Clients { tasks: JoinSet::new(), silent: Vec::new(), clock };
     loop {
-        while clients.len() >= CLIENTS_MAX {
-            clients.join_next().await;
-        }
-        tokio::select! {
+        let accepted = tokio::select! {
             biased;
-            Some(_) = clients.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if may_ask(&stream, owner) => {
-                    clients.spawn(attend(stream, clock, ask.clone()));
+            () = clients.one_left() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) if may_ask(&stream, owner) => {
+                clients.make_room().await;
+                clients.attend(stream, ask.clone());
+            }
+            Ok(_) => {}
+            Err(_) => clock.sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+/// Those who are served, a task each.
+struct Clients {
+    tasks: JoinSet<()>,
+    silent: Vec<(AbortHandle, Silence)>,
+    clock: Clock,
+}
+
+/// Since when a client is waited for; `None` while it waits for us.
+type Silence = watch::Receiver<Option<Instant>>;
+
+impl Clients {
+    fn attend(&mut self, stream: UnixStream, ask: mpsc::Sender<Asked>) {
+        let (tell, silence) = watch::channel(Some(self.clock.now()));
+        let task = self.tasks.spawn(attend(stream, self.clock, ask, tell));
+        self.silent.push((task, silence));
+    }
+
+    /// Ends when a client has left. Cancel-safe.
+    async fn one_left(&mut self) {
+        if self.tasks.join_next().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        self.silent.retain(|(task, _)| !task.is_finished());
+    }
+
+    /// Waits until there is room for one more, and makes some where a client only takes up a place.
+    async fn make_room(&mut self) {
+        while self.tasks.len() >= CLIENTS_MAX {
+            let since = |silence: &Silence| *silence.borrow();
+            let longest = self.silent.iter().filter_map(|(task, silence)| Some((since(silence)?, task)));
+            let longest = longest.min_by_key(|(since, _)| *since);
+            let now = self.clock.now();
+            // Who is answered now falls silent then, so it is looked again.
+            let look_at = match longest {
+                Some((since, task)) if now.saturating_duration_since(since) >= SILENCE_MIN => {
+                    task.abort();
+                    now + SILENCE_MIN
                 }
-                Ok(_) => {}
-                Err(_) => clock.sleep(ACCEPT_PAUSE).await,
-            },
+                Some((since, _)) => since + SILENCE_MIN,
+                None => now + SILENCE_MIN,
+            };
+            let clock = self.clock;
+            let _ = clock.timeout_at(look_at, self.one_left()).await;
         }
     }
 }
@@ -114,11 +162,17 @@ fn may_ask(stream: &UnixStream, owner: u32) -> bool {
 }
 
 /// Answers one client until it leaves, falls silent, or sends what is no line.
-async fn attend(stream: UnixStream, clock: Clock, ask: mpsc::Sender<Asked>) {
+async fn attend(
+    stream: UnixStream,
+    clock: Clock,
+    ask: mpsc::Sender<Asked>,
+    silent: watch::Sender<Option<Instant>>,
+) {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     loop {
         let Ok(Ok(Some(line))) = clock.timeout(CLIENT_TIMEOUT, next_line(&mut read)).await else { return };
+        silent.send_replace(None);
         let answer = match serde_json::from_slice(&line) {
             Ok(Request::TakeOver { within_ms }) => {
                 let Ok(stream) = read.into_inner().reunite(write) else { return };
@@ -130,6 +184,7 @@ async fn attend(stream: UnixStream, clock: Clock, ask: mpsc::Sender<Asked>) {
             Ok(request) => answer(request, clock, &ask).await,
             Err(why) => Answer::Error(format!("not a request: {why}")),
         };
+        silent.send_replace(Some(clock.now()));
         let told = clock.timeout(CLIENT_TIMEOUT, tell(&mut write, &answer)).await;
         if !matches!(told, Ok(Ok(()))) {
             return;

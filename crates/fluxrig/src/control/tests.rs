@@ -86,3 +86,26 @@ async fn more_clients_than_are_served_at_a_time_are_all_answered() {
     off_thread(move || askers.into_iter().for_each(|asker| assert_eq!(asker.join().unwrap(), "Status")))
         .await;
 }
+
+#[tokio::test]
+async fn who_is_silent_delays_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let _server = served(directory.path());
+    let path = directory.path().to_owned();
+    off_thread(move || {
+        let connect = |_| UnixStream::connect(path.join(SOCKET_FILE)).unwrap();
+        let mut silent: Vec<UnixStream> = (0..server::CLIENTS_MAX).map(connect).collect();
+        assert_eq!(ask::<Json>(&path, &Request::Status {}).unwrap(), "Status");
+        // The oldest has made room. Had they been waited for, all would be gone.
+        let mut rest = Vec::new();
+        silent.remove(0).read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, b"");
+        for mut stream in silent {
+            stream.write_all(b"{\"command\":\"status\"}\n").unwrap();
+            let mut answer = String::new();
+            BufReader::new(&stream).read_line(&mut answer).unwrap();
+            assert_eq!(answer, "{\"ok\":\"Status\"}\n");
+        }
+    })
+    .await;
+}
