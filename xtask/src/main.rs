@@ -23,7 +23,7 @@ cargo xtask <chore>
   test        everything that must hold: format, lints, layers, tidy, every test, reference pages
   ci          the same with every foreign peer required
   sim         whole racks in a simulated world, a seed each (`--seed N`, `--minutes M`, `--seeds K`, `--json`)
-  chaos       a rack killed at random under load, its ledgers compared (`--kills N`, `--json`, ..)
+  chaos       a rack that is killed, cut off, and has its files torn under load, its ledgers compared (`--help`)
   layers      the crates import only what ARCHITECTURE.md allows
   tidy        the source keeps its own rules
   reference   write docs/reference from the code (`--check`: only compare)";
@@ -38,8 +38,10 @@ fn main() -> ExitCode {
         ["test"] => suite::run(),
         ["ci"] => peers::require().and_then(|()| suite::run()),
         ["chaos", ref words @ ..] => chaos::run(words),
-        ["chaos-sender", port, ledger] => chaos::send(port, ledger),
-        ["chaos-receiver", port, ledger] => chaos::receive(port, ledger),
+        ["chaos-sender", address, ledger] => chaos::send(address, ledger),
+        ["chaos-receiver", address, ledger] => chaos::receive(address, ledger),
+        ["chaos-proxy", seed, ref addresses @ ..] => chaos::pass_on(seed, addresses),
+        ["chaos-janitor"] => chaos::clean_up(),
         ["layers"] => layers::check(),
         ["tidy"] => tidy::check(),
         ["reference"] => reference::write(),

@@ -16,7 +16,7 @@ pub(crate) fn require() -> Result<()> {
     Ok(())
 }
 
-fn is_required() -> bool {
+pub(crate) fn is_required() -> bool {
     std::env::var("FLUXRIG_PEERS").is_ok_and(|value| value == "required")
 }
 

@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 
 /// A ledger of another process.
+#[derive(Clone)]
 pub(super) struct Ledger(PathBuf);
 
 /// A ledger of our own.
@@ -20,12 +21,14 @@ pub(super) struct Book {
 }
 
 /// What the two ledgers say together.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub(super) accepted: u64,
     pub(super) delivered: u64,
     pub(super) duplicates: u64,
     pub(super) dead_lettered: u64,
+    /// Messages that did not arrive because their record was damaged, as was reported.
+    pub(super) damaged: Vec<u64>,
     pub(super) lost: u64,
 }
 
@@ -70,21 +73,36 @@ impl Book {
 }
 
 impl Verdict {
-    pub(super) fn of(accepted: &[u64], arrived: &[u64], dead_lettered: u64) -> Verdict {
+    /// `reported` are the messages that were told to be damaged.
+    pub(super) fn of(accepted: &[u64], arrived: &[u64], dead_lettered: u64, reported: &[u64]) -> Verdict {
         let highest = arrived.iter().chain(accepted).max().map_or(0, |&highest| highest as usize + 1);
         let mut has_arrived = vec![false; highest];
         let mut distinct = 0;
         for &number in arrived {
             distinct += u64::from(!std::mem::replace(&mut has_arrived[number as usize], true));
         }
-        let missing = accepted.iter().filter(|&&number| !has_arrived[number as usize]).count() as u64;
+        let missing: Vec<u64> =
+            accepted.iter().copied().filter(|&number| !has_arrived[number as usize]).collect();
+        let damaged: Vec<u64> = missing.iter().copied().filter(|number| reported.contains(number)).collect();
+        let missing = (missing.len() - damaged.len()) as u64;
         Verdict {
             accepted: accepted.len() as u64,
-            delivered: accepted.len() as u64 - missing,
+            delivered: accepted.len() as u64 - missing - damaged.len() as u64,
             duplicates: arrived.len() as u64 - distinct,
             dead_lettered,
+            damaged,
             lost: missing.saturating_sub(dead_lettered),
         }
+    }
+
+    /// Two runs together.
+    pub(super) fn add(&mut self, other: Verdict) {
+        self.accepted += other.accepted;
+        self.delivered += other.delivered;
+        self.duplicates += other.duplicates;
+        self.dead_lettered += other.dead_lettered;
+        self.damaged.extend(other.damaged);
+        self.lost += other.lost;
     }
 }
 
@@ -98,15 +116,22 @@ mod tests {
 
     #[test]
     fn what_was_accepted_and_did_not_arrive_is_lost() {
-        let check = |accepted: &[u64], arrived: &[u64], dead_lettered, want: [u64; 5]| {
-            let Verdict { accepted, delivered, duplicates, dead_lettered, lost } =
-                Verdict::of(accepted, arrived, dead_lettered);
-            assert_eq!([accepted, delivered, duplicates, dead_lettered, lost], want);
+        let check = |accepted: &[u64], arrived: &[u64], dead_lettered, reported: &[u64], want: [u64; 6]| {
+            let Verdict { accepted, delivered, duplicates, dead_lettered, damaged, lost } =
+                Verdict::of(accepted, arrived, dead_lettered, reported);
+            assert_eq!(
+                [accepted, delivered, duplicates, dead_lettered, damaged.len() as u64, lost],
+                want,
+                "{arrived:?}"
+            );
         };
-        check(&[], &[], 0, [0, 0, 0, 0, 0]);
-        check(&[0, 1, 2], &[0, 1, 1, 2, 3], 0, [3, 3, 1, 0, 0]);
-        check(&[0, 1, 2], &[0, 2, 2, 2], 0, [3, 2, 2, 0, 1]);
-        check(&[0, 1, 2], &[0, 2], 1, [3, 2, 0, 1, 0]);
+        check(&[], &[], 0, &[], [0, 0, 0, 0, 0, 0]);
+        check(&[0, 1, 2], &[0, 1, 1, 2, 3], 0, &[], [3, 3, 1, 0, 0, 0]);
+        check(&[0, 1, 2], &[0, 2, 2, 2], 0, &[], [3, 2, 2, 0, 0, 1]);
+        check(&[0, 1, 2], &[0, 2], 1, &[], [3, 2, 0, 1, 0, 0]);
+        // What was damaged and had arrived before is no loss; what is lost beside it is.
+        check(&[0, 1, 2], &[0, 2], 0, &[1, 2], [3, 2, 0, 0, 1, 0]);
+        check(&[0, 1, 2], &[2], 0, &[1], [3, 1, 0, 0, 1, 1]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The receiver: notes every message that arrives, and then acknowledges it.
+//! The receiver: notes every message that arrives, and then acknowledges it. One that nobody sent is the end of it.
 
 use std::{
     io::{Read, Write},
@@ -9,9 +9,12 @@ use std::{
     thread,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-use super::ledger::Book;
+use super::{ledger::Book, sender::message};
+
+/// How the process ends when something arrived that nobody sent.
+const NOBODY_SENT_THIS: i32 = 3;
 
 /// The ledger, and one more than the highest number in it.
 struct Noted {
@@ -20,8 +23,8 @@ struct Noted {
 }
 
 /// Receives until standard input ends.
-pub(crate) fn receive(port: &str, ledger: &str) -> Result<()> {
-    let listener = TcpListener::bind(("127.0.0.1", port.parse()?))?;
+pub(crate) fn receive(address: &str, ledger: &str) -> Result<()> {
+    let listener = TcpListener::bind(address)?;
     let noted = Arc::new(Mutex::new(Noted { book: Book::open(Path::new(ledger))?, mark: 0 }));
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -48,7 +51,10 @@ fn attend(mut stream: TcpStream, noted: &Mutex<Noted>) -> Result<()> {
         let mut acknowledgements = Vec::new();
         let mut noted = noted.lock().expect("nobody panics while noting");
         for line in lines {
-            let number = number_of(line)?;
+            let number = number_of(line).unwrap_or_else(|why| {
+                eprintln!("chaos-receiver: something arrived that nobody sent: {why}");
+                std::process::exit(NOBODY_SENT_THIS)
+            });
             noted.book.note(number)?;
             noted.mark = noted.mark.max(number + 1);
             acknowledgements.extend_from_slice(b"ok\n");
@@ -63,5 +69,7 @@ fn attend(mut stream: TcpStream, noted: &Mutex<Noted>) -> Result<()> {
 
 fn number_of(line: &[u8]) -> Result<u64> {
     let number = str::from_utf8(line)?.split(' ').next().context("a message begins with its number")?;
-    Ok(number.parse()?)
+    let number = number.parse()?;
+    ensure!(message(number).as_bytes() == line, "message {number} is not what was sent");
+    Ok(number)
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     path::Path,
     sync::{
         Arc,
@@ -22,6 +22,8 @@ const WINDOW_MESSAGES: u64 = 1_000;
 const MESSAGE_BYTES: usize = 300;
 /// Pause before the next attempt to connect, and longest wait for an acknowledgement before the end is looked for.
 const PAUSE: Duration = Duration::from_millis(5);
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 struct Sender {
     book: Book,
@@ -33,22 +35,22 @@ struct Sender {
 }
 
 /// Sends until standard input ends and everything is acknowledged.
-pub(crate) fn send(port: &str, ledger: &str) -> Result<()> {
+pub(crate) fn send(address: &str, ledger: &str) -> Result<()> {
     let is_finishing = Arc::new(AtomicBool::new(false));
     let tell = is_finishing.clone();
     thread::spawn(move || {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         tell.store(true, Ordering::Release);
     });
-    let port = port.parse::<u16>()?;
+    let address = address.parse::<SocketAddr>()?;
     let mut sender =
         Sender { book: Book::open(Path::new(ledger))?, acknowledged: 0, highest: 0, is_finishing };
     while !sender.is_done() {
-        match TcpStream::connect(("127.0.0.1", port)) {
+        if let Ok(stream) = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
             // The end of a connection is what this is about; what it had not acknowledged goes by the next.
-            Ok(stream) => drop(sender.converse(stream)),
-            Err(_) => thread::sleep(PAUSE),
+            drop(sender.converse(stream));
         }
+        thread::sleep(PAUSE);
     }
     Ok(())
 }
@@ -94,7 +96,7 @@ impl Sender {
     }
 }
 
-fn message(number: u64) -> String {
+pub(super) fn message(number: u64) -> String {
     let mut line = format!("{number} ");
     line.extend(std::iter::repeat_n('.', MESSAGE_BYTES.saturating_sub(line.len())));
     line.push('\n');
