@@ -52,7 +52,8 @@ fn rest(thread: LogThread, order: Sender<Order>, texts: Receiver<String>) -> Str
 fn lines_arrive_in_order_and_the_last_ones_at_the_end() {
     let (thread, mut lines, order, texts) = start();
     for number in 0..1000 {
-        writeln!(lines, "{number}").unwrap();
+        // A line is written at once, as the subscriber does.
+        lines.write_all(format!("{number}\n").as_bytes()).unwrap();
     }
     let wanted: String = (0..1000).map(|number| format!("{number}\n")).collect();
     assert_eq!(rest(thread, order, texts), wanted);
