@@ -18,7 +18,7 @@ use super::{Dialect, Endpoint, ListenAddress, OnMalformed};
 /// What an I/O gear says of its connections.
 pub(crate) trait Line: Sync {
     /// Its configuration.
-    type Config: Clone + DeserializeOwned + Send + 'static;
+    type Config: Clone + PartialEq + DeserializeOwned + Send + 'static;
     /// What it makes of its frames.
     type Dialect: Dialect;
 
@@ -189,7 +189,8 @@ async fn open<L: Line>(line: &L, emit: Emitter) -> Result<Endpoint<L::Dialect>, 
 
 /// Goes on with the connections that came from another process, as far as they fit; opens the others anew.
 async fn arrive<L: Line>(line: &L, emit: Emitter, parcel: Parcel) -> Result<Endpoint<L::Dialect>, Fault> {
-    let can_go_on = L::Config::deserialize(&parcel.config).is_ok_and(|former| line.goes_on_from(&former));
+    let goes_on = |former: L::Config| former == *line.config() || line.goes_on_from(&former);
+    let can_go_on = L::Config::deserialize(&parcel.config).is_ok_and(goes_on);
     let mut endpoint = vacant(line, emit)?;
     let mut sockets = endpoint.unpack(parcel)?;
     if !can_go_on && sockets.connected() > 0 {
@@ -208,7 +209,7 @@ async fn arrive<L: Line>(line: &L, emit: Emitter, parcel: Parcel) -> Result<Endp
         }
         Way::DialLater { .. } => endpoint.resume_later(&mut sockets),
     }
-    endpoint.all_up().await;
+    endpoint.all_up(sockets).await;
     Ok(endpoint)
 }
 

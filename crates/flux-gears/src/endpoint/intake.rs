@@ -172,11 +172,6 @@ impl<D: Dialect> Consumer for Intake<D> {
 }
 
 impl<D> Intake<D> {
-    /// Whether a peer that is not up yet was so before.
-    pub(super) fn is_known(&self, peer: &PeerHandle) -> bool {
-        !peer.is_up() && !self.known.lock().is_empty()
-    }
-
     /// A frame is no message: counted, and told when it ends the connection or the count doubled.
     #[cold]
     fn refuse(&self, role: &Role<D>, conn: &Conn, why: &str) {

@@ -226,22 +226,7 @@ impl<D: Dialect> Endpoint<D> {
         if self.door.lock().await.is_there() {
             self.ctx.control().link(self.ctx.name()).set_listening(None);
         }
-        self.report_closed(&report);
-    }
-
-    /// Says how the connections ended.
-    fn report_closed(&self, report: &CloseReport) {
-        let (unwritten, unread) = (report.frames_dropped, report.frames_undelivered);
-        self.ctx.discarded("unwritten", unwritten);
-        self.ctx.discarded("unread", unread);
-        if unwritten > 0 || unread > 0 {
-            tracing::warn!(
-                gear = self.ctx.name(),
-                unwritten,
-                unread,
-                "connections closed with frames in hand"
-            );
-        }
+        self.report_left(&report);
         let stats = self.pool.stats();
         let (refused, handshakes_failed) = (stats.refused, stats.handshakes_failed);
         if refused > 0 || handshakes_failed > 0 {
@@ -255,6 +240,21 @@ impl<D: Dialect> Endpoint<D> {
         let counts = stats.counts;
         let (sessions, frames_in, frames_out) = (counts.sessions, counts.frames_in, counts.frames_out);
         tracing::info!(gear = self.ctx.name(), sessions, frames_in, frames_out, "connections closed");
+    }
+
+    /// Says what connections had in hand when they ended.
+    fn report_left(&self, report: &CloseReport) {
+        let (unwritten, unread) = (report.frames_dropped, report.frames_undelivered);
+        self.ctx.discarded("unwritten", unwritten);
+        self.ctx.discarded("unread", unread);
+        if unwritten > 0 || unread > 0 {
+            tracing::warn!(
+                gear = self.ctx.name(),
+                unwritten,
+                unread,
+                "connections closed with frames in hand"
+            );
+        }
     }
 }
 

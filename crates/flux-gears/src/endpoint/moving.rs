@@ -13,13 +13,16 @@ use flux_pool::{AcceptConfig, PeerHandle};
 use flux_signal::Map;
 use flux_world::Stream;
 
-use super::{CLOSE_TIMEOUT, Conn, Dialect, Endpoint, ListenAddress};
+use super::{Conn, Dialect, Endpoint, ListenAddress};
 
 /// How often it is looked whether a connection has all its answers.
 const LOOKS_EVERY: Duration = Duration::from_millis(5);
 
 /// Time for what is queued to be written to connections that move.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// Time for connections that came to be up.
+const UP_WITHIN: Duration = Duration::from_secs(5);
 
 /// Where messages to send come in, the only input of an I/O gear.
 const IN: InPort = InPort(0);
@@ -29,6 +32,8 @@ const IN: InPort = InPort(0);
 pub(super) struct Sockets {
     listener: Option<(String, OwnedFd)>,
     sessions: Vec<Session>,
+    /// The names of those peers whose connections these are from now on.
+    peers: Vec<String>,
 }
 
 /// A connection on its way.
@@ -94,7 +99,7 @@ impl<D: Dialect> Endpoint<D> {
         };
         let (detached, report) = self.pool.detach(WRITE_TIMEOUT, is_movable).await;
         let left_behind = conns.len().saturating_sub(detached.len());
-        self.report_closed(&report);
+        self.report_left(&report);
         tracing::info!(gear = self.ctx.name(), connections = detached.len(), left_behind, "connections move");
         let mut descriptors = Vec::new();
         let mut state = Map::new();
@@ -142,7 +147,8 @@ impl<D: Dialect> Endpoint<D> {
         let door = self.door.clone();
         let door = door.lock().await;
         for (_, stream) in self.streams(sockets) {
-            drop(door.admit(stream));
+            let peer = door.admit(stream);
+            sockets.peers.extend(peer.map(|peer| peer.id().as_str().to_owned()));
         }
         Ok(())
     }
@@ -150,25 +156,28 @@ impl<D: Dialect> Endpoint<D> {
     /// Has the connections that came be the first of those that are dialled.
     pub(super) fn resume_dialled(&mut self, sockets: &mut Sockets) {
         self.resumed = self.streams(sockets).collect::<BTreeMap<_, _>>();
+        sockets.peers.extend(self.resumed.keys().cloned());
     }
 
     /// Has the connections that came be those for whom a message asked before.
     pub(super) fn resume_later(&mut self, sockets: &mut Sockets) {
         for (peer, stream) in self.streams(sockets) {
             self.dialect.resume(&peer, stream, &self.pool);
+            sockets.peers.push(peer);
         }
     }
 
     /// Ends when every connection that came is up.
-    pub(super) async fn all_up(&self) {
+    pub(super) async fn all_up(&self, sockets: Sockets) {
         let all = async {
-            for peer in self.pool.peers() {
-                if self.intake.is_known(&peer) {
-                    peer.wait_up().await;
+            for peer in sockets.peers.iter().filter_map(|name| self.pool.peer(name)) {
+                // Nothing but its task has to get its turn.
+                while peer.wait_up().await && self.conns.of_peer(peer.id()).is_none() {
+                    tokio::task::yield_now().await;
                 }
             }
         };
-        let _ = self.ctx.world().clock.timeout(CLOSE_TIMEOUT, all).await;
+        let _ = self.ctx.world().clock.timeout(UP_WITHIN, all).await;
         self.intake.known.lock().clear();
     }
 
@@ -231,7 +240,8 @@ fn unpack(parcel: Parcel) -> Option<Sockets> {
         let (conn, peer) = (text("conn")?, text("peer")?);
         Some(Session { conn, peer, unread: unread.clone(), socket: descriptors.next()? })
     };
-    Some(Sockets { listener, sessions: sessions.iter().map(session).collect::<Option<_>>()? })
+    let sessions = sessions.iter().map(session).collect::<Option<_>>()?;
+    Some(Sockets { listener, sessions, peers: Vec::new() })
 }
 
 #[cfg(test)]

@@ -76,6 +76,51 @@ fn sessions_go_on_from_process_to_process_and_lose_nothing() {
 }
 
 #[test]
+fn a_proxy_goes_on_with_both_connections_of_each_pair() {
+    const PAIRS: usize = 4;
+    let far = TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = format!(
+        "meta: {{name: t, version: 1.0.0}}\ngears:\n  - {{name: line, type: io_tcp, config: {{mode: server, bind: \
+         '127.0.0.1:0', delimiter_append: true}}}}\n  - {{name: far, type: io_tcp, config: {{mode: client, connect: '{}', \
+         connections: per_source, delimiter_append: true}}}}\nwires:\n  - {{from: line.out, to: far.in}}\n  - {{from: \
+         far.out, to: line.in}}\n",
+        far.local_addr().unwrap()
+    );
+    let accepted = Arc::new(AtomicU64::new(0));
+    thread::spawn({
+        let accepted = accepted.clone();
+        move || {
+            for connection in far.incoming().map(Result::unwrap) {
+                accepted.fetch_add(1, Ordering::Relaxed);
+                thread::spawn(move || std::io::copy(&mut connection.try_clone().unwrap(), &mut &connection));
+            }
+        }
+    });
+    let ground = Ground::new(&text);
+    let mut rack = ground.rack(&[]);
+    let address = address(&rack);
+    let (stop, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let sessions: Vec<_> = (0..PAIRS)
+        .map(|_| {
+            let (address, stop, rounds) = (address.clone(), stop.clone(), rounds.clone());
+            thread::spawn(move || session(&address, &stop, &rounds))
+        })
+        .collect();
+    for _ in 0..3 {
+        let before = rounds.load(Ordering::Relaxed);
+        while rounds.load(Ordering::Relaxed) < before + 500 {
+            assert!(!sessions.iter().any(thread::JoinHandle::is_finished), "a session ended");
+            thread::yield_now();
+        }
+        ends_well(std::mem::replace(&mut rack, ground.successor(&[])));
+    }
+    stop.store(true, Ordering::Relaxed);
+    let total: u64 = sessions.into_iter().map(|session| session.join().unwrap()).sum();
+    assert_eq!((total, accepted.load(Ordering::Relaxed)), (rounds.load(Ordering::Relaxed), PAIRS as u64));
+    drop(rack);
+}
+
+#[test]
 fn half_a_frame_is_finished_by_the_next_process() {
     let ground = Ground::new(&scenario("", &[]));
     let rack = ground.rack(&[]);
