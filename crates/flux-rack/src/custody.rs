@@ -264,6 +264,11 @@ impl Appender {
         }
     }
 
+    /// Whether nothing that was appended waits for the disk.
+    pub(crate) fn is_all_safe(&self) -> bool {
+        self.state.lock().parcels.is_empty()
+    }
+
     async fn close(&self) {
         let (journal, parcels) = self.take();
         let closed = match journal {

@@ -18,11 +18,12 @@ use flux_scenario::{Ack, Durability};
 use flux_signal::cbor;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     custody::{Custody, JournalError, Refused, Site},
     dead_letters::{DeadLetter, DeadLetters},
+    shutdown::Left,
     stats::Counter,
     tuning::Tuning,
     wire::Closed,
@@ -33,6 +34,7 @@ mod lines;
 mod loan;
 mod seen;
 
+pub(crate) use feeder::CONSUMER;
 use feeder::Feeder;
 pub(crate) use lines::Lines;
 use loan::{LastOrders, Loans};
@@ -50,8 +52,19 @@ pub(crate) struct Durable {
     unreadable: Arc<Mutex<Option<String>>>,
     dead_letters: Arc<DeadLetters>,
     feeder: Mutex<Option<JoinHandle<()>>>,
+    gate: watch::Sender<Gate>,
     tuning: Tuning,
     dedupe_messages: usize,
+}
+
+/// Whether senders may come in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
+    Open,
+    /// They wait: the wire runs empty.
+    Shut,
+    /// The wire is no more: they look for another way.
+    Gone,
 }
 
 /// One end of a wire: a gear and its port.
@@ -139,6 +152,7 @@ impl Durable {
             unreadable: Arc::default(),
             dead_letters: parts.dead_letters,
             feeder: Mutex::default(),
+            gate: watch::Sender::new(Gate::Open),
             tuning: parts.tuning,
             dedupe_messages: parts.dedupe_messages,
         })
@@ -146,6 +160,11 @@ impl Durable {
 
     /// Takes what there is room for from the front of `msgs`, without waiting.
     pub(crate) fn try_push<M: Outgoing>(&self, msgs: &mut Vec<M>) -> Result<(), Closed> {
+        match *self.gate.borrow() {
+            Gate::Open => {}
+            Gate::Shut => return Ok(()),
+            Gate::Gone => return Err(Closed),
+        }
         while !msgs.is_empty() {
             let mut bodies = self.encode(msgs);
             let n = bodies.len();
@@ -161,8 +180,31 @@ impl Durable {
         Ok(())
     }
 
-    /// Takes all of `msgs` and waits for room as often as it takes. What no journal could take is a dead letter.
+    /// Takes all of `msgs`, unless the wire goes, and waits for room as often as it takes.
     pub(crate) async fn push<M: Outgoing>(&self, msgs: &mut Vec<M>) -> Result<(), Closed> {
+        match self.opened().await {
+            Gate::Gone => Err(Closed),
+            Gate::Open | Gate::Shut => self.append(msgs).await,
+        }
+    }
+
+    /// Ends when senders need not wait, with why.
+    pub(crate) async fn opened(&self) -> Gate {
+        let gate = *self.gate.borrow();
+        if gate != Gate::Shut {
+            return gate;
+        }
+        let mut gate = self.gate.subscribe();
+        let opened = gate.wait_for(|gate| *gate != Gate::Shut).await;
+        opened.map_or(Gate::Gone, |gate| *gate)
+    }
+
+    pub(crate) fn set_gate(&self, gate: Gate) {
+        self.gate.send_replace(gate);
+    }
+
+    /// Takes all of `msgs`, whatever the gate says. What no journal could take is a dead letter.
+    pub(crate) async fn append<M: Outgoing>(&self, msgs: &mut Vec<M>) -> Result<(), Closed> {
         while !msgs.is_empty() {
             let mut bodies = self.encode(msgs);
             let n = bodies.len();
@@ -233,6 +275,25 @@ impl Durable {
     pub(crate) fn let_go(&self) {
         self.halt();
         self.custody.let_go();
+    }
+
+    /// Whether it holds nothing that is not settled.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.custody.appender().is_all_safe() && self.unsettled() == 0
+    }
+
+    /// What it holds.
+    pub(crate) fn left(&self) -> Left {
+        Left { name: self.name.clone(), messages: usize::try_from(self.unsettled()).ok() }
+    }
+
+    /// The gear that sends.
+    pub(crate) fn sender(&self) -> String {
+        self.lines.load().from.gear.clone()
+    }
+
+    fn unsettled(&self) -> u64 {
+        self.loans.lock().as_ref().map_or(0, |loans| loans.unsettled())
     }
 
     pub(crate) fn stats(&self) -> DurableStats {

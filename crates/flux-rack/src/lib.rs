@@ -33,7 +33,7 @@ pub use custody::JournalError;
 pub use dead_letters::{DeadLetter, DeadLetters, Filter, Letter, Searched, Stopped, search};
 pub use durable::DurableStats;
 pub use rack::{ChangeError, Rack, Surroundings};
-pub use reload::Reloaded;
+pub use reload::{Reloaded, Remains};
 pub use replay::Handled;
 pub use shutdown::{Discarded, DrainReport, Left};
 pub use stats::{GearStats, LatencyStats, RackStats, WaitingStats, WireStats};

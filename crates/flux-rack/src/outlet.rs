@@ -99,11 +99,10 @@ impl RackOutlet {
                         let (shard, mut copy) = (target.shard(msg), vec![msg.clone()]);
                         match target.push(shard, &mut copy).await {
                             // The others have theirs: this one, too, goes where it went before the reload.
-                            Err(Closed)
-                                if sent > 0 && target.durable.is_none() && self.has_changed(routes) =>
-                            {
-                                target.wires[shard].force(&mut copy);
-                            }
+                            Err(Closed) if sent > 0 && self.has_changed(routes) => match &target.durable {
+                                Some(durable) => durable.append(&mut copy).await?,
+                                None => target.wires[shard].force(&mut copy),
+                            },
                             pushed => pushed?,
                         }
                     }

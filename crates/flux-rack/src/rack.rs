@@ -21,8 +21,9 @@ use crate::{
     custody::JournalError,
     dead_letters::{self, DeadLetters},
     draft::Durables,
-    reload::Visitor,
+    reload::{Remains, Visitor},
     segment::Command,
+    shutdown::Left,
     stats::{RackStats, WaitingStats, WireCounters},
     store::Store,
     succession::Estate,
@@ -42,6 +43,8 @@ pub struct Rack {
     pub(crate) visitors: Vec<Visitor>,
     /// The journals of durable wires, by the id of the wire; those too whose wire a reload took out.
     pub(crate) durables: Durables,
+    /// What is in journals that no wire has, as the boot found it.
+    pub(crate) orphans: Vec<Left>,
     /// Dead letters on their way back.
     pub(crate) replaying: JoinSet<()>,
     /// What another process left and no gear has taken yet.
@@ -142,6 +145,17 @@ pub enum ChangeError {
         /// Why.
         source: JournalError,
     },
+    /// A durable wire that would go holds messages.
+    #[error(
+        "the durable wire `{}` would go, and {} messages wait on it: wait until it is empty, or leave them on disk with \
+         `fluxrig reload --leave`, until there is a durable wire of this id again",
+        held.name,
+        held.messages.unwrap_or_default()
+    )]
+    Holding {
+        /// The wire, and how many.
+        held: Left,
+    },
     /// A gear did not come to the end of the message in hand.
     #[error("gear `{gear}` did not finish the messages in hand within {waited:?}")]
     Busy {
@@ -160,7 +174,7 @@ impl ChangeError {
             | ChangeError::Start { gear, .. }
             | ChangeError::PartitionBy { gear, .. }
             | ChangeError::Busy { gear, .. } => Some(gear),
-            ChangeError::Journal { .. } => None,
+            ChangeError::Journal { .. } | ChangeError::Holding { .. } => None,
         }
     }
 }
@@ -180,10 +194,11 @@ impl Rack {
         let mut rack = Rack::empty(surroundings);
         rack.estate = estate;
         let replayed = rack.recover_letters(&circuit).await.map_err(of_letters)?;
-        if let Err(why) = Box::pin(rack.reload(circuit)).await {
+        if let Err(why) = Box::pin(rack.reload(circuit, Remains::LeftOnDisk)).await {
             rack.leave().await;
             return Err(why);
         }
+        rack.find_orphans().await;
         rack.replay_marked(replayed).await.map_err(of_letters)?;
         Ok(rack)
     }
@@ -233,6 +248,7 @@ impl Rack {
             retiring: JoinSet::new(),
             visitors: Vec::new(),
             durables: Durables::new(),
+            orphans: Vec::new(),
             replaying: JoinSet::new(),
             estate: Estate::default(),
         }

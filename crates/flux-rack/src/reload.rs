@@ -12,11 +12,13 @@
 //! runs it before anything else.
 
 mod cut_over;
+mod going;
 mod journals;
 mod retire;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -29,9 +31,11 @@ use serde::Serialize;
 use crate::{
     cell::{Bequest, Cell},
     draft::Draft,
+    durable::{Durable, Gate},
     rack::{ChangeError, Rack},
 };
 
+pub use going::Remains;
 pub(crate) use retire::Visitor;
 
 /// What a reload did.
@@ -51,24 +55,46 @@ type Standing = BTreeMap<(String, usize), Cell>;
 impl Rack {
     /// Becomes another circuit. Gears that are the same in both go on with what they have, and so do their connections;
     /// after an error all of them do. Once begun it must be polled to its end: gears stand still meanwhile.
-    pub async fn reload(&mut self, circuit: Circuit) -> Result<Reloaded, ChangeError> {
+    pub async fn reload(&mut self, circuit: Circuit, remains: Remains) -> Result<Reloaded, ChangeError> {
         let clock = self.shared.world.clock;
         let began = clock.now();
-        let opened = self.open_journals(&circuit).await?;
-        let result = self.become_circuit(circuit).await;
+        let going = self.going(&circuit);
+        let to_be_empty = if remains == Remains::Delivered { &going[..] } else { &[] };
+        let result = match self.run_empty(to_be_empty).await {
+            Ok(()) => Box::pin(self.open_and_become(circuit, to_be_empty)).await,
+            Err(why) => Err(why),
+        };
         match result {
             Ok((plan, paused)) => {
+                self.end_going(&going);
                 self.stop_feeding_others().await;
                 Ok(Reloaded { plan, paused, took: clock.now().saturating_duration_since(began) })
             }
             Err(why) => {
-                self.close_journals(opened).await;
+                to_be_empty.iter().for_each(|durable| durable.set_gate(Gate::Open));
                 Err(why)
             }
         }
     }
 
-    async fn become_circuit(&mut self, circuit: Circuit) -> Result<(Plan, Duration), ChangeError> {
+    async fn open_and_become(
+        &mut self,
+        circuit: Circuit,
+        to_be_empty: &[Arc<Durable>],
+    ) -> Result<(Plan, Duration), ChangeError> {
+        let opened = self.open_journals(&circuit).await?;
+        let result = self.become_circuit(circuit, to_be_empty).await;
+        if result.is_err() {
+            self.close_journals(opened).await;
+        }
+        result
+    }
+
+    async fn become_circuit(
+        &mut self,
+        circuit: Circuit,
+        to_be_empty: &[Arc<Durable>],
+    ) -> Result<(Plan, Duration), ChangeError> {
         let clock = self.shared.world.clock;
         let mut draft = Draft::new(&self.assembly, &self.workshop, circuit, &self.durables)?;
         if let Err(why) = self.start_added(&mut draft).await {
@@ -76,7 +102,7 @@ impl Rack {
             return Err(why);
         }
         let paused_at = clock.now();
-        let standing = match self.pause_and_replace(&mut draft).await {
+        let standing = match self.pause_and_replace(&mut draft, to_be_empty).await {
             Ok(standing) => standing,
             Err(why) => {
                 self.abandon(draft).await;
@@ -109,9 +135,18 @@ impl Rack {
         started.map_err(|source| ChangeError::Start { gear: cell.name.clone(), source })
     }
 
-    async fn pause_and_replace(&mut self, draft: &mut Draft) -> Result<Standing, ChangeError> {
+    async fn pause_and_replace(
+        &mut self,
+        draft: &mut Draft,
+        to_be_empty: &[Arc<Durable>],
+    ) -> Result<Standing, ChangeError> {
         let mut standing = self.pause(draft.untouched.clone()).await?;
-        match self.replace(draft, &mut standing).await {
+        let replaced = match going::is_empty(to_be_empty) {
+            Ok(()) => self.replace(draft, &mut standing).await,
+            // A segment that was called back had something in hand for it.
+            Err(why) => Err(why),
+        };
+        match replaced {
             Ok(()) => Ok(standing),
             Err(why) => {
                 self.resume(standing);

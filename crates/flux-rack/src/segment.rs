@@ -28,7 +28,7 @@ mod faults;
 mod onward;
 mod patience;
 
-use onward::{Exits, Onward, Todo, cross_to};
+use onward::{Exits, Onward, Todo, cross_into, cross_to};
 pub(crate) use patience::Patience;
 use patience::came_up;
 
@@ -464,8 +464,7 @@ impl Segment {
                         match &target.durable {
                             None if self.onward.forces => target.wires[shard].force(waiting),
                             None => cross_to(&target.wires[shard], waiting, &mut self.heard.recalled).await,
-                            // A closed wire means that the rack gives up: what is left abandons its lease.
-                            Some(durable) => drop(durable.push(waiting).await),
+                            Some(durable) => cross_into(durable, waiting, &mut self.heard.recalled).await,
                         }
                     }
                 }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use flux_scenario::circuit::CircuitWire;
 use flux_signal::Text;
 use flux_world::{Clock, Instant};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     assembly::{Assembly, Place},
@@ -31,7 +31,7 @@ pub struct DrainReport {
 }
 
 /// Something that was not finished.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
     /// The gear or wire.
     pub name: String,

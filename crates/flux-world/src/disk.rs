@@ -182,6 +182,11 @@ impl Disk {
         on_disk!(self, real: real::list(directory), disk => disk.list(directory))
     }
 
+    /// The names of the directories in a directory, sorted.
+    pub fn directories(&self, directory: &Path) -> io::Result<Vec<String>> {
+        on_disk!(self, real: real::directories(directory), disk => disk.directories(directory))
+    }
+
     /// Gives a file another name, replacing what had it. On disk for certain after [`Disk::sync_dir`].
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         on_disk!(self, real: std::fs::rename(from, to), disk => disk.rename(from, to))
@@ -297,6 +302,8 @@ mod tests {
         );
         assert_eq!(disk.read_start(&path, 2).unwrap(), "tw");
         assert_eq!(disk.list(directory).unwrap(), [Entry { name: "state.flux".into(), bytes: 3 }]);
+        disk.make_dir(&directory.join("wires")).unwrap();
+        assert_eq!(disk.directories(directory).unwrap(), ["wires"]);
         assert_eq!(disk.write_atomic(Path::new("/"), b"x").unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 

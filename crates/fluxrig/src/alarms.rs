@@ -23,6 +23,8 @@ pub(crate) enum Alarm {
     Journal,
     /// The scenario that ran last was refused at the start, and the one before it runs; or what runs could not be kept.
     LastGood,
+    /// Messages wait in the journal of a durable wire that is not in the scenario.
+    LeftOnDisk,
     /// Memory is nearly used up.
     Memory,
     /// The last version that was to go live was refused: what runs is not what the files say.
@@ -42,6 +44,7 @@ impl Alarm {
             Alarm::DiskUnwritable => "disk_unwritable",
             Alarm::Journal => "journal",
             Alarm::LastGood => "last_good",
+            Alarm::LeftOnDisk => "left_on_disk",
             Alarm::Memory => "memory",
             Alarm::Reload => "reload",
             Alarm::Waiting => "waiting",

@@ -41,6 +41,9 @@ pub(crate) enum Request {
     Reload {
         /// Only to say.
         dry_run: bool,
+        /// Whether what waits on durable wires that go is left on disk.
+        #[serde(default)]
+        leave: bool,
     },
     /// To try dead letters again where they failed.
     Replay {

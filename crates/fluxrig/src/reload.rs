@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use flux_rack::Left;
 use flux_scenario::Plan;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -22,6 +23,9 @@ pub(crate) struct ReloadReport {
     pub(crate) diagnostics: String,
     /// Sections of the settings that changed: they take effect when the rack is started again.
     pub(crate) settings_later: Vec<String>,
+    /// What waited on durable wires that go, before anything was done about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) held: Vec<Left>,
     /// How long gears that the change concerns stood still.
     pub(crate) paused_us: u64,
 }
@@ -49,6 +53,9 @@ impl fmt::Display for ReloadReport {
         if !self.settings_later.is_empty() {
             let sections = self.settings_later.join(", ");
             writeln!(f, "settings changed in {sections}: they take effect when the rack is started again")?;
+        }
+        for left in &self.held {
+            writeln!(f, "{left}, which goes: they are delivered first, or left on disk with --leave")?;
         }
         match self.outcome {
             Outcome::Reloaded => {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
-use flux_rack::{Estate, Handled, JournalError, Rack, Surroundings};
+use flux_rack::{Estate, Handled, JournalError, Rack, Remains, Surroundings};
 use flux_scenario::{
     Settings,
     settings::{DeadLetterPlace, STATE_DIR},
@@ -200,7 +200,7 @@ impl Running {
             // Its stream is dropped, and so whoever asked is told; the loop answers it itself.
             Task::GiveWay(..) => return,
             Task::Reload(because) => {
-                self.reload(because).await;
+                self.reload(because, Remains::Delivered).await;
                 return;
             }
             Task::Mind(findings) => {
@@ -210,8 +210,11 @@ impl Running {
         };
         let told = match request {
             Request::Status {} => serde_json::to_value(self.status()),
-            Request::Reload { dry_run: true } => serde_json::to_value(self.plan_reload().await),
-            Request::Reload { dry_run: false } => serde_json::to_value(self.reload("asked").await),
+            Request::Reload { dry_run: true, .. } => serde_json::to_value(self.plan_reload().await),
+            Request::Reload { dry_run: false, leave } => {
+                let remains = if leave { Remains::LeftOnDisk } else { Remains::Delivered };
+                serde_json::to_value(self.reload("asked", remains).await)
+            }
             Request::Replay { filter, limit } => Ok(handled(self.rack.replay(&filter, limit).await)),
             Request::TakeOver { .. } => Ok(Json::Null),
             Request::DropLetters { filter, limit } => {
@@ -232,6 +235,9 @@ impl Running {
             waiting.iter().map(|(gear, waiting)| format!("gear `{gear}` {waiting}")).collect();
         self.alarms.set(Alarm::Waiting, (!waiting.is_empty()).then(|| waiting.join("; ")));
         self.alarms.set(Alarm::Journal, self.unreadable());
+        let left = self.rack.left_on_disk();
+        let left: Vec<_> = left.iter().map(|left| format!("{left}, which is not in the scenario")).collect();
+        self.alarms.set(Alarm::LeftOnDisk, (!left.is_empty()).then(|| left.join("; ")));
         if self.control.is_none() {
             self.open_control();
         }
@@ -297,6 +303,7 @@ impl Running {
             gears: gears.collect(),
             wires: wires.collect(),
             dead_letters: stats.dead_letters,
+            left_on_disk: self.rack.left_on_disk(),
         }
     }
 }

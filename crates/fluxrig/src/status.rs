@@ -3,7 +3,7 @@
 use std::fmt;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
-use flux_rack::{DurableStats, WaitingStats};
+use flux_rack::{DurableStats, Left, WaitingStats};
 use flux_scenario::units::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,9 @@ pub(crate) struct RackStatus {
     pub(crate) wires: Vec<WireStatus>,
     /// Dead letters held.
     pub(crate) dead_letters: usize,
+    /// What waits for a durable wire that is not in the scenario.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) left_on_disk: Vec<Left>,
 }
 
 /// A gear at that moment.
@@ -64,7 +67,7 @@ pub(crate) struct WireStatus {
 
 impl fmt::Display for RackStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RackStatus { version, pid, scenario, uptime_ms, alarms, gears, wires, dead_letters } = self;
+        let RackStatus { version, pid, scenario, uptime_ms, alarms, gears, wires, .. } = self;
         writeln!(f, "{scenario}: up {}, process {pid}, fluxrig {version}", rough(*uptime_ms))?;
         for AlarmStatus { alarm, why, for_ms } in alarms {
             writeln!(f, "ALARM {}: {why} (for {})", alarm.word(), rough(*for_ms))?;
@@ -103,7 +106,10 @@ impl fmt::Display for RackStatus {
                 writeln!(f, "\n{wire} takes no more: {stuck}")?;
             }
         }
-        writeln!(f, "\ndead letters: {dead_letters}")
+        for left in &self.left_on_disk {
+            writeln!(f, "\nleft on disk: {left}, which is not in the scenario")?;
+        }
+        writeln!(f, "\ndead letters: {}", self.dead_letters)
     }
 }
 
@@ -143,7 +149,7 @@ mod tests {
                     "ack": "disk", "accepted": 90, "unsettled": 30, "delivered": 20, "redelivered": 1, "duplicates": 2,
                     "bytes": 65536, "stuck": "the disk is full"}}
             ],
-            "dead_letters": 4
+            "dead_letters": 4, "left_on_disk": [{"name": "old", "messages": 12}]
         }))
         .unwrap();
         expect![[r#"
@@ -166,6 +172,8 @@ mod tests {
              bookings       disk          30          20             1            2   65536 
 
             bookings takes no more: the disk is full
+
+            left on disk: 12 messages on old, which is not in the scenario
 
             dead letters: 4
         "#]]

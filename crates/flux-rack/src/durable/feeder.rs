@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The consumer whose cursor says what the receiver has settled.
-const CONSUMER: &str = "receiver";
+pub(crate) const CONSUMER: &str = "receiver";
 
 /// What was accepted once is not refused on the way back.
 const NO_LIMITS: Limits = Limits { hops_max: u16::MAX, message_bytes_max: usize::MAX };

@@ -8,12 +8,12 @@ use crate::{
     assembly::ends,
     custody::JournalError,
     draft::partition_key,
-    durable::{Durable, DurableParts, End, Lines, directory_name},
+    durable::{Durable, DurableParts, End, Gate, Lines, directory_name},
     rack::{ChangeError, Rack},
 };
 
 /// The directory of the journals of wires, in the state directory.
-const WIRES_DIRECTORY: &str = "wires";
+pub(super) const WIRES_DIRECTORY: &str = "wires";
 
 impl Rack {
     /// Opens the journals of durable wires that are not open. Returns whose they are; on an error none of them is.
@@ -36,6 +36,7 @@ impl Rack {
     async fn open_journal(&mut self, circuit: &Circuit, wire: &CircuitWire) -> Result<bool, JournalError> {
         let Some(durability) = wire.durable else { return Ok(false) };
         if let Some(open) = self.durables.get(&wire.id) {
+            open.set_gate(Gate::Open);
             return if open.durability == durability { Ok(false) } else { Err(JournalError::OtherPromise) };
         }
         let store = &self.shared.store;
@@ -94,7 +95,7 @@ impl Rack {
     }
 
     /// The journals whose wires are not in the circuit.
-    fn others(&self) -> impl Iterator<Item = (&String, &Arc<Durable>)> {
+    pub(super) fn others(&self) -> impl Iterator<Item = (&String, &Arc<Durable>)> {
         let wires = &self.assembly.circuit.wires;
         let is_used = |id: &String| wires.iter().any(|wire| wire.durable.is_some() && wire.id == *id);
         self.durables.iter().filter(move |(id, _)| !is_used(id))

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::{Exception, Run};
 use crate::{
+    durable::Durable,
     routes::{Routes, Target},
     wire::Wire,
 };
@@ -122,4 +123,19 @@ pub(super) async fn cross_to(wire: &Wire, waiting: &mut Vec<Held>, recalled: &mu
         pushed = wire.push(waiting) => drop(pushed),
         Ok(_) = recalled.wait_for(|recalled| *recalled) => wire.force(waiting),
     }
+}
+
+/// The same into a journal, waiting for a wire that runs empty.
+pub(super) async fn cross_into(
+    durable: &Durable,
+    waiting: &mut Vec<Held>,
+    recalled: &mut watch::Receiver<bool>,
+) {
+    tokio::select! {
+        biased;
+        _ = durable.opened() => {}
+        Ok(_) = recalled.wait_for(|recalled| *recalled) => {}
+    }
+    // A closed journal means that the rack gives up: what is left abandons its lease.
+    drop(durable.append(waiting).await);
 }

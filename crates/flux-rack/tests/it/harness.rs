@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use flux_gear::mock::FilesInMemory;
-use flux_rack::{ChangeError, DrainReport, Rack, Reloaded, Surroundings};
+use flux_rack::{ChangeError, DrainReport, Rack, Reloaded, Remains, Surroundings};
 use flux_scenario::{
     catalog::Terminus,
     circuit::{Circuit, CircuitGear, CircuitWire, Durability},
@@ -151,7 +151,16 @@ impl Running {
 
     /// Becomes what `plan` says.
     pub(crate) async fn reload(&mut self, plan: Plan) -> Result<Reloaded, ChangeError> {
-        let reload = self.rack.reload(plan.circuit());
+        self.reload_with(plan, Remains::Delivered).await
+    }
+
+    /// The same, leaving what durable wires that go hold on disk if that is wished.
+    pub(crate) async fn reload_with(
+        &mut self,
+        plan: Plan,
+        remains: Remains,
+    ) -> Result<Reloaded, ChangeError> {
+        let reload = self.rack.reload(plan.circuit(), remains);
         Box::pin(within(gears::with_arrived(self.arrived.clone(), reload))).await
     }
 

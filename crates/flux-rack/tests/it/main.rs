@@ -9,6 +9,7 @@ mod faults;
 mod flow;
 mod fused;
 mod gears;
+mod going;
 mod harness;
 mod patience;
 mod reload;

@@ -145,6 +145,18 @@ impl SimDisk {
         Ok(entries.collect())
     }
 
+    pub(crate) fn directories(&self, directory: &Path) -> io::Result<Vec<String>> {
+        let state = self.state.lock();
+        if !state.directories.contains(directory) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let here = state.directories.iter().filter(|path| path.parent() == Some(directory));
+        let names = here.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
         state.may_change()?;

@@ -22,7 +22,8 @@ SIGHUP does the same; `fluxrig run --watch` does it whenever the files change.";
 ///
 /// The file is the one the rack was started with. Gears that did not change go on with their connections and what is in
 /// their queues; files that gears read, such as specs and certificates, count as part of them. A version that cannot run
-/// changes nothing, and it is said why. Settings beside the scenario take effect when the rack is started again.
+/// changes nothing, and it is said why. A durable wire that goes delivers what it holds first, for `rack.process_timeout` at
+/// most while its senders wait; then the version is refused, unless it is to be left. Settings beside the scenario take effect when the rack is started again.
 ///
 /// Exit status: 0 when the rack runs what the files say (with --dry-run: could run it), 1 when the new version was
 /// refused and the old one goes on, 2 when no rack answers.
@@ -34,6 +35,9 @@ pub(crate) struct Reload {
     /// Check the new version and show what would change; move nothing
     #[arg(long)]
     dry_run: bool,
+    /// Leave what waits on durable wires that go on disk, until there is a durable wire of the same id again
+    #[arg(long)]
+    leave: bool,
     /// Print `{"outcome","plan":{"gears","wires"},"why","issues":[..],"settings_later":[..],"paused_us",..}`
     #[arg(long)]
     json: bool,
@@ -41,7 +45,7 @@ pub(crate) struct Reload {
 
 impl Reload {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let request = Request::Reload { dry_run: self.dry_run };
+        let request = Request::Reload { dry_run: self.dry_run, leave: self.leave };
         let report: ReloadReport = ask(&self.rack.state_dir()?, &request)?;
         if self.json {
             stdout::line(serde_json::to_string(&report)?)?;

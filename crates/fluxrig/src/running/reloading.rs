@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flux_rack::Remains;
 use flux_scenario::{Circuit, Settings, plan, plan::Step, settings::STATE_DIR};
 use flux_world::Instant;
 use serde_json::{Value as Json, json};
@@ -16,9 +17,9 @@ use crate::{
 
 impl Running {
     /// Reads what the rack was started with once more, and becomes that.
-    pub(super) async fn reload(&mut self, because: &str) -> ReloadReport {
+    pub(super) async fn reload(&mut self, because: &str, remains: Remains) -> ReloadReport {
         let report = match self.read_again().await {
-            Ok(new) => self.become_another(new).await,
+            Ok(new) => self.become_another(new, remains).await,
             Err(why) => self.refused(why),
         };
         let ReloadReport { outcome, why, paused_us, .. } = &report;
@@ -47,7 +48,7 @@ impl Running {
         read.map_err(|why| format!("{why:#}"))
     }
 
-    async fn become_another(&mut self, new: Plan) -> ReloadReport {
+    async fn become_another(&mut self, new: Plan, remains: Remains) -> ReloadReport {
         let mut report = self.compare(&new);
         let mut contents = self.plan.files.contents();
         contents.extend(new.files.contents());
@@ -63,7 +64,7 @@ impl Running {
                     return report;
                 }
                 let old = self.files.replace(new.files.clone());
-                match self.rack.reload(circuit).await {
+                match self.rack.reload(circuit, remains).await {
                     Ok(done) => {
                         report.outcome = Outcome::Reloaded;
                         report.paused_us = u64::try_from(done.paused.as_micros()).unwrap_or(u64::MAX);
@@ -109,6 +110,10 @@ impl Running {
             issues: new.to_json()["issues"].take(),
             diagnostics: new.render_plain(),
             settings_later,
+            held: new
+                .circuit
+                .as_ref()
+                .map_or_else(Vec::new, |circuit| self.rack.held_by_wires_not_in(circuit)),
             paused_us: 0,
         }
     }
@@ -122,6 +127,7 @@ impl Running {
             issues: json!([]),
             diagnostics: String::new(),
             settings_later: Vec::new(),
+            held: Vec::new(),
             paused_us: 0,
         }
     }

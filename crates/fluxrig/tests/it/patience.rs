@@ -9,9 +9,12 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
-use crate::{alone::Ground, process::Running};
+use crate::{
+    alone::Ground,
+    process::{Running, last_json},
+};
 
 fn scenario(ledger: &str) -> String {
     format!(
@@ -83,6 +86,47 @@ fn unsettled(status: &Json) -> u64 {
 
 fn ledger(status: &Json) -> &Json {
     &status["gears"][2]
+}
+
+/// A wire that holds messages for a peer who is away goes only if that is said.
+#[test]
+fn a_wire_that_holds_messages_is_taken_out_only_to_be_left_and_is_told_of() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let scenario = |wires: &str| {
+        format!(
+            "meta: {{name: t, version: v1.0.0}}
+gears:
+  - {{name: src, type: generate, config: {{interval: 1ms, count: 5, payload: x}}}}
+  - {{name: ledger, type: io_tcp, config: {{mode: client, connect: '{nobody}'}}}}
+  - {{name: end, type: 'null'}}
+wires:
+{wires}  - {{from: ledger.out, to: end.in}}
+"
+        )
+    };
+    let ground = Ground::new(&scenario("  - {id: bookings, from: src.out, to: ledger.in, lane: durable}\n"));
+    fs::write(ground.settings(), "[rack]\nprocess_timeout = '50ms'\n").unwrap();
+    let rack = ground.rack(&["--config", &ground.settings()]);
+    let line = Line { ground, rack, till: String::new() };
+    line.until(|status| unsettled(status) == 5);
+    fs::write(&line.ground.scenario, scenario("  - {from: src.out, to: end.in}\n")).unwrap();
+    let reload = |words: &[&str]| {
+        let ended = line.ground.ask("reload", words);
+        (ended.code, last_json(&ended.stdout))
+    };
+    let (code, planned) = reload(&["--dry-run"]);
+    assert_eq!((code, &planned["held"]), (Some(0), &json!([{"name": "bookings", "messages": 5}])));
+    let (code, refused) = reload(&[]);
+    assert_eq!((code, &refused["outcome"]), (Some(1), &json!("refused")));
+    assert!(
+        refused["why"].as_str().unwrap().contains("`bookings` would go, and 5 messages wait on it"),
+        "{refused}"
+    );
+    let (code, left) = reload(&["--leave"]);
+    assert_eq!((code, &left["outcome"]), (Some(0), &json!("reloaded")));
+    let status = line.until(|status| status["alarms"].as_array().is_some_and(|alarms| !alarms.is_empty()));
+    assert_eq!(status["left_on_disk"], json!([{"name": "bookings", "messages": 5}]));
+    assert_eq!(status["alarms"][0]["alarm"], "left_on_disk");
 }
 
 #[test]
