@@ -198,7 +198,7 @@ impl Rack {
             rack.leave().await;
             return Err(why);
         }
-        rack.find_orphans().await;
+        Box::pin(rack.find_orphans()).await;
         rack.replay_marked(replayed).await.map_err(of_letters)?;
         Ok(rack)
     }

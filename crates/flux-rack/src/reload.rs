@@ -61,7 +61,7 @@ impl Rack {
         let going = self.going(&circuit);
         let to_be_empty = if remains == Remains::Delivered { &going[..] } else { &[] };
         let result = match self.run_empty(to_be_empty).await {
-            Ok(()) => Box::pin(self.open_and_become(circuit, to_be_empty)).await,
+            Ok(()) => self.open_and_become(circuit, to_be_empty).await,
             Err(why) => Err(why),
         };
         match result {

@@ -129,7 +129,7 @@ impl Plan {
             state_dir: self.state_dir,
             store: self.store,
         };
-        let boot = Rack::boot(self.circuit, surroundings);
+        let boot = Box::pin(Rack::boot(self.circuit, surroundings));
         let rack = gears::with_arrived(arrived.clone(), boot).await?;
         Ok(Running { rack, arrived })
     }
