@@ -92,7 +92,9 @@ async fn a_wire_that_holds_something_does_not_go_unless_it_is_to_be_left() {
 #[tokio::test]
 async fn a_busy_wire_runs_empty_and_who_sends_goes_the_new_way() {
     let state = tempfile::tempdir().unwrap();
-    let mut running = plan(state.path(), 5_000, Lane::Durable).boot().await;
+    let mut first = plan(state.path(), 5_000, Lane::Durable);
+    first.settings.process_timeout = "20s".parse().unwrap();
+    let mut running = first.boot().await;
     running.texts("end", 50).await;
     running.reload(plan(state.path(), 5_000, Lane::Hot)).await.unwrap();
     running.texts("end", 1_000).await;
