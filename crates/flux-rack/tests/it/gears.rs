@@ -7,14 +7,16 @@ use std::{
 
 use flux_gear::{
     Category, Descriptor, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, Legacy, OutPort, Outbox,
-    Registry, Step, Terminus,
+    Parcel, Registry, Step, Terminus, Value,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
+mod counter;
 mod peer;
 
+use counter::Counter;
 use peer::Peer;
 pub(crate) use peer::set_away;
 
@@ -30,6 +32,7 @@ pub(crate) fn registry() -> Registry {
         .with::<Pump>()
         .with::<Hoard>()
         .with::<Peer>()
+        .with::<Counter>()
 }
 
 /// What arrived at each sink, in order.
@@ -356,6 +359,15 @@ impl Gear for Tally {
 
     fn hand_over(&mut self) -> Option<Legacy> {
         Some(Box::new(std::mem::take(&mut self.count)))
+    }
+
+    async fn move_out(self) -> Parcel {
+        Parcel { state: Value::integer(self.count.into()), ..Parcel::default() }
+    }
+
+    fn move_in(&mut self, parcel: Parcel) -> Result<(), Fault> {
+        self.count = parcel.state.as_int().unwrap_or_default().unsigned_abs();
+        Ok(())
     }
 
     fn take_over(&mut self, legacy: Legacy) -> Option<Legacy> {

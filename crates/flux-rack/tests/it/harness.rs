@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use flux_gear::mock::FilesInMemory;
-use flux_rack::{ChangeError, DrainReport, Rack, Reloaded, Remains, Surroundings};
+use flux_rack::{ChangeError, DrainReport, Estate, Rack, Reloaded, Remains, Surroundings};
 use flux_scenario::{
     catalog::Terminus,
     circuit::{Circuit, CircuitGear, CircuitWire, Durability},
@@ -85,7 +85,7 @@ impl Plan {
     pub(crate) fn wire(mut self, from: &str, to: &str) -> Plan {
         let (from_gear, output) = self.end(from, |gear| &gear.outputs);
         let (to_gear, input) = self.end(to, |gear| &gear.inputs);
-        let is_source = ["source", "pump"].contains(&self.circuit.gears[from_gear].kind.as_str());
+        let is_source = ["source", "pump", "counter"].contains(&self.circuit.gears[from_gear].kind.as_str());
         self.circuit.wires.push(CircuitWire {
             id: format!("{from} -> {to}"),
             from: (from_gear, output),
@@ -119,7 +119,15 @@ impl Plan {
         self.try_boot().await.unwrap_or_else(|why| panic!("{why}"))
     }
 
+    pub(crate) async fn boot_with(self, estate: Estate) -> Running {
+        self.try_boot_with(estate).await.unwrap_or_else(|why| panic!("{why}"))
+    }
+
     pub(crate) async fn try_boot(self) -> Result<Running, ChangeError> {
+        self.try_boot_with(Estate::default()).await
+    }
+
+    async fn try_boot_with(self, estate: Estate) -> Result<Running, ChangeError> {
         let arrived = self.arrived;
         let surroundings = Surroundings {
             registry: Arc::new(gears::registry()),
@@ -129,7 +137,7 @@ impl Plan {
             state_dir: self.state_dir,
             store: self.store,
         };
-        let boot = Box::pin(Rack::boot(self.circuit, surroundings));
+        let boot = Box::pin(Rack::boot_with(self.circuit, surroundings, estate));
         let rack = gears::with_arrived(arrived.clone(), boot).await?;
         Ok(Running { rack, arrived })
     }

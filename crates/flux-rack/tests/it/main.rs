@@ -14,3 +14,4 @@ mod harness;
 mod patience;
 mod reload;
 mod storage;
+mod succession;
