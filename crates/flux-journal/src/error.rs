@@ -47,6 +47,20 @@ pub enum FormatError {
         /// Its first record.
         base_sequence: u64,
     },
+    /// It is not there, at the begin or the end of the journal.
+    #[error("{} is missing{}, as the file ROLL beside it tells: restore what is missing, or let `repair` go on without it", file.display(), others(*files))]
+    Gone {
+        /// The oldest that is missing.
+        file: PathBuf,
+        /// How many are, this one counted.
+        files: u64,
+    },
+    /// The roll of the segments is not one.
+    #[error("{} is damaged (offset 0), so that a missing segment would not be missed: restore the file, or let `repair` make it anew", file.display())]
+    Roll {
+        /// The file.
+        file: PathBuf,
+    },
     /// It is sealed with a key that is not at hand.
     #[error("{} is sealed with key {key_id} (offset 12), which is not among the keys given", file.display())]
     Key {
@@ -66,6 +80,21 @@ pub enum FormatError {
         /// What the operating system said.
         error: io::Error,
     },
+}
+
+impl FormatError {
+    /// Whether it is about which segments there are, and not about one that is there.
+    pub(crate) fn is_of_the_roll(&self) -> bool {
+        matches!(self, FormatError::Gone { .. } | FormatError::Roll { .. })
+    }
+}
+
+fn others(files: u64) -> String {
+    match files {
+        1 => String::new(),
+        2 => ", and so is the segment after it".to_owned(),
+        files => format!(", and so are the {} segments after it", files - 1),
+    }
 }
 
 /// A stretch of a segment that does not hold what was written there.

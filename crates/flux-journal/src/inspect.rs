@@ -12,9 +12,9 @@ use crate::keys::Keys;
 use crate::reader::{Next, Reader, Record};
 use crate::recovery::take_lock;
 use crate::scan::Scan;
-use crate::segment;
 use crate::shared::Segment;
 use crate::survey::{Behind, Survey, TornTail, survey};
+use crate::{roll, segment};
 
 /// Records read at a time.
 const WALK_RECORDS: usize = 1_024;
@@ -96,6 +96,8 @@ pub fn check(world: &World, directory: &Path) -> Result<CheckReport, OpenError> 
         report.consumers = survey.cursors.into_iter().map(|(name, cursor)| (name, cursor.low())).collect();
         time_last_ns = survey.time_last_ns;
     }
+    // What is wrong with a file that is there may be why another seems to be missing.
+    report.problems.sort_by_key(FormatError::is_of_the_roll);
     let behind_ns = time_last_ns.saturating_sub(world.clock.unix_ns());
     report.clock_behind = u64::try_from(behind_ns).ok().filter(|ns| *ns > 0).map(Duration::from_nanos);
     Ok(report)
@@ -171,7 +173,7 @@ pub(crate) fn survey_all(
     directory: &Path,
     problems: &mut Vec<FormatError>,
 ) -> Result<Vec<Seen>, OpenError> {
-    let paths = paths(disk, directory)?;
+    let paths = listed(disk, directory, problems)?;
     let mut scans: Vec<(PathBuf, Result<Scan, FormatError>)> =
         paths.into_iter().map(|path| (path.clone(), Scan::open(disk, &path))).collect();
     for pair in scans.windows(2) {
@@ -197,6 +199,28 @@ pub(crate) fn survey_all(
     Ok(seen.collect())
 }
 
+/// The segments there are; those that the roll names and that are not there are a problem each, and so is a roll that cannot
+/// be read. Beside a rack that makes and removes some: one that was there before and after is there.
+fn listed(disk: &Disk, directory: &Path, problems: &mut Vec<FormatError>) -> Result<Vec<PathBuf>, OpenError> {
+    let before = roll::read(disk, directory);
+    let paths = match (&before, paths(disk, directory)) {
+        // All of them are gone.
+        (Ok(Some(_)), Err(OpenError::Format(FormatError::Io { error, .. })))
+            if error.kind() == io::ErrorKind::NotFound =>
+        {
+            Vec::new()
+        }
+        (_, paths) => paths?,
+    };
+    let ids: Vec<u64> = paths.iter().filter_map(|path| segment::id_of(path)).collect();
+    match before.and_then(|before| Ok(before.zip(roll::read(disk, directory)?))) {
+        Ok(Some((before, after))) => problems.extend(after.missing(&before, directory, &ids)),
+        Ok(None) => {}
+        Err(problem) => problems.push(problem),
+    }
+    Ok(paths)
+}
+
 fn paths(disk: &Disk, directory: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let segments = segment::list(disk, directory)?;
     if segments.is_empty() {
@@ -211,8 +235,8 @@ fn segments(
     directory: &Path,
     problems: &mut Vec<FormatError>,
 ) -> Result<Vec<Segment>, OpenError> {
-    let paths = paths(disk, directory)?;
-    let last = paths.len() - 1;
+    let paths = listed(disk, directory, problems)?;
+    let last = paths.len().saturating_sub(1);
     let mut segments: Vec<Segment> = Vec::new();
     for (at, path) in paths.into_iter().enumerate() {
         let mut scan = match Scan::open(disk, &path) {
@@ -239,7 +263,7 @@ fn segments(
 
 /// Whether a process has it open. Where no lock can be made, as on a disk that is read only, nobody has.
 fn is_in_use(world: &World, directory: &Path) -> Result<bool, OpenError> {
-    paths(&world.disk, directory)?;
+    listed(&world.disk, directory, &mut Vec::new())?;
     match take_lock(world, directory) {
         Err(OpenError::InUse { .. }) => Ok(true),
         Ok(_) | Err(_) => Ok(false),

@@ -38,6 +38,7 @@ mod recent;
 mod record;
 mod recovery;
 mod repair;
+mod roll;
 mod scan;
 mod segment;
 mod shared;

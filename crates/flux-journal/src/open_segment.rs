@@ -1,7 +1,7 @@
 //! The segment that is written to.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flux_world::{DiskFile, Entropy};
 
@@ -9,6 +9,7 @@ use crate::cursor;
 use crate::error::Full;
 use crate::keys::Seal;
 use crate::record::{self, Header, Kind};
+use crate::roll::Roll;
 use crate::segment::{SUFFIX_NEW, Salt, SegmentHeader, path_of};
 use crate::shared::{Segment, Shared};
 use crate::writer::Stall;
@@ -67,10 +68,11 @@ impl OpenSegment {
     }
 
     /// Makes it, unless it is: written beside, synced, and only then given its name, so that a segment that has its name is
-    /// whole, and the one before it is complete.
-    pub(crate) fn make(&mut self, shared: &Shared) -> Result<&DiskFile, Stall> {
+    /// whole, and the one before it is complete. It is on the roll before anything more is in it.
+    pub(crate) fn make(&mut self, shared: &Shared, roll: &mut Roll) -> Result<&DiskFile, Stall> {
         if let File::Planned(begin) = &self.file {
-            let made = create_file(shared, self.header.id, begin);
+            let id = self.header.id;
+            let made = create_file(shared, id, begin).and_then(|made| roll.add(id).map(|()| made));
             let (file, bytes) = made.map_err(|error| stall(&self.path, error))?;
             (self.file, self.bytes) = (File::Made(file), bytes);
         }
@@ -81,10 +83,10 @@ impl OpenSegment {
     }
 
     /// The segment after this one.
-    pub(crate) fn next(&self, shared: &Shared, entropy: &Entropy) -> Result<Self, Stall> {
+    pub(crate) fn next(&self, shared: &Shared, roll: &mut Roll, entropy: &Entropy) -> Result<Self, Stall> {
         let (id, sequence) = (self.header.id + 1, self.sequence_next);
         let mut next = Self::plan(shared, entropy, id, sequence, self.time_last_ns);
-        next.make(shared)?;
+        next.make(shared, roll)?;
         Ok(next)
     }
 
@@ -98,9 +100,9 @@ impl OpenSegment {
     }
 
     /// Writes behind the last record. When it fails the same place is written again.
-    pub(crate) fn append(&mut self, shared: &Shared, records: &[u8]) -> Result<(), Stall> {
+    pub(crate) fn append(&mut self, shared: &Shared, roll: &mut Roll, records: &[u8]) -> Result<(), Stall> {
         let offset = self.offset;
-        let written = self.make(shared)?.write_at(offset, records);
+        let written = self.make(shared, roll)?.write_at(offset, records);
         written.map_err(|error| stall(&self.path, error))?;
         self.offset += records.len() as u64;
         self.bytes = self.bytes.max(self.offset);
@@ -177,13 +179,13 @@ fn create_file(shared: &Shared, id: u64, begin: &[u8]) -> io::Result<(DiskFile, 
     Ok((file, bytes))
 }
 
-fn stall(path: &std::path::Path, error: io::Error) -> Stall {
+pub(crate) fn stall(path: &Path, error: io::Error) -> Stall {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Stall::Full(Full::Disk),
         _ => failed(path, &error),
     }
 }
 
-fn failed(path: &std::path::Path, error: &io::Error) -> Stall {
+fn failed(path: &Path, error: &io::Error) -> Stall {
     Stall::Failed(format!("{}: {error}", path.display()))
 }

@@ -18,6 +18,7 @@ use crate::error::{Damage, FormatError, OpenError};
 use crate::keys::Keys;
 use crate::open_segment::OpenSegment;
 use crate::recent::Recent;
+use crate::roll::{self, Roll};
 use crate::scan::Scan;
 use crate::segment::{self, SUFFIX_NEW, SegmentHeader};
 use crate::shared::{Consumers, Counters, Gather, Segment, Segments, Shared, Standing};
@@ -58,6 +59,12 @@ pub(crate) fn open(
     disk.make_private_dir(directory).map_err(|error| io_at(directory, error))?;
     let lock = take_lock(world, directory)?;
     let mut segments = headers(world, directory, &keys)?;
+    let entry = roll::read(disk, directory)?;
+    let ids: Vec<u64> = segments.iter().map(|segment| segment.id).collect();
+    if let Some(missing) = entry.and_then(|entry| entry.missing(&entry, directory, &ids).into_iter().next()) {
+        return Err(missing.into());
+    }
+    let mut roll = Roll::new(disk, directory, entry, &ids);
     let last = match segments.last() {
         Some(last) => Some(recover_last(world, directory, last)?),
         None => None,
@@ -85,13 +92,13 @@ pub(crate) fn open(
     let shared = Arc::new(share(world, directory, config, keys, segments, by_name, gather));
     let entropy = world.entropy.fork();
     let mut open = OpenSegment::plan(&shared, &entropy, id, sequence, time_ns);
-    match open.make(&shared) {
+    match open.make(&shared, &mut roll) {
         // A disk may be full of what is in here: then it is made once consumers have settled some of it.
         Ok(_) | Err(Stall::Full(_)) => {}
         Err(Stall::Failed(reason)) => return Err(not_made(directory, &reason)),
     }
     shared.segments.lock().list.push(open.as_open());
-    let writer = Writer::new(shared.clone(), lock, entropy, open);
+    let writer = Writer::new(shared.clone(), lock, entropy, open, roll);
     Ok((shared, writer, recovery))
 }
 

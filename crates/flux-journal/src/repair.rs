@@ -13,8 +13,9 @@ use crate::error::{DamageKind, FormatError, OpenError};
 use crate::inspect::{Seen, survey_all};
 use crate::record::{self, Header, Kind};
 use crate::recovery::{io_at, take_lock};
+use crate::roll;
 use crate::scan::{Found, Scan};
-use crate::segment::{Salt, SegmentHeader};
+use crate::segment::{self, Salt, SegmentHeader};
 use crate::survey::{Survey, gap_records};
 
 /// Where damaged files are kept, within the journal's directory.
@@ -25,6 +26,8 @@ const ASIDE: &str = "damaged";
 pub struct RepairReport {
     /// Each file that is replaced, with where it is kept.
     pub moved: Vec<Moved>,
+    /// Segments that are missing at the begin or the end, and are not asked for any more: what was in them is lost.
+    pub given_up: Vec<FormatError>,
     /// What is wrong and cannot be repaired.
     pub left: Vec<FormatError>,
 }
@@ -46,6 +49,12 @@ pub fn repair(world: &World, directory: &Path, is_dry_run: bool) -> Result<Repai
     let mut report = RepairReport::default();
     let (disk, seen) = (&world.disk, survey_all(&world.disk, directory, &mut report.left)?);
     let _lock = take_lock(world, directory)?;
+    (report.given_up, report.left) =
+        std::mem::take(&mut report.left).into_iter().partition(FormatError::is_of_the_roll);
+    if !report.given_up.is_empty() && !is_dry_run {
+        let ids: Vec<u64> = seen.iter().filter_map(|seen| segment::id_of(&seen.path)).collect();
+        roll::renew(disk, directory, &ids).map_err(|error| io_at(directory, error))?;
+    }
     for at in 0..seen.len() {
         let Some((records, content)) = replacement(world, &seen, at, &mut report)? else { continue };
         let file = seen[at].path.clone();

@@ -129,7 +129,8 @@ pub(crate) fn list(disk: &Disk, directory: &Path) -> Result<Vec<(PathBuf, u64)>,
     Ok(paths.filter(|(path, _)| path.to_string_lossy().ends_with(SUFFIX)).collect())
 }
 
-fn id_of(path: &Path) -> Option<u64> {
+/// The id in the name of a segment.
+pub(crate) fn id_of(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?.strip_suffix(SUFFIX)?;
     (name.len() == 16).then(|| u64::from_str_radix(name, 16).ok()).flatten()
 }

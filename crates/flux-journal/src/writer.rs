@@ -14,9 +14,11 @@ use flux_world::{Entropy, Instant};
 use crate::config::{Ack, WhenFull};
 use crate::cursor;
 use crate::error::Full;
-use crate::open_segment::OpenSegment;
+use crate::open_segment::{OpenSegment, stall};
 use crate::recent::Block;
 use crate::record::{self, HEADER_BYTES, Header, Kind, TAG_BYTES};
+use crate::roll::Roll;
+use crate::segment::path_of;
 use crate::shared::{End, Segment, Shared};
 
 /// How often a journal that is full looks for room by itself.
@@ -37,6 +39,7 @@ pub(crate) struct Writer {
     _lock: DiskLock,
     entropy: Entropy,
     open: OpenSegment,
+    roll: Roll,
     group: Option<Group>,
     /// A buffer to gather in next.
     spare: Vec<u8>,
@@ -74,7 +77,13 @@ pub(crate) enum Stall {
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, lock: DiskLock, entropy: Entropy, open: OpenSegment) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        lock: DiskLock,
+        entropy: Entropy,
+        open: OpenSegment,
+        roll: Roll,
+    ) -> Self {
         let next = open.sequence_next;
         Self {
             synced_at: shared.clock.now(),
@@ -82,6 +91,7 @@ impl Writer {
             _lock: lock,
             entropy,
             open,
+            roll,
             group: None,
             spare: Vec::new(),
             written_until: next,
@@ -217,7 +227,7 @@ impl Writer {
             self.rotate()?;
         }
         let sealed = finish_records(&mut group.bytes, &self.open);
-        self.open.append(&self.shared, sealed.as_deref().unwrap_or(&group.bytes))
+        self.open.append(&self.shared, &mut self.roll, sealed.as_deref().unwrap_or(&group.bytes))
     }
 
     /// Appends a record for each cursor that moved, and for each name to be forgotten. Returns their names.
@@ -257,7 +267,7 @@ impl Writer {
         self.trim()?;
         self.sync()?;
         self.open.seal(self.written_until)?;
-        let next = self.open.next(&self.shared, &self.entropy)?;
+        let next = self.open.next(&self.shared, &mut self.roll, &self.entropy)?;
         let mut segments = self.shared.segments.lock();
         if let Some(sealed) = segments.list.last_mut() {
             *sealed = self.open.as_sealed();
@@ -338,9 +348,11 @@ impl Writer {
     }
 
     fn remove(&mut self, segment: &Segment) -> Result<(), Stall> {
+        let path = path_of(&self.shared.directory, segment.id);
+        let noted = self.roll.begin_with(segment.id + 1);
+        noted.map_err(|error| stall(&path, error))?;
         // Readers look in the list first: it goes from there before it goes from the disk.
         self.shared.segments.lock().list.retain(|other| other.id != segment.id);
-        let path = crate::segment::path_of(&self.shared.directory, segment.id);
         self.shared.disk.remove(&path).map_err(|error| Stall::Failed(format!("{}: {error}", path.display())))
     }
 

@@ -1,4 +1,4 @@
-//! The format, pinned: journals that were committed read the same for as long as version 1 is read.
+//! The format, pinned: journals and rolls that were committed read the same for as long as version 1 is read.
 
 use std::path::{Path, PathBuf};
 
@@ -40,6 +40,7 @@ async fn check_golden(name: &str, keys: Keys) {
         "{name}: the format changed; that needs a new version"
     );
 
+    // Made before there was a roll.
     let directory = tempfile::tempdir().unwrap();
     real.disk.write_atomic(&directory.path().join("0000000000000001.journal"), &written).unwrap();
     let report = check(&real, directory.path()).unwrap();
@@ -48,6 +49,21 @@ async fn check_golden(name: &str, keys: Keys) {
     let records = dump(&real, directory.path(), &keys, 0, 10).unwrap().records;
     let bodies: Vec<&[u8]> = records.iter().map(|record| &record.body[..]).collect();
     assert_eq!(bodies, [&b"one"[..], b"two", b"", b"twenty-four bytes long ."]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn roll() {
+    let world = Sim::new(2_026).world();
+    write(&world, small(), Keys::none()).await;
+    // Opened again, so that both entries are there.
+    drop(Journal::open(&world, Path::new(DIRECTORY), small(), Keys::none()).unwrap());
+    let written = world.disk.read(&Path::new(DIRECTORY).join("ROLL"), 1 << 20).unwrap();
+    let pinned = world_of_files().disk.read(&committed("roll-v1").join("ROLL"), 1 << 20).unwrap();
+    assert!(pinned == written, "the format of the roll changed; that needs a new version");
+}
+
+fn world_of_files() -> World {
+    World { disk: Disk::real(), ..Sim::new(1).world() }
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,5 +8,6 @@ mod damage;
 mod full;
 mod fuzz_segment;
 mod golden;
+mod missing;
 mod sealed;
 mod setup;

@@ -4,7 +4,7 @@ use std::{fmt::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use flux_journal::{CheckReport, Keys, RepairReport, check, dump, repair};
+use flux_journal::{CheckReport, FormatError, Keys, RepairReport, check, dump, repair};
 use flux_world::World;
 use serde_json::{Value, json};
 
@@ -23,7 +23,8 @@ pub(crate) struct Journal {
 enum JournalCommand {
     /// Verify every record of a journal; changes nothing
     ///
-    /// Every check of every record is made, and segments must follow each other without a hole. A torn tail, which a crash
+    /// Every check of every record is made, segments must follow each other without a hole, and none may be missing at the
+    /// begin or the end. A torn tail, which a crash
     /// leaves, is not a problem: nothing in it was acknowledged, and the next start cuts it. No key is needed. Exit code 0:
     /// clean; 1: there are problems; 2: there is no journal here.
     Check {
@@ -36,7 +37,7 @@ enum JournalCommand {
     /// Move what is damaged aside, so that the rest is served again
     ///
     /// A damaged segment is kept as it is in DIR/damaged, and replaced by one with its whole records, byte for byte, and a
-    /// note of how many are missing. The journal must not be in use. Try --dry-run first. Exit code 0: nothing is left to
+    /// note of how many are missing. Segments that are missing at the begin or the end are not asked for any more. The journal must not be in use. Try --dry-run first. Exit code 0: nothing is left to
     /// repair; 1: something could not be repaired, or a dry run found something to do.
     Repair {
         /// The directory of the journal
@@ -86,7 +87,8 @@ impl Journal {
                 } else {
                     repair_text(&report, dry_run)
                 })?;
-                Ok(exit_code(report.left.is_empty() && (report.moved.is_empty() || !dry_run)))
+                let is_to_do = !report.moved.is_empty() || !report.given_up.is_empty();
+                Ok(exit_code(report.left.is_empty() && !(is_to_do && dry_run)))
             }
             JournalCommand::Dump { dir, from, limit, key_file, json } => {
                 let keys = match key_file {
@@ -187,6 +189,9 @@ fn repair_text(report: &RepairReport, is_dry_run: bool) -> String {
             moved.kept_as.display()
         );
     }
+    for given_up in &report.given_up {
+        let _ = writeln!(text, "{verb} given up: {given_up}");
+    }
     for left in &report.left {
         let _ = writeln!(text, "not repaired: {left}");
     }
@@ -202,8 +207,9 @@ fn repair_json(report: &RepairReport, is_dry_run: bool) -> String {
         .iter()
         .map(|moved| json!({"file": moved.file, "kept_as": moved.kept_as, "records": moved.records}))
         .collect();
-    let left: Vec<String> = report.left.iter().map(ToString::to_string).collect();
-    format!("{}\n", json!({"dry_run": is_dry_run, "moved": moved, "left": left}))
+    let told = |problems: &[FormatError]| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (given_up, left) = (told(&report.given_up), told(&report.left));
+    format!("{}\n", json!({"dry_run": is_dry_run, "moved": moved, "given_up": given_up, "left": left}))
 }
 
 fn record_text(record: &flux_journal::Record) -> String {

@@ -5,10 +5,12 @@ use std::{fs, path::Path};
 use expect_test::expect;
 use serde_json::Value as Json;
 
-use crate::process::ended;
+use crate::{alone::Ground, process::ended};
 
 const GOLDEN: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../flux-journal/tests/golden/plain-v1/0000000000000001.journal");
+
+const GOLDEN_ROLL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../flux-journal/tests/golden/roll-v1/ROLL");
 
 /// A copy of a journal of four records, with one bit of the byte at `flipped` changed.
 fn journal(directory: &Path, flipped: Option<usize>) -> String {
@@ -56,6 +58,35 @@ fn a_damaged_journal_is_a_problem_until_it_is_repaired() {
     let report: Json = serde_json::from_str(&repaired.stdout).unwrap();
     assert_eq!(report["moved"][0]["records"], 1);
     assert_eq!(ended(&["journal", "check", &dir], "").code, Some(0));
+}
+
+#[test]
+fn a_segment_that_is_gone_is_missed_and_stops_a_rack_until_it_is_given_up() {
+    let ground = Ground::new(
+        "meta: {name: t, version: v1.0.0}\ngears:\n  - {name: src, type: generate, config: {interval: 1h}}\n  - {name: end, \
+         type: 'null'}\nwires:\n  - {id: bookings, from: src.out, to: end.in, lane: durable}\n",
+    );
+    let directory = ground.in_state("wires/bookings");
+    fs::create_dir_all(&directory).unwrap();
+    let dir = journal(&directory, None);
+    // It names a second segment.
+    fs::copy(GOLDEN_ROLL, directory.join("ROLL")).unwrap();
+    let told = "0000000000000002.journal is missing, as the file ROLL beside it tells";
+    let checked = ended(&["journal", "check", &dir], "");
+    assert!(checked.code == Some(1) && checked.stdout.contains(told), "{}", checked.stdout);
+    let refused = ended(&["run", &ground.scenario, "--state-dir", &ground.state], "");
+    assert!(refused.code == Some(2) && refused.stderr.contains(told), "{}", refused.stderr);
+    assert!(refused.stderr.contains(&format!("`fluxrig journal check {dir}`")), "{}", refused.stderr);
+    let planned = ended(&["journal", "repair", "--dry-run", &dir], "");
+    assert!(
+        planned.code == Some(1) && planned.stdout.starts_with("would be given up: "),
+        "{}",
+        planned.stdout
+    );
+    let repaired = ended(&["journal", "repair", &dir], "");
+    assert!(repaired.code == Some(0) && repaired.stdout.starts_with("is given up: "), "{}", repaired.stdout);
+    assert_eq!(ended(&["journal", "check", &dir], "").code, Some(0));
+    ground.rack(&[]);
 }
 
 #[test]

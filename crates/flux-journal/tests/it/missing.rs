@@ -1,0 +1,115 @@
+//! A segment file that is gone, at the begin or the end or with all others: missed at the opening and by a check.
+
+use std::path::{Path, PathBuf};
+
+use expect_test::{Expect, expect};
+use flux_journal::{Journal, Keys, Start, check, repair};
+use flux_world::World;
+use flux_world::sim::{Sim, SimDisk};
+
+use crate::setup::{DIRECTORY, append_all, body, open, small, take_until};
+
+const RECORDS: u64 = 1_200;
+
+fn file(name: &str) -> PathBuf {
+    Path::new(DIRECTORY).join(name)
+}
+
+fn segment(id: u64) -> PathBuf {
+    file(&format!("{id:016x}.journal"))
+}
+
+/// A journal of four segments, whose records nobody has settled.
+async fn unsettled(seed: u64) -> (Sim, World) {
+    let sim = Sim::new(seed);
+    let world = sim.world();
+    let (journal, _) = open(&world, small());
+    drop(journal.consumer("wire", Start::Oldest).unwrap());
+    append_all(&journal, 0..RECORDS).await;
+    assert_eq!(journal.stats().segments, 4);
+    journal.close().await.unwrap();
+    (sim, world)
+}
+
+/// It is not opened, a check says the same, nothing is touched; a repair goes on with what there is.
+async fn check_missed(world: &World, expected: Expect) {
+    let before = world.disk.list(Path::new(DIRECTORY)).unwrap();
+    let refused = Journal::open(world, Path::new(DIRECTORY), small(), Keys::none()).unwrap_err();
+    expected.assert_eq(&refused.to_string());
+    let report = check(world, Path::new(DIRECTORY)).unwrap();
+    assert_eq!(report.problems.iter().map(ToString::to_string).collect::<Vec<_>>(), [refused.to_string()]);
+    let planned = repair(world, Path::new(DIRECTORY), true).unwrap();
+    assert_eq!((planned.given_up.len(), planned.moved.len(), planned.left.len()), (1, 0, 0), "{planned:?}");
+    assert_eq!(world.disk.list(Path::new(DIRECTORY)).unwrap(), before, "no data is touched");
+    let repaired = repair(world, Path::new(DIRECTORY), false).unwrap();
+    assert_eq!((repaired.given_up.len(), repaired.left.len()), (1, 0), "{repaired:?}");
+    let (journal, found) = open(world, small());
+    let first = journal.append(&body(found.next)).await.unwrap();
+    first.wait().await.unwrap();
+    let mut consumer = journal.consumer("wire", Start::Oldest).unwrap();
+    for record in take_until(&mut consumer, found.next + 1).await {
+        assert_eq!(record.body, body(record.sequence));
+    }
+    drop(consumer);
+    journal.close().await.unwrap();
+    assert!(check(world, Path::new(DIRECTORY)).unwrap().is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first() {
+    let (_sim, world) = unsettled(1).await;
+    world.disk.remove(&segment(1)).unwrap();
+    check_missed(&world, expect!["/var/lib/flux/wire/0000000000000001.journal is missing, as the file ROLL beside it tells: restore what is missing, or let `repair` go on without it"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_two() {
+    let (_sim, world) = unsettled(2).await;
+    world.disk.remove(&segment(4)).unwrap();
+    world.disk.remove(&segment(3)).unwrap();
+    check_missed(&world, expect!["/var/lib/flux/wire/0000000000000003.journal is missing, and so is the segment after it, as the file ROLL beside it tells: restore what is missing, or let `repair` go on without it"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_of_them() {
+    let (_sim, world) = unsettled(3).await;
+    (1..=4).for_each(|id| world.disk.remove(&segment(id)).unwrap());
+    check_missed(&world, expect!["/var/lib/flux/wire/0000000000000001.journal is missing, and so are the 3 segments after it, as the file ROLL beside it tells: restore what is missing, or let `repair` go on without it"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_roll_of_which_nothing_can_be_read() {
+    let (sim, world) = unsettled(4).await;
+    let damage = |disk: &SimDisk, offset| assert!(disk.corrupt(&file("ROLL"), offset, 1));
+    damage(&sim.disk("local"), 30);
+    assert!(check(&world, Path::new(DIRECTORY)).unwrap().is_clean(), "the other entry stands");
+    damage(&sim.disk("local"), 4_096 + 30);
+    check_missed(&world, expect!["/var/lib/flux/wire/ROLL is damaged (offset 0), so that a missing segment would not be missed: restore the file, or let `repair` make it anew"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_trimmed_is_not_missed_and_neither_is_a_roll_where_there_was_none() {
+    let (_sim, world) = unsettled(5).await;
+    let (journal, _) = open(&world, small());
+    let consumer = journal.consumer("wire", Start::Oldest).unwrap();
+    consumer.settle_until(RECORDS);
+    append_all(&journal, RECORDS..RECORDS + 400).await;
+    assert!(journal.stats().first > 0);
+    drop(consumer);
+    journal.close().await.unwrap();
+    assert!(check(&world, Path::new(DIRECTORY)).unwrap().is_clean());
+    world.disk.remove(&file("ROLL")).unwrap();
+    assert!(check(&world, Path::new(DIRECTORY)).unwrap().is_clean());
+    let (journal, found) = open(&world, small());
+    assert_eq!(found.next, RECORDS + 400);
+    journal.close().await.unwrap();
+    // Now there is one, of all that is there.
+    let oldest = world
+        .disk
+        .list(Path::new(DIRECTORY))
+        .unwrap()
+        .into_iter()
+        .find(|entry| entry.name.ends_with(".journal"));
+    world.disk.remove(&file(&oldest.unwrap().name)).unwrap();
+    assert_eq!(check(&world, Path::new(DIRECTORY)).unwrap().problems.len(), 1);
+}
