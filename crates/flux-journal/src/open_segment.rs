@@ -8,7 +8,7 @@ use flux_world::{DiskFile, Entropy};
 use crate::cursor;
 use crate::error::Full;
 use crate::keys::Seal;
-use crate::record::{self, Header, Kind};
+use crate::record::{self, HEADER_BYTES, Header, Kind};
 use crate::roll::Roll;
 use crate::segment::{SUFFIX_NEW, Salt, SegmentHeader, path_of};
 use crate::shared::{Segment, Shared};
@@ -97,6 +97,27 @@ impl OpenSegment {
     /// Whether something was written since the last sync.
     pub(crate) fn is_dirty(&self) -> bool {
         self.synced_bytes < self.offset
+    }
+
+    /// Completes the records of a group for this segment; returns them sealed when the segment is.
+    pub(crate) fn finish(&self, records: &mut Vec<u8>) -> Option<Vec<u8>> {
+        let mut sealed = self.seal.is_some().then(|| records.clone());
+        let bytes = sealed.as_mut().unwrap_or(records);
+        let synced_bytes =
+            u32::try_from(self.synced_bytes).expect("a segment is shorter than four bytes can say");
+        let mut at = 0;
+        while at < bytes.len() {
+            let head = bytes[at..].first_chunk::<HEADER_BYTES>().expect("a gathered record has a head");
+            let header = Header::read(head).expect("a gathered record was written by us");
+            let record = &mut bytes[at..at + header.record_bytes()];
+            record::set_synced(record, synced_bytes);
+            if let (Some(seal), Kind::Data) = (&self.seal, header.kind) {
+                seal.seal(record, header.body_bytes as usize, header.sequence);
+            }
+            record::finish(record, &self.header.salt);
+            at += header.record_bytes();
+        }
+        sealed
     }
 
     /// Writes behind the last record. When it fails the same place is written again.

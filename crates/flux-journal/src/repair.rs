@@ -2,7 +2,8 @@
 //!
 //! A segment with damage is copied as it is to `damaged/`, and replaced by one without: its whole records byte for byte, and
 //! where records are missing a gap record that says how many. A segment whose header cannot be read is moved to `damaged/` and
-//! replaced by one that is a gap. What consumers are given then skips the gaps and counts them.
+//! replaced by one that is a gap, from the nearest segment before it that can be read to the nearest behind. Where no segment
+//! can be read all are moved there, and the journal begins anew. What consumers are given then skips the gaps and counts them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,8 +40,18 @@ pub struct Moved {
     pub file: PathBuf,
     /// Where it is kept as it was.
     pub kept_as: PathBuf,
-    /// Records that are not served any more.
+    /// Records that are not served any more, as far as others tell.
     pub records: u64,
+    /// Whether there is another in its place: not where no segment of the journal can be read.
+    pub is_replaced: bool,
+}
+
+/// What to do with a segment.
+enum Cure {
+    /// Put this in its place, which lacks so many records.
+    Replace(u64, Vec<u8>),
+    /// Take it away.
+    Remove,
 }
 
 /// Repairs the journal in `directory`, or with `is_dry_run` says what it would do. The journal must not be open. What is
@@ -56,25 +67,40 @@ pub fn repair(world: &World, directory: &Path, is_dry_run: bool) -> Result<Repai
         roll::renew(disk, directory, &ids).map_err(|error| io_at(directory, error))?;
     }
     for at in 0..seen.len() {
-        let Some((records, content)) = replacement(world, &seen, at, &mut report)? else { continue };
+        let Some(cure) = cure(world, &seen, at, &mut report)? else { continue };
         let file = seen[at].path.clone();
         let kept_as = free_name(disk, directory, &file);
+        let (records, content) = match cure {
+            Cure::Replace(records, content) => (records, Some(content)),
+            Cure::Remove => (0, None),
+        };
+        let is_replaced = content.is_some();
         if !is_dry_run {
-            let replaced = replace(disk, directory, &file, &kept_as, &content);
+            let replaced = replace(disk, directory, &file, &kept_as, content.as_deref());
             replaced.map_err(|error| io_at(&file, error))?;
         }
-        report.moved.push(Moved { file, kept_as, records });
+        report.moved.push(Moved { file, kept_as, records, is_replaced });
+    }
+    if !is_dry_run && is_past_help(&seen) {
+        roll::renew(disk, directory, &[]).map_err(|error| io_at(directory, error))?;
     }
     Ok(report)
 }
 
-/// What to put in the place of a segment, and how many records it lacks; none when it is fine or past help.
-fn replacement(
+/// Whether there are segments, and not one whose header can be read.
+fn is_past_help(seen: &[Seen]) -> bool {
+    let is_damaged =
+        |seen: &Seen| matches!(&seen.survey, Err(FormatError::Header { .. } | FormatError::Foreign { .. }));
+    !seen.is_empty() && seen.iter().all(is_damaged)
+}
+
+/// What to do with a segment; none when it is fine, or nothing can be done.
+fn cure(
     world: &World,
     seen: &[Seen],
     at: usize,
     report: &mut RepairReport,
-) -> Result<Option<(u64, Vec<u8>)>, OpenError> {
+) -> Result<Option<Cure>, OpenError> {
     match &seen[at].survey {
         Ok(survey) => {
             let is_whole = survey.damages.iter().all(|damage| damage.kind == DamageKind::Time);
@@ -82,7 +108,10 @@ fn replacement(
                 return Ok(None);
             }
             let content = without_damage(&world.disk, &seen[at].path, survey)?;
-            Ok(Some((survey.records_lost(), content)))
+            Ok(Some(Cure::Replace(survey.records_lost(), content)))
+        }
+        Err(FormatError::Header { .. } | FormatError::Foreign { .. }) if is_past_help(seen) => {
+            Ok(Some(Cure::Remove))
         }
         Err(FormatError::Header { .. } | FormatError::Foreign { .. }) => {
             let gap = gap_in_place_of(world, seen, at);
@@ -141,15 +170,17 @@ fn without_damage(disk: &Disk, path: &Path, survey: &Survey) -> Result<Vec<u8>, 
     Ok(content)
 }
 
-/// A segment that is one gap, from the segment before to the one behind; none when one of them cannot be read either.
-fn gap_in_place_of(world: &World, seen: &[Seen], at: usize) -> Option<(u64, Vec<u8>)> {
+/// A segment that is one gap, from the nearest segment before to the nearest behind; of several without a header in a row the
+/// first is all of it. None where its name is not that of a segment, or where none can be read.
+fn gap_in_place_of(world: &World, seen: &[Seen], at: usize) -> Option<Cure> {
     let id = u64::from_str_radix(seen[at].path.file_name()?.to_str()?.split('.').next()?, 16).ok()?;
     let survey_at = |at: usize| seen.get(at)?.survey.as_ref().ok();
-    let behind = survey_at(at + 1).map(|behind| behind.base_sequence);
-    let before = at.checked_sub(1).and_then(survey_at);
-    let until = behind.or(before.map(|before| before.sequence_next))?;
+    let behind = seen[at + 1..].iter().find_map(|seen| seen.survey.as_ref().ok());
+    let nearest = seen[..at].iter().rposition(|seen| seen.survey.is_ok());
+    let before = nearest.and_then(survey_at);
+    let until = behind.map(|behind| behind.base_sequence).or(before.map(|before| before.sequence_next))?;
     // The first of a journal may have begun anywhere: nothing before the next is known, and nothing is missed.
-    let from = before.map_or(until, |before| before.sequence_next);
+    let from = before.filter(|_| nearest == at.checked_sub(1)).map_or(until, |before| before.sequence_next);
     let time_ns = before.map_or(i64::MIN, |before| before.time_last_ns);
     let mut salt = [0; 16];
     world.entropy.fill(&mut salt);
@@ -160,7 +191,7 @@ fn gap_in_place_of(world: &World, seen: &[Seen], at: usize) -> Option<(u64, Vec<
     if until > from {
         push_gap(&mut content, from, until, time_ns, &salt);
     }
-    Some((until - from, content))
+    Some(Cure::Replace(until - from, content))
 }
 
 fn push_gap(content: &mut Vec<u8>, first: u64, until: u64, time_ns: i64, salt: &Salt) {
@@ -179,10 +210,19 @@ fn free_name(disk: &Disk, directory: &Path, file: &Path) -> PathBuf {
     paths.find(|path| !disk.exists(path)).expect("there are more numbers than files")
 }
 
-/// Keeps a copy, and only then puts the new content in its place at once.
-fn replace(disk: &Disk, directory: &Path, file: &Path, kept_as: &Path, content: &[u8]) -> io::Result<()> {
+/// Keeps a copy, and only then puts the new content in its place at once, or takes it away.
+fn replace(
+    disk: &Disk,
+    directory: &Path,
+    file: &Path,
+    kept_as: &Path,
+    content: Option<&[u8]>,
+) -> io::Result<()> {
     disk.make_private_dir(&directory.join(ASIDE))?;
     let old = disk.read(file, usize::MAX)?;
     disk.write_atomic(kept_as, &old)?;
-    disk.write_atomic(file, content)
+    match content {
+        Some(content) => disk.write_atomic(file, content),
+        None => disk.remove(file).and_then(|()| disk.sync_dir(directory)),
+    }
 }

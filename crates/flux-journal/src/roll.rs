@@ -157,7 +157,9 @@ pub(crate) fn read(disk: &Disk, directory: &Path) -> Result<Option<Entry>, Forma
 
 /// Has the roll name the segments there are and no others; without any there is no journal.
 pub(crate) fn renew(disk: &Disk, directory: &Path, ids: &[u64]) -> io::Result<()> {
-    disk.remove(&path_of_roll(directory))?;
+    if disk.exists(&path_of_roll(directory)) {
+        disk.remove(&path_of_roll(directory))?;
+    }
     match ids.last() {
         Some(&last) => Roll::new(disk, directory, None, ids).add(last),
         None => Ok(()),

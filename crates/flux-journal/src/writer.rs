@@ -16,7 +16,7 @@ use crate::cursor;
 use crate::error::Full;
 use crate::open_segment::{OpenSegment, stall};
 use crate::recent::Block;
-use crate::record::{self, HEADER_BYTES, Header, Kind, TAG_BYTES};
+use crate::record::{self, Header, Kind, TAG_BYTES};
 use crate::roll::Roll;
 use crate::segment::path_of;
 use crate::shared::{End, Segment, Shared};
@@ -226,7 +226,7 @@ impl Writer {
         if self.open.offset + need > self.shared.config.segment_bytes && self.open.has_records() {
             self.rotate()?;
         }
-        let sealed = finish_records(&mut group.bytes, &self.open);
+        let sealed = self.open.finish(&mut group.bytes);
         self.open.append(&self.shared, &mut self.roll, sealed.as_deref().unwrap_or(&group.bytes))
     }
 
@@ -476,25 +476,4 @@ impl Work for Writer {
         self.shared.segments.lock().is_finished = true;
         self.shared.progress.notify_waiters();
     }
-}
-
-/// Completes the records of a group for this segment; returns them sealed when the segment is.
-fn finish_records(records: &mut Vec<u8>, open: &OpenSegment) -> Option<Vec<u8>> {
-    let mut sealed = open.seal.is_some().then(|| records.clone());
-    let bytes = sealed.as_mut().unwrap_or(records);
-    let synced_bytes =
-        u32::try_from(open.synced_bytes).expect("a segment is shorter than four bytes can say");
-    let mut at = 0;
-    while at < bytes.len() {
-        let head = bytes[at..].first_chunk::<HEADER_BYTES>().expect("a gathered record has a head");
-        let header = Header::read(head).expect("a gathered record was written by us");
-        let record = &mut bytes[at..at + header.record_bytes()];
-        record::set_synced(record, synced_bytes);
-        if let (Some(seal), Kind::Data) = (&open.seal, header.kind) {
-            seal.seal(record, header.body_bytes as usize, header.sequence);
-        }
-        record::finish(record, &open.header.salt);
-        at += header.record_bytes();
-    }
-    sealed
 }

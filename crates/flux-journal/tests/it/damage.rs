@@ -154,6 +154,41 @@ async fn a_segment_without_a_readable_header_becomes_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn segments_in_a_row_without_a_readable_header_are_one_gap() {
+    let damaged = [[1, 2], [2, 3], [3, 4]];
+    for (seed, ids) in (20..).zip(damaged) {
+        let (sim, world) = closed(seed, 1_200).await;
+        ids.iter().for_each(|id| assert!(sim.disk("local").corrupt(&segment(*id), 20, 1)));
+        let repaired = repair(&world, Path::new(DIRECTORY), false).unwrap();
+        assert_eq!((repaired.moved.len(), repaired.left.len()), (2, 0), "{ids:?}: {repaired:?}");
+        let report = check(&world, Path::new(DIRECTORY)).unwrap();
+        assert!(report.is_clean(), "{ids:?}: {report:?}");
+        let gone: u64 = repaired.moved.iter().map(|moved| moved.records).sum();
+        assert_eq!((report.records_gone, report.records > 300), (gone, true), "{ids:?}: {report:?}");
+        let served = served(&world, 1_200).await;
+        assert_eq!(served, 1_200 - report.records, "{ids:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_of_which_no_header_can_be_read_is_kept_aside_and_begins_anew() {
+    let (sim, world) = closed(30, 12).await;
+    assert!(sim.disk("local").corrupt(&segment(1), 20, 1));
+    let broken = world.disk.read(&segment(1), 1 << 20).unwrap();
+    let planned = repair(&world, Path::new(DIRECTORY), true).unwrap();
+    assert_eq!(world.disk.read(&segment(1), 1 << 20).unwrap(), broken, "a dry run changes nothing");
+    let repaired = repair(&world, Path::new(DIRECTORY), false).unwrap();
+    assert_eq!((&planned.moved, repaired.left.len()), (&repaired.moved, 0));
+    assert!(!repaired.moved[0].is_replaced);
+    assert_eq!(world.disk.read(&repaired.moved[0].kept_as, 1 << 20).unwrap(), broken);
+    let (journal, found) = open(&world, small());
+    assert_eq!((found.segments, found.next), (0, 0));
+    append_all(&journal, 0..12).await;
+    journal.close().await.unwrap();
+    assert_eq!(served(&world, 12).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sealed_segment_cut_short_is_a_hole() {
     let (_sim, world) = closed(4, 800).await;
     let file = world.disk.open(&segment(1)).unwrap();

@@ -4,7 +4,7 @@ use std::{fmt::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use flux_journal::{CheckReport, FormatError, Keys, RepairReport, check, dump, repair};
+use flux_journal::{CheckReport, FormatError, Keys, Moved, RepairReport, check, dump, repair};
 use flux_world::World;
 use serde_json::{Value, json};
 
@@ -180,14 +180,17 @@ fn check_json(report: &CheckReport) -> String {
 fn repair_text(report: &RepairReport, is_dry_run: bool) -> String {
     let mut text = String::new();
     let verb = if is_dry_run { "would be" } else { "is" };
-    for moved in &report.moved {
-        let _ = writeln!(
-            text,
-            "{} {verb} replaced without {} damaged records; kept as {}",
-            moved.file.display(),
-            moved.records,
-            moved.kept_as.display()
-        );
+    for Moved { file, kept_as, records, is_replaced } in &report.moved {
+        let (file, kept_as) = (file.display(), kept_as.display());
+        let _ = match is_replaced {
+            true => {
+                writeln!(text, "{file} {verb} replaced without {records} damaged records; kept as {kept_as}")
+            }
+            false => writeln!(
+                text,
+                "{file} {verb} taken away: no segment can be read, and the journal begins anew; kept as {kept_as}"
+            ),
+        };
     }
     for given_up in &report.given_up {
         let _ = writeln!(text, "{verb} given up: {given_up}");
@@ -205,7 +208,10 @@ fn repair_json(report: &RepairReport, is_dry_run: bool) -> String {
     let moved: Vec<Value> = report
         .moved
         .iter()
-        .map(|moved| json!({"file": moved.file, "kept_as": moved.kept_as, "records": moved.records}))
+        .map(|moved| {
+            let Moved { file, kept_as, records, is_replaced } = moved;
+            json!({"file": file, "kept_as": kept_as, "records": records, "replaced": is_replaced})
+        })
         .collect();
     let told = |problems: &[FormatError]| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
     let (given_up, left) = (told(&report.given_up), told(&report.left));
