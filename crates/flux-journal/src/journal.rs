@@ -158,6 +158,12 @@ impl Journal {
         Ok(Consumer::new(shared.clone(), standing))
     }
 
+    /// Acknowledges at another level from now on. What was acknowledged stays so.
+    pub fn set_ack(&self, ack: Ack) {
+        self.inner.shared.acks_early.store(ack == Ack::Os, Ordering::Release);
+        self.inner.shared.ring();
+    }
+
     /// Forgets where a consumer stood, so that it holds no records any more. False when there is none, or it is in use.
     pub fn forget(&self, name: &str) -> bool {
         let shared = &self.inner.shared;
@@ -270,7 +276,7 @@ impl Receipt {
 
     /// The level it resolves at, to be shown wherever it is.
     pub fn level(&self) -> Ack {
-        self.shared.config.ack
+        self.shared.ack()
     }
 
     /// Whether the records are safe, at the journal's level.

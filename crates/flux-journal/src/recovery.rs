@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use flux_world::disk::DiskLock;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::config::Config;
+use crate::config::{Ack, Config};
 use crate::cursor::Cursor;
 use crate::error::{Damage, FormatError, OpenError};
 use crate::keys::Keys;
@@ -191,6 +191,7 @@ fn share(
     let sequence = gather.sequence_next;
     Shared {
         directory: directory.to_owned(),
+        acks_early: AtomicBool::new(config.ack == Ack::Os),
         config,
         keys,
         disk: world.disk.clone(),

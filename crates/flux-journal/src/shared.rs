@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) disk: Disk,
     pub(crate) clock: Clock,
     pub(crate) gather: Mutex<Gather>,
+    /// Whether a record is acknowledged when the operating system has it: the level, which may change.
+    pub(crate) acks_early: AtomicBool,
     /// All records before this one are acknowledged, and may be read.
     pub(crate) acked: AtomicU64,
     /// All records before this one are on disk.
@@ -170,6 +172,11 @@ impl Shared {
         self.gather.lock().end.get_or_insert(end);
         self.room.notify_waiters();
         self.ring();
+    }
+
+    /// The level of acknowledgement now.
+    pub(crate) fn ack(&self) -> Ack {
+        if self.acks_early.load(Ordering::Acquire) { Ack::Os } else { Ack::Disk }
     }
 
     /// All before it may be read.

@@ -161,7 +161,7 @@ impl Writer {
             self.write_group(is_closing)?;
             self.cursors_due = None;
         }
-        let is_sync_due = match self.shared.config.ack {
+        let is_sync_due = match self.shared.ack() {
             Ack::Disk => self.open.is_dirty(),
             Ack::Os => {
                 let is_late = now - self.synced_at >= self.shared.config.sync_every;
@@ -390,8 +390,9 @@ impl Writer {
 
     /// Moves the watermarks.
     fn acknowledge(&self) {
-        let acked = match self.shared.config.ack {
-            Ack::Disk => self.synced_until,
+        let acked = match self.shared.ack() {
+            // What was acknowledged at the other level stays so.
+            Ack::Disk => self.synced_until.max(self.shared.acked()),
             Ack::Os => self.written_until,
         };
         {
@@ -429,7 +430,7 @@ impl Writer {
         if is_wakeful && self.stay_awake_for(1, (self.sync_time / WAKEFUL_PART).min(WAKEFUL_MAX)) {
             return Rest::None;
         }
-        let is_late = config.ack == Ack::Os && self.open.is_dirty();
+        let is_late = self.shared.ack() == Ack::Os && self.open.is_dirty();
         let sync_due = is_late.then(|| self.synced_at + config.sync_every);
         let age_due = config.age_max.map(|_| now + AGE_CHECK);
         match [self.cursors_due, sync_due, age_due].into_iter().flatten().min() {

@@ -7,7 +7,9 @@
 use std::{collections::VecDeque, path::PathBuf, sync::Arc};
 
 use flux_gear::{Lease, storage::StorageError};
-use flux_journal::{AppendError, Config, FormatError, Journal, Keys, OpenError, ReadError, Receipt, Stats};
+use flux_journal::{
+    Ack, AppendError, Config, FormatError, Journal, Keys, OpenError, ReadError, Receipt, Stats,
+};
 use flux_world::{Backoff, BackoffPolicy, World};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task::JoinHandle};
@@ -46,9 +48,6 @@ pub enum JournalError {
     /// The keys to seal it with cannot be read.
     #[error(transparent)]
     Keys(StorageError),
-    /// It is open with other promises, which a reload cannot change.
-    #[error("`ack` and `dedupe` of a wire cannot change while the rack runs: restart it")]
-    OtherPromise,
     /// Records of it are damaged.
     #[error("{problem}: run `fluxrig journal repair {}`, which keeps what is damaged and lets the rest be served", directory.display())]
     Damaged {
@@ -91,6 +90,7 @@ pub(crate) struct Appender {
 
 struct State {
     journal: Opened,
+    ack: Ack,
     /// How often it was opened.
     generation: u64,
     /// Oldest first.
@@ -126,7 +126,12 @@ impl Custody {
     /// Opens the journal, or makes it.
     pub(crate) async fn open(name: String, site: Site) -> Result<Custody, JournalError> {
         let journal = site.open(&name).await?;
-        let state = State { journal: Opened::Usable(journal), generation: 1, parcels: VecDeque::new() };
+        let state = State {
+            journal: Opened::Usable(journal),
+            ack: site.config.ack,
+            generation: 1,
+            parcels: VecDeque::new(),
+        };
         let (changed, bell) = (Notify::new(), Notify::new());
         let appender = Arc::new(Appender { name, site, state: Mutex::new(state), changed, bell });
         let keeper = tokio::spawn(appender.clone().keep());
@@ -246,6 +251,15 @@ impl Appender {
                 }
             }
             changed.await;
+        }
+    }
+
+    /// Acknowledges at another level from now on.
+    pub(crate) fn set_ack(&self, ack: Ack) {
+        let mut state = self.state.lock();
+        state.ack = ack;
+        if let Opened::Usable(journal) = &state.journal {
+            journal.set_ack(ack);
         }
     }
 
@@ -409,6 +423,7 @@ impl Appender {
             return true;
         }
         state.generation += 1;
+        journal.set_ack(state.ack);
         state.journal = Opened::Usable(journal.clone());
         drop(state);
         tracing::info!(

@@ -25,6 +25,7 @@ use crate::{
     dead_letters::{DeadLetter, DeadLetters},
     shutdown::Left,
     stats::Counter,
+    store::journal_level,
     tuning::Tuning,
     wire::Closed,
 };
@@ -42,7 +43,7 @@ use loan::{LastOrders, Loans};
 /// The journal of a wire, and what feeds its receiver. It outlives both ends: a reload may put others there.
 pub(crate) struct Durable {
     pub(crate) name: String,
-    pub(crate) durability: Durability,
+    durability: Arc<Mutex<Durability>>,
     custody: Custody,
     lines: Arc<ArcSwap<Lines>>,
     loans: Arc<Mutex<Option<Arc<Loans>>>>,
@@ -137,7 +138,7 @@ impl Durable {
         let custody = Custody::open(format!("wire {}", parts.name), parts.site).await?;
         Ok(Durable {
             name: parts.name,
-            durability: parts.durability,
+            durability: Arc::new(Mutex::new(parts.durability)),
             custody,
             lines: Arc::new(ArcSwap::from_pointee(Lines {
                 wires: Vec::new(),
@@ -222,6 +223,12 @@ impl Durable {
         Ok(())
     }
 
+    /// Promises something else from now on: of what is appended, and of what is not delivered yet.
+    pub(crate) fn promise(&self, durability: Durability) {
+        *self.durability.lock() = durability;
+        self.custody.appender().set_ack(journal_level(durability.ack));
+    }
+
     /// Delivers into these queues from now on.
     pub(crate) fn feed_into(&self, lines: Lines) {
         self.lines.store(Arc::new(lines));
@@ -301,7 +308,7 @@ impl Durable {
         let journal = self.custody.appender().stats();
         let is_full = journal.map(|stats| stats.full);
         DurableStats {
-            ack: self.durability.ack,
+            ack: self.durability.lock().ack,
             accepted: self.accepted.get(),
             unsettled: loans.as_ref().map_or(0, |loans| loans.unsettled()),
             delivered: loans.as_ref().map_or(0, |loans| loans.out()),
@@ -354,7 +361,8 @@ impl Durable {
             batch_messages_max: self.tuning.batch_messages_max,
             given_up_max: self.tuning.attempts_max.max(1),
             last_orders: self.last_orders.clone(),
-            dedupe_messages: self.durability.dedupe.then_some(self.dedupe_messages),
+            durability: self.durability.clone(),
+            dedupe_messages: self.dedupe_messages,
         }
     }
 }

@@ -33,10 +33,7 @@ impl Store {
             world: self.world.clone(),
             directory: path.iter().fold(self.state_dir.clone(), |directory, name| directory.join(name)),
             config: Config {
-                ack: match ack {
-                    Ack::Disk => flux_journal::Ack::Disk,
-                    Ack::Os => flux_journal::Ack::Os,
-                },
+                ack: journal_level(ack),
                 segment_bytes: settings.segment_bytes.0,
                 bytes_max: settings.bytes_max.0,
                 append_deadline: tuning.lane_send_timeout,
@@ -48,5 +45,13 @@ impl Store {
             state_dir: self.state_dir.clone(),
             backoff: tuning.restart_backoff,
         }
+    }
+}
+
+/// The level of a wire as that of its journal.
+pub(crate) fn journal_level(ack: Ack) -> flux_journal::Ack {
+    match ack {
+        Ack::Disk => flux_journal::Ack::Disk,
+        Ack::Os => flux_journal::Ack::Os,
     }
 }

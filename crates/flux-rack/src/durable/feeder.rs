@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use flux_gear::{Bytes, FluxId, FluxMsg, Held};
 use flux_journal::{Batch, Consumer, FormatError, Journal, ReadError, Record, Start};
+use flux_scenario::Durability;
 use flux_signal::{
     Limits,
     cbor::{self, Strictness},
@@ -47,8 +48,10 @@ pub(crate) struct Feeder {
     pub(crate) batch_messages_max: usize,
     pub(crate) given_up_max: u32,
     pub(crate) last_orders: LastOrders,
-    /// How many ids are remembered; none: a message that was sent twice is delivered twice.
-    pub(crate) dedupe_messages: Option<usize>,
+    /// Whether a message that was sent twice is delivered once; it may change.
+    pub(crate) durability: Arc<Mutex<Durability>>,
+    /// How many ids are remembered then.
+    pub(crate) dedupe_messages: usize,
 }
 
 impl Feeder {
@@ -89,13 +92,7 @@ impl Feeder {
         loans: &Arc<Loans>,
         generation: u64,
     ) -> Result<(), Closed> {
-        let mut seen = match self.dedupe_messages {
-            Some(messages) => self.seen(&journal, messages).await,
-            None => None,
-        };
-        // Who holds a journal keeps it open.
-        let stats_of = seen.is_some().then(|| journal.clone());
-        drop(journal);
+        let (mut seen, mut dedupes) = (None, None);
         loop {
             let next = tokio::select! {
                 biased;
@@ -110,9 +107,15 @@ impl Feeder {
                     if self.unreadable.lock().take().is_some() {
                         tracing::info!(wire = self.name, "durable wire reads on");
                     }
+                    let dedupe = self.durability.lock().dedupe;
+                    if dedupes.replace(dedupe) != Some(dedupe) {
+                        // The window of before is not in use any more.
+                        drop(seen.take());
+                        seen = self.seen(&journal, dedupe).await;
+                    }
                     self.deliver(loans, batch, &mut seen).await?;
-                    if let (Some(seen), Some(journal)) = (&mut seen, &stats_of) {
-                        seen.trim(journal);
+                    if let Some(seen) = &mut seen {
+                        seen.trim(&journal);
                     }
                 }
                 Err(ReadError::Format(why)) => {
@@ -148,7 +151,13 @@ impl Feeder {
         }
     }
 
-    async fn seen(&self, journal: &Journal, messages: usize) -> Option<Seen> {
+    /// What the journal carried lately, if that is to be known; if it is not, nothing is kept for it.
+    async fn seen(&self, journal: &Journal, dedupe: bool) -> Option<Seen> {
+        if !dedupe {
+            Seen::forget(journal);
+            return None;
+        }
+        let messages = self.dedupe_messages;
         let (site, journal) = (self.appender.site().clone(), journal.clone());
         let disk = self.appender.site().world.disk.clone();
         match disk.offload(move || Seen::read(&site, &journal, messages)).await {

@@ -48,6 +48,11 @@ impl Seen {
         Ok(seen)
     }
 
+    /// Keeps nothing on disk for a window any more.
+    pub(crate) fn forget(journal: &Journal) {
+        journal.forget(CONSUMER);
+    }
+
     fn fill(&mut self, site: &Site) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let (from, keys) = (self.consumer.low(), site.keys()?);
         walk(&site.world, &site.directory, &keys, from, &mut |record| {

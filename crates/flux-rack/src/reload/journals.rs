@@ -37,7 +37,7 @@ impl Rack {
         let Some(durability) = wire.durable else { return Ok(false) };
         if let Some(open) = self.durables.get(&wire.id) {
             open.set_gate(Gate::Open);
-            return if open.durability == durability { Ok(false) } else { Err(JournalError::OtherPromise) };
+            return Ok(false);
         }
         let store = &self.shared.store;
         let path = [WIRES_DIRECTORY, &directory_name(&wire.id)];
@@ -73,6 +73,7 @@ impl Rack {
         for (wire, queues) in circuit.wires.iter().zip(&self.assembly.wires) {
             let Some(durable) = wire.durable.and_then(|_| self.durables.get(&wire.id)) else { continue };
             let key = partition_key(&circuit.gears[wire.to.0]).expect("the draft has read it");
+            durable.promise(wire.durable.expect("it is durable"));
             let (from, to) = both_ends(circuit, wire);
             durable.feed_into(Lines { wires: queues.clone(), key, from, to });
         }

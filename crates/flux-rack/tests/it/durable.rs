@@ -220,6 +220,43 @@ async fn a_message_that_was_sent_twice_arrives_once_where_that_is_asked_for() {
     }
 }
 
+/// What a wire promises changes in a reload: nothing is lost, nothing comes twice that did not before.
+#[tokio::test]
+async fn what_a_wire_promises_changes_while_it_runs() {
+    let state = tempfile::tempdir().unwrap();
+    let plan = |ack, dedupe| {
+        let mut plan = Plan::new(false)
+            .gear("src", "pump", json!({"from": 0, "to": 6000, "window": 20}))
+            .gear("x", "twice", json!({}))
+            .gear("end", "sink", json!({}))
+            .wire("src.out", "x.in")
+            .durable("x.out", "end.in", Durability { ack, dedupe });
+        plan.state_dir = state.path().to_owned();
+        plan
+    };
+    let mut running = plan(Ack::Disk, false).boot().await;
+    let promises =
+        [(Ack::Os, false), (Ack::Os, true), (Ack::Disk, true), (Ack::Disk, false), (Ack::Os, true)];
+    for (at, (ack, dedupe)) in promises.into_iter().enumerate() {
+        within(running.arrived.wait_for("end", 1000 * (at + 1))).await;
+        running.reload(plan(ack, dedupe)).await.unwrap();
+        assert_eq!(running.rack.stats().wires[1].durable.clone().unwrap().ack, ack);
+    }
+    within(running.arrived.wait_for("accepted", 6000)).await;
+    within(async {
+        while running.rack.stats().wires[1].durable.as_ref().unwrap().unsettled > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let stats = running.rack.stats().wires[1].durable.clone().unwrap();
+    let seen = texts(&running.arrived.now("end"));
+    let firsts: Vec<_> = seen.iter().filter(|text| !text.ends_with('\'')).cloned().collect();
+    assert_eq!(firsts, numbers(0..6000));
+    assert_eq!((seen.len() as u64 + stats.duplicates, stats.redelivered), (12_000, 0));
+    assert!(stats.duplicates > 0 && seen.len() > 6000);
+}
+
 #[tokio::test]
 async fn the_window_of_messages_seen_survives_a_restart() {
     let state = tempfile::tempdir().unwrap();
