@@ -10,6 +10,7 @@ mod degrade;
 mod demo;
 mod durable;
 mod durable_tickets;
+mod effectively_once;
 mod example;
 mod input;
 mod iso8583;
