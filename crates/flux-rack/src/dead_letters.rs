@@ -5,6 +5,7 @@ mod memory;
 mod record;
 mod search;
 mod stopped;
+mod sweep;
 
 use std::{collections::BTreeMap, sync::OnceLock};
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flux_gear::{Held, OutPort};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::{
     assembly::port_number,
@@ -36,12 +37,14 @@ impl Rack {
     /// Replays the letters on disk that match, oldest first, at most `limit`. They are handed over in a task of the rack, as
     /// there is room; each is a dead letter until it has come to an end.
     pub async fn replay(&mut self, filter: &Filter, limit: usize) -> Result<Handled, JournalError> {
+        let _still = self.keep_letters_still().await;
         let letters = self.find(filter, limit).await?;
         Ok(self.replay_letters(letters))
     }
 
     /// Drops the letters on disk that match, oldest first, at most `limit`.
     pub async fn drop_letters(&self, filter: &Filter, limit: usize) -> Result<Handled, JournalError> {
+        let _still = self.keep_letters_still().await;
         let letters: Vec<u64> =
             self.find(filter, limit).await?.into_iter().map(|letter| letter.sequence).collect();
         let Some(disk) = self.shared.dead_letters.disk() else { return Ok(Handled::default()) };
@@ -61,7 +64,18 @@ impl Rack {
         for (why, letters) in refused {
             tracing::warn!(letters, why, "dead letters cannot be replayed");
         }
+        if let Some(disk) = self.shared.dead_letters.disk() {
+            disk.have_been_replayed();
+        }
         Ok(())
+    }
+
+    /// What was found is where it was found for as long as this is held.
+    async fn keep_letters_still(&self) -> Option<OwnedMutexGuard<()>> {
+        match self.shared.dead_letters.disk() {
+            Some(disk) => Some(disk.keep_still().await),
+            None => None,
+        }
     }
 
     async fn find(&self, filter: &Filter, limit: usize) -> Result<Vec<Letter>, JournalError> {

@@ -1,16 +1,24 @@
 //! Dead letters on disk: a journal of their own, in which what was dropped or replayed is noted.
 
-use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+    sync::Arc,
+};
 
 use flux_gear::Lease;
 use flux_journal::{Consumer, Journal, Start, walk};
 use flux_signal::LeaseEnd;
 use parking_lot::Mutex;
-use tokio::sync::OnceCell;
+use tokio::{
+    sync::{Mutex as AsyncMutex, Notify, OnceCell, OwnedMutexGuard},
+    task::JoinHandle,
+};
 
 use super::{
     DeadLetter, Keeping,
     record::{self, Record},
+    sweep::Sweeper,
 };
 use crate::custody::{Custody, JournalError, Refused, Site};
 
@@ -21,17 +29,35 @@ const CONSUMER: &str = "kept";
 pub(crate) struct DiskLetters {
     site: Site,
     open: OnceCell<Open>,
+    /// Held while letters change their sequences.
+    still: Arc<AsyncMutex<()>>,
 }
 
 struct Open {
     custody: Custody,
     index: Arc<Mutex<Index>>,
+    /// Rung after each change, for whoever keeps the journal short.
+    wake: Arc<Notify>,
+    sweeper: JoinHandle<()>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.sweeper.abort();
+    }
 }
 
 /// Which letters there are.
 pub(super) struct Index {
-    /// Those that are kept.
-    pub(super) kept: BTreeSet<u64>,
+    /// Those that are kept, with the length of their records.
+    kept: BTreeMap<u64, u64>,
+    /// Those whose copies are not safe yet.
+    moved: BTreeSet<u64>,
+    /// What the kept ones take, and what was written since the last sweep began.
+    kept_bytes: u64,
+    written_bytes: u64,
+    /// Where the sweep under way ends.
+    sweep: Option<u64>,
     /// Those to be replayed.
     pub(super) again: BTreeSet<u64>,
     /// Those that are being replayed.
@@ -45,13 +71,16 @@ impl Index {
     /// Reads the whole journal. Blocks.
     pub(super) fn read(site: &Site, journal: &Journal) -> Result<Index, JournalError> {
         let consumer = journal.consumer(CONSUMER, Start::Oldest).expect("nobody else has the journal");
-        let (mut kept, mut again, mut next) = (BTreeSet::new(), BTreeSet::new(), consumer.low());
+        let (mut kept, mut again, mut next) = (BTreeMap::new(), BTreeSet::new(), consumer.low());
+        let mut written_bytes = 0;
         let keys = site.keys()?;
         let walked = walk(&site.world, &site.directory, &keys, consumer.low(), &mut |found| {
             next = found.sequence + 1;
+            let bytes = found.body.len() as u64;
+            written_bytes += bytes;
             match record::read(&found.body) {
                 Some(Record::Letter(_)) => {
-                    kept.insert(found.sequence);
+                    kept.insert(found.sequence, bytes);
                 }
                 Some(Record::Gone(gone)) => gone.iter().for_each(|gone| {
                     kept.remove(&gone);
@@ -68,24 +97,84 @@ impl Index {
         for problem in &problems {
             tracing::error!(%problem, "dead letters are damaged");
         }
-        again.retain(|letter| kept.contains(letter));
-        Ok(Index { kept, again, out: BTreeSet::new(), next, consumer })
+        again.retain(|letter| kept.contains_key(letter));
+        let kept_bytes = kept.values().sum();
+        Ok(Index {
+            kept,
+            moved: BTreeSet::new(),
+            kept_bytes,
+            written_bytes,
+            sweep: None,
+            again,
+            out: BTreeSet::new(),
+            next,
+            consumer,
+        })
+    }
+
+    pub(super) fn has(&self, letter: u64) -> bool {
+        self.kept.contains_key(&letter)
+    }
+
+    /// Whether it is a letter that nobody has in hand.
+    pub(super) fn can_move(&self, letter: u64) -> bool {
+        self.has(letter) && !self.out.contains(&letter)
+    }
+
+    /// Before which record all letters are to be moved; none when that is not worth it. It waits for those that are to be
+    /// replayed, which are known by where they lie.
+    pub(super) fn sweep_before(&mut self, spare_bytes: u64) -> Option<u64> {
+        if !self.again.is_empty() {
+            return None;
+        }
+        if self.sweep.is_none() && self.written_bytes > spare_bytes + 2 * self.kept_bytes {
+            self.sweep = Some(self.next);
+            self.written_bytes = 0;
+        }
+        self.sweep
+    }
+
+    pub(super) fn end_sweep(&mut self) {
+        self.sweep = None;
+    }
+
+    pub(super) fn oldest_before(&self, note: u64) -> Option<u64> {
+        self.kept.keys().next().copied().filter(|oldest| *oldest < note)
+    }
+
+    /// A letter lies elsewhere now; the old place is needed until that is safe.
+    pub(super) fn move_letter(&mut self, old: u64, new: u64, bytes: u64) {
+        self.remove(&[old]);
+        self.note(new, bytes);
+        self.next = self.next.max(new + 2);
+        self.moved.insert(old);
+    }
+
+    pub(super) fn moved_safely(&mut self, letters: &[u64]) {
+        self.moved.retain(|letter| !letters.contains(letter));
+        self.trim();
     }
 
     /// Takes letters away; which of them there were.
     pub(super) fn remove(&mut self, letters: &[u64]) -> Vec<u64> {
-        letters.iter().copied().filter(|letter| self.kept.remove(letter)).collect()
+        let remove = |letter: &u64| {
+            let bytes = self.kept.remove(letter)?;
+            self.kept_bytes -= bytes;
+            Some(*letter)
+        };
+        letters.iter().filter_map(remove).collect()
     }
 
     /// Lets the journal go of what is behind the oldest letter.
     pub(super) fn trim(&self) {
-        self.consumer.settle_until(self.kept.first().copied().unwrap_or(self.next));
+        let oldest = self.kept.keys().next().copied().unwrap_or(self.next);
+        self.consumer.settle_until(self.moved.first().copied().unwrap_or(oldest).min(oldest));
     }
 }
 
 impl DiskLetters {
     pub(crate) fn new(site: Site) -> DiskLetters {
-        DiskLetters { site, open: OnceCell::new() }
+        DiskLetters { site, open: OnceCell::new(), still: Arc::default() }
     }
 
     /// Opens the journal if there is one, and says which letters are to be replayed.
@@ -94,8 +183,21 @@ impl DiskLetters {
             return Ok(Vec::new());
         }
         let open = self.open().await?;
-        let again = std::mem::take(&mut open.index.lock().again);
-        Ok(again.into_iter().collect())
+        let again = open.index.lock().again.iter().copied().collect();
+        Ok(again)
+    }
+
+    /// Those that were to be replayed are on their way.
+    pub(crate) fn have_been_replayed(&self) {
+        if let Some(open) = self.open.get() {
+            open.index.lock().again.clear();
+            open.wake.notify_one();
+        }
+    }
+
+    /// Keeps each letter where it is, and so its sequence, for as long as this is held.
+    pub(crate) async fn keep_still(&self) -> OwnedMutexGuard<()> {
+        self.still.clone().lock_owned().await
     }
 
     /// Keeps a letter; waits for room as long as it takes. The lease ends when the letter is safe. Gives back what the
@@ -114,10 +216,13 @@ impl DiskLetters {
         };
         let mut lease = Some(lease);
         let leases = || lease.take().flatten().and_then(Keeping::into_lease).into_iter().collect();
-        let appended = open.custody.appender().append(&mut vec![record::write_letter(&letter)], leases).await;
+        let body = record::write_letter(&letter);
+        let bytes = body.len() as u64;
+        let appended = open.custody.appender().append(&mut vec![body], leases).await;
         match appended {
             Ok(sequence) => {
-                open.index.lock().note(sequence);
+                open.index.lock().note(sequence, bytes);
+                open.wake.notify_one();
                 None
             }
             Err(why) => {
@@ -142,9 +247,10 @@ impl DiskLetters {
     pub(crate) fn replay(&self, letter: u64) -> Option<Lease> {
         let open = self.open.get()?;
         let (index, appender) = (open.index.clone(), open.custody.appender().clone());
+        let wake = open.wake.clone();
         {
             let mut index = index.lock();
-            if !index.kept.contains(&letter) || !index.out.insert(letter) {
+            if !index.has(letter) || !index.out.insert(letter) {
                 return None;
             }
         }
@@ -155,6 +261,7 @@ impl DiskLetters {
                 end == LeaseEnd::Settled && !index.remove(&[letter]).is_empty()
             };
             if !is_gone {
+                wake.notify_one();
                 return;
             }
             // Where there is no room for the note now, it is a letter again after a restart: no loss.
@@ -164,6 +271,7 @@ impl DiskLetters {
                 index.next = index.next.max(note + 1);
                 index.trim();
             }
+            wake.notify_one();
         }))
     }
 
@@ -203,7 +311,15 @@ impl DiskLetters {
                 let (site, journal) = (self.site.clone(), custody.appender().usable(0).await);
                 let Some((journal, _)) = journal else { return Err(JournalError::Stopping) };
                 let read = self.site.world.disk.offload(move || Index::read(&site, &journal)).await?;
-                Ok(Open { custody, index: Arc::new(Mutex::new(read)) })
+                let (index, wake) = (Arc::new(Mutex::new(read)), Arc::new(Notify::new()));
+                let sweeper = Sweeper {
+                    site: self.site.clone(),
+                    appender: custody.appender().clone(),
+                    index: index.clone(),
+                    wake: wake.clone(),
+                    still: self.still.clone(),
+                };
+                Ok(Open { custody, index, wake, sweeper: tokio::spawn(sweeper.run()) })
             })
             .await
     }
@@ -222,13 +338,16 @@ impl Open {
             }
         }
         self.index.lock().trim();
+        self.wake.notify_one();
         self.custody.appender().all_safe().await;
     }
 }
 
 impl Index {
-    fn note(&mut self, letter: u64) {
-        self.kept.insert(letter);
+    fn note(&mut self, letter: u64, bytes: u64) {
+        self.kept.insert(letter, bytes);
+        self.kept_bytes += bytes;
+        self.written_bytes += bytes;
         self.next = self.next.max(letter + 1);
     }
 }

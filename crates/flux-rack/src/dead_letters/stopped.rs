@@ -40,8 +40,7 @@ impl Stopped {
 
     /// Has letters replayed at the next start of the rack; how many there were.
     pub async fn replay_later(self, letters: &[u64]) -> Result<usize, JournalError> {
-        let known: Vec<u64> =
-            letters.iter().copied().filter(|letter| self.index.kept.contains(letter)).collect();
+        let known: Vec<u64> = letters.iter().copied().filter(|letter| self.index.has(*letter)).collect();
         self.note(&known, record::write_again).await?;
         self.close(known.len()).await
     }

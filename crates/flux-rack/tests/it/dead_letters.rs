@@ -190,3 +190,67 @@ async fn a_replay_that_leads_nowhere_is_refused_and_says_why() {
     assert_eq!((handled.letters, other.rack.dead_letters().len()), (0, 1));
     other.rack.shut_down().await;
 }
+
+fn segments(state_dir: &Path) -> usize {
+    let files = std::fs::read_dir(state_dir.join("dead-letters")).unwrap();
+    files
+        .filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|ending| ending == "journal"))
+        .count()
+}
+
+/// Each round is far more than the segments that may stay.
+#[tokio::test]
+async fn an_old_letter_keeps_nothing_on_disk_but_itself() {
+    let state = tempfile::tempdir().unwrap();
+    let many: Vec<String> = (0..600).map(|n| format!("invalid:{n:01000}")).collect();
+    let dropped = Filter { reason: Some("ordered".into()), ..Filter::default() };
+    let mut first = None;
+    for round in 0..3 {
+        let mut texts: Vec<&str> = if round == 0 { vec!["stray"] } else { Vec::new() };
+        texts.extend(many.iter().map(String::as_str));
+        let running = plan(state.path(), &texts).boot().await;
+        until_letters(&running, state.path(), 601).await;
+        let before = segments(state.path());
+        assert!(before > 8, "{before} segments");
+        assert_eq!(running.rack.drop_letters(&dropped, usize::MAX).await.unwrap().letters, 600);
+        within(async {
+            while segments(state.path()) > 4 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        until_letters(&running, state.path(), 1).await;
+        running.rack.shut_down().await;
+        let letter = all(state.path()).remove(0);
+        assert_eq!(payload(&letter), "stray");
+        let known = (letter.id, letter.first_unix_ns, letter.unix_ns, letter.attempts);
+        assert_eq!(*first.get_or_insert(known), known, "moved as it was");
+    }
+}
+
+/// Those that are still letters are moved past what was dropped between them, and each is one letter all the time.
+#[tokio::test]
+async fn what_is_moved_is_replayed_and_dropped_as_before() {
+    let state = tempfile::tempdir().unwrap();
+    let many: Vec<String> =
+        (0..600).map(|n| if n % 50 == 0 { "stray".into() } else { format!("invalid:{n:01000}") }).collect();
+    let running = plan(state.path(), &many.iter().map(String::as_str).collect::<Vec<_>>()).boot().await;
+    let mut running = running;
+    until_letters(&running, state.path(), 600).await;
+    let dropped = Filter { reason: Some("ordered".into()), ..Filter::default() };
+    assert_eq!(running.rack.drop_letters(&dropped, usize::MAX).await.unwrap().letters, 588);
+    within(async {
+        while segments(state.path()) > 4 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(all(state.path()).len(), 12);
+    // No wire leaves the port: they are refused, and stay.
+    let handled = running.rack.replay(&Filter::default(), 5).await.unwrap();
+    assert_eq!((handled.letters, handled.refused.len()), (0, 1));
+    assert_eq!(running.rack.drop_letters(&Filter::default(), 2).await.unwrap().letters, 2);
+    until_letters(&running, state.path(), 10).await;
+    running.rack.shut_down().await;
+    assert_eq!(all(state.path()).len(), 10);
+}
