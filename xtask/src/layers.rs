@@ -12,6 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("flux-iso8583", &["flux-signal"]),
     ("flux-journal", &["flux-world"]),
     ("flux-pool", &["flux-world"]),
+    ("flux-bus", &["flux-journal", "flux-signal", "flux-world"]),
     ("flux-gear", &["flux-scenario", "flux-signal", "flux-world"]),
     ("flux-gears", &["flux-gear", "flux-pool", "flux-iso8583", "flux-signal", "flux-world"]),
     ("flux-rack", &["flux-gear", "flux-journal", "flux-scenario", "flux-signal", "flux-world"]),
@@ -24,6 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 const LIBRARIES: &[&str] = &[
+    "flux-bus",
     "flux-gear",
     "flux-gears",
     "flux-iso8583",
