@@ -9,6 +9,12 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatError {
+    /// It is a link, a pipe or a directory.
+    #[error("{} is no file as such, but a link, a pipe or a directory, and is not followed: put the file itself there", file.display())]
+    NoFile {
+        /// What has the name of a file.
+        file: PathBuf,
+    },
     /// It does not begin as a segment does.
     #[error("{} is not a segment of a journal: it does not begin with FLUXJRNL (offset 0)", file.display())]
     Foreign {

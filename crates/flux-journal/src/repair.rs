@@ -124,6 +124,10 @@ fn cure(
             report.left.push(FormatError::Newer { file: file.clone(), version: *version });
             Ok(None)
         }
+        Err(FormatError::NoFile { file }) => {
+            report.left.push(FormatError::NoFile { file: file.clone() });
+            Ok(None)
+        }
         Err(other) => {
             let error = io::Error::other(other.to_string());
             report.left.push(FormatError::Io { file: seen[at].path.clone(), error });

@@ -132,8 +132,11 @@ impl Roll {
 /// What the roll of a journal says; `None` where there is none yet.
 pub(crate) fn read(disk: &Disk, directory: &Path) -> Result<Option<Entry>, FormatError> {
     let path = path_of_roll(directory);
-    if !disk.exists(&path) {
-        return Ok(None);
+    match disk.is_file(&path) {
+        Ok(true) => {}
+        Ok(false) => return Err(FormatError::NoFile { file: path }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(FormatError::Io { file: path, error }),
     }
     let mut newest = None;
     for _ in 0..READS_MAX {

@@ -105,6 +105,10 @@ impl SegmentHeader {
     /// Opens a segment to read and reads its header.
     pub(crate) fn open(disk: &Disk, path: &Path) -> Result<(DiskFile, Self), FormatError> {
         let at = |error: io::Error| FormatError::Io { file: path.to_owned(), error };
+        // A pipe would be waited for.
+        if !disk.is_file(path).map_err(at)? {
+            return Err(FormatError::NoFile { file: path.to_owned() });
+        }
         let file = disk.open_to_read(path).map_err(at)?;
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
         let length = file.read_at(0, &mut bytes).map_err(at)?;
@@ -121,12 +125,16 @@ pub(crate) fn path_of(directory: &Path, id: u64) -> PathBuf {
     directory.join(format!("{id:016x}{SUFFIX}"))
 }
 
-/// The segments of a directory, oldest first, with their lengths. Other files are none of ours.
+/// The segments of a directory, oldest first, with their lengths, and what only has the name of one. Other files are none of
+/// ours.
 pub(crate) fn list(disk: &Disk, directory: &Path) -> Result<Vec<(PathBuf, u64)>, FormatError> {
-    let entries =
-        disk.list(directory).map_err(|error| FormatError::Io { file: directory.to_owned(), error })?;
-    let paths = entries.into_iter().map(|entry| (directory.join(entry.name), entry.bytes));
-    Ok(paths.filter(|(path, _)| path.to_string_lossy().ends_with(SUFFIX)).collect())
+    let at = |error| FormatError::Io { file: directory.to_owned(), error };
+    let entries = disk.list(directory).map_err(at)?.into_iter().map(|entry| (entry.name, entry.bytes));
+    let directories = disk.directories(directory).map_err(at)?.into_iter().map(|name| (name, 0));
+    let named = entries.chain(directories).filter(|(name, _)| name.ends_with(SUFFIX));
+    let mut segments: Vec<_> = named.map(|(name, bytes)| (directory.join(name), bytes)).collect();
+    segments.sort_unstable();
+    Ok(segments)
 }
 
 /// The id in the name of a segment.

@@ -177,7 +177,13 @@ impl Disk {
         on_disk!(self, real: real::make_private_dir(path), disk => disk.make_dir(path))
     }
 
-    /// The files of a directory, by name; directories in it are left out.
+    /// Whether this is a file as such: no link to one, no pipe, no directory.
+    pub fn is_file(&self, path: &Path) -> io::Result<bool> {
+        on_disk!(self, real: real::is_file(path), disk => disk.is_file(path))
+    }
+
+    /// The files of a directory, by name; directories in it are left out. What is no file as such, a link or a pipe, is
+    /// listed too: see [`Disk::is_file`].
     pub fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
         on_disk!(self, real: real::list(directory), disk => disk.list(directory))
     }
@@ -326,7 +332,13 @@ mod tests {
         disk.rename(&path, &moved).unwrap();
         disk.sync_dir(directory).unwrap();
         assert_eq!(disk.open(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(disk.is_file(&moved).unwrap() && !disk.is_file(directory).unwrap());
+        assert!(file.is_at(&moved).unwrap() && !file.is_at(&path).unwrap());
+        disk.write_atomic(&moved, b"another").unwrap();
+        assert!(!file.is_at(&moved).unwrap(), "another file has its name");
         disk.remove(&moved).unwrap();
+        assert_eq!(disk.is_file(&moved).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(!file.is_at(&moved).unwrap());
         assert_eq!(file.read_at(600, &mut read).unwrap(), 3, "who has it open goes on reading");
         assert!(disk.free_bytes(directory).unwrap() > 0);
         let lock = disk.lock(&directory.join("LOCK")).unwrap();

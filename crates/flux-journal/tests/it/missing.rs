@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use expect_test::{Expect, expect};
 use flux_journal::{Journal, Keys, Start, check, repair};
-use flux_world::World;
 use flux_world::sim::{Sim, SimDisk};
+use flux_world::{Disk, World};
 
 use crate::setup::{DIRECTORY, append_all, body, open, small, take_until};
 
@@ -112,4 +112,35 @@ async fn what_was_trimmed_is_not_missed_and_neither_is_a_roll_where_there_was_no
         .find(|entry| entry.name.ends_with(".journal"));
     world.disk.remove(&file(&oldest.unwrap().name)).unwrap();
     assert_eq!(check(&world, Path::new(DIRECTORY)).unwrap().problems.len(), 1);
+}
+
+#[test]
+fn what_has_the_name_of_a_segment_and_is_no_file_is_refused() {
+    let real = World { disk: Disk::real(), ..Sim::new(6).world() };
+    let make: [fn(&Path); 3] = [
+        |path| std::os::unix::fs::symlink("elsewhere", path).unwrap(),
+        |path| std::fs::create_dir(path).unwrap(),
+        |path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success()),
+    ];
+    for make in make {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(format!("{:016x}.journal", 1));
+        make(&path);
+        let refused = Journal::open(&real, directory.path(), small(), Keys::none()).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            format!(
+                "{} is no file as such, but a link, a pipe or a directory, and is not followed: put the file itself there",
+                path.display()
+            )
+        );
+        let report = check(&real, directory.path()).unwrap();
+        assert_eq!(report.problems.iter().map(ToString::to_string).collect::<Vec<_>>(), [&*refused]);
+        let repaired = repair(&real, directory.path(), false).unwrap();
+        assert_eq!(repaired.left.iter().map(ToString::to_string).collect::<Vec<_>>(), [&*refused]);
+        assert!(repaired.moved.is_empty() && std::fs::symlink_metadata(&path).is_ok());
+        std::os::unix::fs::symlink("elsewhere", directory.path().join("ROLL")).unwrap();
+        let told = check(&real, directory.path()).unwrap().problems;
+        assert_eq!(told.len(), 2, "the roll too: {told:?}");
+    }
 }

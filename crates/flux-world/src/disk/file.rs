@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use super::real;
 #[cfg(feature = "sim")]
@@ -66,6 +67,16 @@ impl DiskFile {
             Kind::Real(file) => file.sync_all(),
             #[cfg(feature = "sim")]
             Kind::Simulated(file) => file.sync(),
+        }
+    }
+
+    /// Whether `path` leads to this file: not once it was removed, or its directory was given another name. Where that may
+    /// not be asked, it does.
+    pub fn is_at(&self, path: &Path) -> io::Result<bool> {
+        match &self.kind {
+            Kind::Real(file) => real::is_at(file, path),
+            #[cfg(feature = "sim")]
+            Kind::Simulated(file) => file.is_at(path),
         }
     }
 

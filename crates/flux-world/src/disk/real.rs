@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::Entry;
@@ -33,7 +33,7 @@ pub(super) fn list(directory: &Path) -> io::Result<Vec<Entry>> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
-        if metadata.is_file() {
+        if !metadata.is_dir() {
             entries.push(Entry {
                 name: entry.file_name().to_string_lossy().into_owned(),
                 bytes: metadata.len(),
@@ -42,6 +42,21 @@ pub(super) fn list(directory: &Path) -> io::Result<Vec<Entry>> {
     }
     entries.sort_unstable();
     Ok(entries)
+}
+
+pub(super) fn is_file(path: &Path) -> io::Result<bool> {
+    Ok(fs::symlink_metadata(path)?.is_file())
+}
+
+pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let open = file.metadata()?;
+    if open.nlink() == 0 {
+        return Ok(false);
+    }
+    match fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (open.dev(), open.ino())),
+        Err(error) => Ok(!matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)),
+    }
 }
 
 pub(super) fn directories(directory: &Path) -> io::Result<Vec<String>> {

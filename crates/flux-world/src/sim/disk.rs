@@ -102,6 +102,16 @@ impl SimDisk {
         state.names.contains_key(path) || state.directories.contains(path)
     }
 
+    pub(crate) fn is_file(&self, path: &Path) -> io::Result<bool> {
+        let state = self.state.lock();
+        let is_file = state.names.contains_key(path);
+        if is_file || state.directories.contains(path) {
+            Ok(is_file)
+        } else {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+
     pub(crate) fn create(&self, path: &Path) -> io::Result<SimFile> {
         let mut state = self.state.lock();
         state.may_change()?;
@@ -284,6 +294,11 @@ impl SimFile {
             self.sectors.lock().sync();
         }
         Ok(())
+    }
+
+    pub(crate) fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let state = self.state()?;
+        Ok(state.names.get(path).is_some_and(|there| Arc::ptr_eq(there, &self.sectors)))
     }
 
     pub(crate) fn bytes(&self) -> io::Result<u64> {
