@@ -75,6 +75,14 @@ pub enum FormatError {
         /// The key it names.
         key_id: u32,
     },
+    /// It is sealed with another key than the one given.
+    #[error("{}: key {key_id} (offset 12) is not the key this was sealed with, but another of the same id; nothing is damaged: put the right one in its place", file.display())]
+    OtherKey {
+        /// The file.
+        file: PathBuf,
+        /// The key it names.
+        key_id: u32,
+    },
     /// Records in it are damaged.
     #[error(transparent)]
     Damaged(#[from] Damage),
@@ -105,7 +113,7 @@ fn others(files: u64) -> String {
 
 /// A stretch of a segment that does not hold what was written there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} is damaged at offset {offset}: {kind} ({}); `repair` moves it aside", file.display(), self.extent())]
+#[error("{} is damaged at offset {offset}: {kind} ({}); {}", file.display(), self.extent(), self.remedy())]
 pub struct Damage {
     /// The file.
     pub file: PathBuf,
@@ -122,6 +130,16 @@ pub struct Damage {
 }
 
 impl Damage {
+    /// What helps. A repair knows no keys, and touches nothing that only a key tells from what was written.
+    fn remedy(&self) -> &'static str {
+        match self.kind {
+            DamageKind::Seal => "restore the file, or the key if it is another",
+            DamageKind::Head | DamageKind::Body | DamageKind::Hole | DamageKind::Time => {
+                "`repair` moves it aside"
+            }
+        }
+    }
+
     fn extent(&self) -> String {
         match self.records {
             0 => format!("before record {}, none is lost", self.first),

@@ -167,6 +167,18 @@ pub fn walk(
     Ok(problems)
 }
 
+/// A segment of a directory that is sealed, and the key that it names. No other is looked for; what cannot be read is left
+/// out, and so is a directory that is not there.
+pub fn sealed_segment(disk: &Disk, directory: &Path) -> Option<(PathBuf, u32)> {
+    let segments = segment::list(disk, directory).ok()?.into_iter();
+    segments
+        .filter_map(|(path, _)| {
+            let (_, header) = segment::SegmentHeader::open(disk, &path).ok()?;
+            Some((path, header.key_id))
+        })
+        .find(|(_, key_id)| *key_id != 0)
+}
+
 /// Looks through all segments; a missing one is a problem of its own.
 pub(crate) fn survey_all(
     disk: &Disk,

@@ -3,8 +3,12 @@
 //! A segment names the key it was made with and draws a salt. Its own key is HKDF-SHA-256(key, salt, segment id), and a
 //! record's nonce is its sequence. A segment is written by one opening of a journal only, so that no nonce is used twice:
 //! after a crash, records go to a new segment. The seal covers the head of the record, so that none can be moved.
+//!
+//! The header of a segment also has 32 bits that are derived beside that key, so that another key of the same id is told from
+//! damage before anything is read.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -12,6 +16,7 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::hkdf;
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::error::FormatError;
 use crate::record::{HEADER_BYTES, TAG_BYTES, sealed_with};
 use crate::segment::SegmentHeader;
 
@@ -108,13 +113,53 @@ impl Keys {
         self.0.first().map_or(0, |key| key.id)
     }
 
-    /// What opens and seals the records of a segment: `Ok(None)` for a plain one, `Err` with the id of a key not here.
-    pub(crate) fn seal_of(&self, segment: &SegmentHeader) -> Result<Option<Seal>, u32> {
-        if segment.key_id == 0 {
+    /// What opens and seals the records of a segment: `Ok(None)` for a plain one, an error when its key is not here or
+    /// another has its id. `file` is for the error.
+    pub(crate) fn seal_of(&self, segment: &SegmentHeader, file: &Path) -> Result<Option<Seal>, FormatError> {
+        let (file, key_id) = (|| file.to_owned(), segment.key_id);
+        if key_id == 0 {
             return Ok(None);
         }
-        let key = self.0.iter().find(|key| key.id == segment.key_id).ok_or(segment.key_id)?;
-        Ok(Some(Seal::derive(key, segment)))
+        let Some(key) = self.0.iter().find(|key| key.id == key_id) else {
+            return Err(FormatError::Key { file: file(), key_id });
+        };
+        let (seal, check) = derive(key, segment);
+        if segment.key_check != 0 && segment.key_check != check {
+            return Err(FormatError::OtherKey { file: file(), key_id });
+        }
+        Ok(Some(seal))
+    }
+
+    /// What seals the records of a new segment, which names its key and gets the check of it.
+    pub(crate) fn seal_new(&self, segment: &mut SegmentHeader) -> Option<Seal> {
+        let key = self.0.first()?;
+        segment.key_id = key.id;
+        let (seal, check) = derive(key, segment);
+        segment.key_check = check;
+        Some(seal)
+    }
+}
+
+/// The seal of a segment, and the check of the key it is derived from, which is never 0.
+fn derive(key: &Key, segment: &SegmentHeader) -> (Seal, u32) {
+    let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, &segment.salt.bytes).extract(&key.secret);
+    let id = segment.id.to_le_bytes();
+    let info: [&[u8]; 2] = [b"fluxrig journal segment", &id];
+    let sealing = salt.expand(&info, &AES_256_GCM).expect("32 bytes are not too many to derive");
+    let info: [&[u8]; 2] = [b"fluxrig journal key check", &id];
+    let mut check = [0; CHECK_BYTES];
+    let derived = salt.expand(&info, CheckLength).and_then(|derived| derived.fill(&mut check));
+    derived.expect("4 bytes are not too many to derive");
+    (Seal { key: LessSafeKey::new(UnboundKey::from(sealing)) }, u32::from_le_bytes(check).max(1))
+}
+
+const CHECK_BYTES: usize = 4;
+
+struct CheckLength;
+
+impl hkdf::KeyType for CheckLength {
+    fn len(&self) -> usize {
+        CHECK_BYTES
     }
 }
 
@@ -125,15 +170,6 @@ pub(crate) struct Seal {
 }
 
 impl Seal {
-    fn derive(key: &Key, segment: &SegmentHeader) -> Self {
-        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, &segment.salt.bytes);
-        let id = segment.id.to_le_bytes();
-        let info: [&[u8]; 2] = [b"fluxrig journal segment", &id];
-        let derived = salt.extract(&key.secret);
-        let derived = derived.expand(&info, &AES_256_GCM).expect("32 bytes are not too many to derive");
-        Self { key: LessSafeKey::new(UnboundKey::from(derived)) }
-    }
-
     /// Seals the body of a gathered record in place; the room for its tag is there.
     pub(crate) fn seal(&self, record: &mut [u8], body_bytes: usize, sequence: u64) {
         let aad = Aad::from(sealed_with(record));

@@ -48,7 +48,7 @@ mod writer;
 pub use config::{Ack, Config, WhenFull};
 pub use consumer::{Batch, Consumer, Settler};
 pub use error::{AppendError, ConsumerError, Damage, DamageKind, FormatError, Full, OpenError, ReadError};
-pub use inspect::{CheckReport, Dump, check, dump, walk};
+pub use inspect::{CheckReport, Dump, check, dump, sealed_segment, walk};
 pub use journal::{Journal, Receipt, Start, Stats};
 pub use keys::{Key, KeyFileError, Keys};
 pub use reader::Record;

@@ -42,10 +42,15 @@ impl OpenSegment {
     pub(crate) fn plan(shared: &Shared, entropy: &Entropy, id: u64, sequence: u64, time_ns: i64) -> Self {
         let mut salt = [0; 16];
         entropy.fill(&mut salt);
-        let key_id = shared.keys.id_to_write();
-        let header =
-            SegmentHeader { id, base_sequence: sequence, key_id, created_ns: time_ns, salt: Salt::new(salt) };
-        let seal = shared.keys.seal_of(&header).expect("the key to write with is at hand");
+        let mut header = SegmentHeader {
+            id,
+            base_sequence: sequence,
+            key_id: 0,
+            key_check: 0,
+            created_ns: time_ns,
+            salt: Salt::new(salt),
+        };
+        let seal = shared.keys.seal_new(&mut header);
         let mut begin = header.encode().to_vec();
         for (name, standing) in &shared.consumers.lock().by_name {
             let mut body = Vec::new();

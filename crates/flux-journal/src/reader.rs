@@ -1,18 +1,21 @@
 //! Reads records back from disk, in order, across segments; never serves one whose checks do not hold.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use flux_world::Disk;
 
 use crate::error::{Damage, DamageKind, FormatError};
 use crate::keys::{Keys, Seal};
-use crate::record::Kind;
+use crate::record::{Header, Kind};
 use crate::scan::{Found, Raw, Scan};
-use crate::segment::path_of;
+use crate::segment::{SegmentHeader, path_of};
 use crate::shared::Segment;
 use crate::survey::gap_records;
+
+/// Records that are looked at for one that a key opens.
+const TRIED_MAX: usize = 100;
 
 /// A record as it was appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,41 @@ pub(crate) enum Next {
     Records(Vec<Record>),
     /// Records that a repair moved aside: all before this sequence.
     GapUntil(u64),
+}
+
+/// What opens the records of a segment. One that says nothing of its key is asked whether it may be this one.
+pub(crate) fn seal_of(
+    disk: &Disk,
+    path: &Path,
+    segment: &SegmentHeader,
+    keys: &Keys,
+) -> Result<Option<Seal>, FormatError> {
+    let seal = keys.seal_of(segment, path)?;
+    if let (Some(seal), 0) = (&seal, segment.key_check)
+        && !may_open(&mut Scan::open(disk, path)?, seal)?
+    {
+        return Err(FormatError::OtherKey { file: path.to_owned(), key_id: segment.key_id });
+    }
+    Ok(seal)
+}
+
+/// Whether a seal opens one of the first whole records, or there is none to try.
+fn may_open(scan: &mut Scan, seal: &Seal) -> Result<bool, FormatError> {
+    let mut tried = 0;
+    for _ in 0..TRIED_MAX {
+        match scan.next()? {
+            Found::Record(raw) if raw.header.kind == Kind::Data => {
+                let Header { body_bytes, sequence, .. } = raw.header;
+                if seal.open(&raw.record, body_bytes as usize, sequence).is_some() {
+                    return Ok(true);
+                }
+                tried += 1;
+            }
+            Found::Record(_) | Found::Body(_) => {}
+            Found::Nothing | Found::End => break,
+        }
+    }
+    Ok(tried == 0)
 }
 
 #[derive(Debug)]
@@ -99,8 +137,7 @@ impl Reader {
         if !is_here || self.expected > wanted {
             let path = path_of(&self.directory, segment.id);
             let scan = Scan::open(&self.disk, &path)?;
-            let seal = self.keys.seal_of(&scan.header);
-            let seal = seal.map_err(|key_id| FormatError::Key { file: path, key_id })?;
+            let seal = seal_of(&self.disk, &path, &scan.header, &self.keys)?;
             self.scan = Some((scan, seal));
             self.expected = segment.base_sequence;
         }

@@ -17,6 +17,7 @@ use crate::cursor::Cursor;
 use crate::error::{Damage, FormatError, OpenError};
 use crate::keys::Keys;
 use crate::open_segment::OpenSegment;
+use crate::reader::seal_of;
 use crate::recent::Recent;
 use crate::roll::{self, Roll};
 use crate::scan::Scan;
@@ -120,9 +121,7 @@ fn headers(world: &World, directory: &Path, keys: &Keys) -> Result<Vec<Segment>,
     let mut segments: Vec<Segment> = Vec::new();
     for (path, bytes) in segment::list(&world.disk, directory)? {
         let (_, header) = SegmentHeader::open(&world.disk, &path)?;
-        if let Err(key_id) = keys.seal_of(&header) {
-            return Err(FormatError::Key { file: path, key_id }.into());
-        }
+        seal_of(&world.disk, &path, &header, keys)?;
         if let Some(before) = segments.last_mut() {
             if !follows(before, &header) {
                 let SegmentHeader { id, base_sequence, .. } = header;

@@ -189,8 +189,14 @@ fn gap_in_place_of(world: &World, seen: &[Seen], at: usize) -> Option<Cure> {
     let mut salt = [0; 16];
     world.entropy.fill(&mut salt);
     let salt = Salt::new(salt);
-    let header =
-        SegmentHeader { id, base_sequence: from, key_id: 0, created_ns: time_ns, salt: salt.clone() };
+    let header = SegmentHeader {
+        id,
+        base_sequence: from,
+        key_id: 0,
+        key_check: 0,
+        created_ns: time_ns,
+        salt: salt.clone(),
+    };
     let mut content = header.encode().to_vec();
     if until > from {
         push_gap(&mut content, from, until, time_ns, &salt);

@@ -3,13 +3,14 @@
 //! ```text
 //! offset 0          8         10        12       16        24         32         40        56        60     64
 //!        +----------+---------+---------+--------+---------+----------+----------+---------+---------+------+---
-//!        | FLUXJRNL | version | header  | key id | segment | base     | created, | salt    | zeros   | crc  | records
-//!        |          | 1       | bytes 64| 0 none | id      | sequence | ns       |         |         |      |
+//!        | FLUXJRNL | version | header  | key id | segment | base     | created, | salt    | key     | crc  | records
+//!        |          | 1       | bytes 64| 0 none | id      | sequence | ns       |         | check   |      |
 //!        +----------+---------+---------+--------+---------+----------+----------+---------+---------+------+---
 //! ```
 //!
 //! Numbers are little-endian. The check is CRC-32C over bytes 0 to 60. `base sequence` is that of the first data record. The
-//! salt is drawn for each segment. The file is `<segment id, 16 hexadecimal digits>.journal`; ids follow each other without a
+//! salt is drawn for each segment. The key check tells the key from another of the same id (see `keys.rs`); it is zero where
+//! nothing is sealed, and in segments made before there was one, which are read as ever. The file is `<segment id, 16 hexadecimal digits>.journal`; ids follow each other without a
 //! hole. A segment that is written to may be longer than its records: zeros follow. Behind the header come the cursors of all
 //! consumers, so that the last segment alone says where they stand.
 
@@ -55,6 +56,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) base_sequence: u64,
     /// The key its bodies are sealed with; 0 when they are plain.
     pub(crate) key_id: u32,
+    /// What tells that key from another; 0 when it is not said.
+    pub(crate) key_check: u32,
     pub(crate) created_ns: i64,
     pub(crate) salt: Salt,
 }
@@ -70,6 +73,7 @@ impl SegmentHeader {
         bytes[24..32].copy_from_slice(&self.base_sequence.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.created_ns.to_le_bytes());
         bytes[40..56].copy_from_slice(&self.salt.bytes);
+        bytes[56..60].copy_from_slice(&self.key_check.to_le_bytes());
         let crc = crc32c::crc32c(&bytes[..60]);
         bytes[60..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -97,6 +101,7 @@ impl SegmentHeader {
             id: long(16),
             base_sequence: long(24),
             key_id: (long(8) >> 32) as u32,
+            key_check: long(56) as u32,
             created_ns: long(32) as i64,
             salt: Salt::new(*bytes[40..].first_chunk().expect("within the header")),
         })

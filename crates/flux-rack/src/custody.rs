@@ -60,9 +60,12 @@ pub enum JournalError {
 
 fn advice(source: &OpenError, directory: &std::path::Path) -> String {
     match source {
-        OpenError::Format(FormatError::Io { .. } | FormatError::Key { .. } | FormatError::Newer { .. }) => {
-            String::new()
-        }
+        OpenError::Format(
+            FormatError::Io { .. }
+            | FormatError::Key { .. }
+            | FormatError::OtherKey { .. }
+            | FormatError::Newer { .. },
+        ) => String::new(),
         OpenError::Format(_) => {
             format!("; look into it with `fluxrig journal check {}`", directory.display())
         }

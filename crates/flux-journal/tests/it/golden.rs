@@ -40,13 +40,19 @@ async fn check_golden(name: &str, keys: Keys) {
         "{name}: the format changed; that needs a new version"
     );
 
+    check_read(&written, &keys);
+}
+
+/// What it holds is read.
+fn check_read(written: &[u8], keys: &Keys) {
+    let real = world_of_files();
     // Made before there was a roll.
     let directory = tempfile::tempdir().unwrap();
-    real.disk.write_atomic(&directory.path().join("0000000000000001.journal"), &written).unwrap();
+    real.disk.write_atomic(&directory.path().join("0000000000000001.journal"), written).unwrap();
     let report = check(&real, directory.path()).unwrap();
     assert!(report.is_clean(), "{report:?}");
     assert_eq!((report.records, report.consumers), (4, vec![("wire".to_owned(), 1)]));
-    let records = dump(&real, directory.path(), &keys, 0, 10).unwrap().records;
+    let records = dump(&real, directory.path(), keys, 0, 10).unwrap().records;
     let bodies: Vec<&[u8]> = records.iter().map(|record| &record.body[..]).collect();
     assert_eq!(bodies, [&b"one"[..], b"two", b"", b"twenty-four bytes long ."]);
 }
@@ -73,5 +79,19 @@ async fn plain() {
 
 #[tokio::test(start_paused = true)]
 async fn sealed() {
-    check_golden("sealed-v1", keys()).await;
+    check_golden("sealed-checked-v1", keys()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn sealed_before_a_segment_said_anything_of_its_key() {
+    let path = committed("sealed-v1").join("0000000000000001.journal");
+    let written = world_of_files().disk.read(&path, 1 << 20).unwrap();
+    check_read(&written, &keys());
+    let world = Sim::new(1).world();
+    world.disk.make_dir(Path::new(DIRECTORY)).unwrap();
+    world.disk.write_atomic(&Path::new(DIRECTORY).join("0000000000000001.journal"), &written).unwrap();
+    crate::sealed::check_refused(&world, Keys::new(vec![Key { id: 7, secret: [9; 32] }]));
+    let (journal, found) = Journal::open(&world, Path::new(DIRECTORY), small(), keys()).unwrap();
+    assert_eq!((found.records, found.next), (4, 4));
+    journal.close().await.unwrap();
 }

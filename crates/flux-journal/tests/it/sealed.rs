@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use flux_journal::{FormatError, Journal, Key, Keys, OpenError, Start, check, dump};
+use flux_journal::{FormatError, Journal, Key, Keys, OpenError, Start, check, dump, repair, sealed_segment};
 use flux_world::World;
 use flux_world::sim::Sim;
 
@@ -54,9 +54,44 @@ async fn another_key_of_the_same_id_opens_nothing() {
     let world = Sim::new(2).world();
     write(&world, Keys::new(vec![key(1)]), 10).await;
     let wrong = Keys::new(vec![Key { id: 1, secret: [9; 32] }]);
-    let shown = dump(&world, Path::new(DIRECTORY), &wrong, 0, 100).unwrap();
-    assert_eq!((shown.records.len(), shown.problems.len()), (0, 10));
-    assert!(shown.problems[0].to_string().contains("the seal of a record does not open"));
+    check_refused(&world, wrong);
+}
+
+/// Said of the key and not of the data, which are as they were after the opening and a repair.
+pub(crate) fn check_refused(world: &World, wrong: Keys) {
+    let directory = Path::new(DIRECTORY);
+    let told = |problem: &FormatError| {
+        assert!(matches!(problem, FormatError::OtherKey { .. }), "{problem}");
+        let told = problem.to_string();
+        assert!(told.contains("is not the key this was sealed with, but another of the same id"), "{told}");
+    };
+    let files = || -> Vec<_> {
+        let listed = world.disk.list(directory).unwrap().into_iter();
+        let segments = listed.filter(|entry| entry.name.ends_with(".journal"));
+        segments.map(|entry| world.disk.read(&directory.join(entry.name), 1 << 20).unwrap()).collect()
+    };
+    let before = files();
+    let shown = dump(world, directory, &wrong, 0, 100).unwrap();
+    assert_eq!((shown.records.len(), shown.problems.len()), (0, 1));
+    told(&shown.problems[0]);
+    let OpenError::Format(refused) = Journal::open(world, directory, small(), wrong).unwrap_err() else {
+        panic!("of the key")
+    };
+    told(&refused);
+    let repaired = repair(world, directory, false).unwrap();
+    assert!(repaired.moved.is_empty() && repaired.left.is_empty(), "{repaired:?}");
+    assert!(files() == before, "nothing is touched");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_was_lost_is_named() {
+    let world = Sim::new(3).world();
+    assert_eq!(sealed_segment(&world.disk, Path::new(DIRECTORY)), None);
+    write(&world, Keys::none(), 1).await;
+    assert_eq!(sealed_segment(&world.disk, Path::new(DIRECTORY)), None);
+    write(&world, Keys::new(vec![key(7)]), 1).await;
+    let (file, key_id) = sealed_segment(&world.disk, Path::new(DIRECTORY)).unwrap();
+    assert_eq!((file.file_name().unwrap().to_str().unwrap(), key_id), ("0000000000000002.journal", 7));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use flux_gear::{Bytes, FluxId, FluxMsg, Held};
-use flux_journal::{Batch, Consumer, FormatError, Journal, ReadError, Record, Start};
+use flux_journal::{Batch, Consumer, DamageKind, FormatError, Journal, ReadError, Record, Start};
 use flux_scenario::Durability;
 use flux_signal::{
     Limits,
@@ -136,7 +136,7 @@ impl Feeder {
     fn note_unreadable(&self, why: &FormatError) {
         let directory = self.appender.site().directory.display();
         let told = match why {
-            FormatError::Damaged(_) => format!(
+            FormatError::Damaged(damage) if damage.kind != DamageKind::Seal => format!(
                 "{why}: stop the rack and run `fluxrig journal repair {directory}`, which keeps what is damaged and lets the \
                  rest be served"
             ),

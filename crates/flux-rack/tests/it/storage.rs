@@ -226,7 +226,15 @@ fn values_and_keys_are_sealed_at_rest() {
         let other = format!("1:{}\n", "ab".repeat(32));
         world.disk.write_atomic(&Path::new(STATE).join("storage.key"), other.as_bytes()).unwrap();
         let why = table(&world).await.unwrap_err().to_string();
-        assert!(why.contains("the seal of a record does not open"), "{why}");
+        assert!(why.contains("key 1 (offset 12) is not the key this was sealed with"), "{why}");
+        // A lost one is not replaced in silence by another of the same name.
+        let file = Path::new(STATE).join("storage.key");
+        world.disk.remove(&file).unwrap();
+        let why = table(&world).await.unwrap_err().to_string();
+        assert!(why.contains("storage.key is gone, and ") && why.contains(" is sealed with key 1"), "{why}");
+        assert!(!world.disk.exists(&file));
+        world.disk.write_atomic(&file, &key).unwrap();
+        table(&world).await.unwrap();
     });
 }
 
