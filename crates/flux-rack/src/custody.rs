@@ -281,9 +281,11 @@ impl Appender {
         }
     }
 
-    /// Whether nothing that was appended waits for the disk.
-    pub(crate) fn is_all_safe(&self) -> bool {
-        self.state.lock().parcels.is_empty()
+    /// Records that were appended and wait for the disk.
+    pub(crate) fn unsafe_yet(&self) -> u64 {
+        let state = self.state.lock();
+        let waiting = state.parcels.iter().filter(|parcel| !parcel.receipt.is_safe());
+        waiting.map(|parcel| parcel.bodies.len() as u64).sum()
     }
 
     async fn close(&self) {

@@ -64,6 +64,8 @@ pub(crate) enum Gate {
     Open,
     /// They wait: the wire runs empty.
     Shut,
+    /// Gears' own tasks wait; what segments have in hand is let in, since they are called back one after the other.
+    Ebbing,
     /// The wire is no more: they look for another way.
     Gone,
 }
@@ -163,7 +165,7 @@ impl Durable {
     pub(crate) fn try_push<M: Outgoing>(&self, msgs: &mut Vec<M>) -> Result<(), Closed> {
         match *self.gate.borrow() {
             Gate::Open => {}
-            Gate::Shut => return Ok(()),
+            Gate::Shut | Gate::Ebbing => return Ok(()),
             Gate::Gone => return Err(Closed),
         }
         while !msgs.is_empty() {
@@ -183,20 +185,24 @@ impl Durable {
 
     /// Takes all of `msgs`, unless the wire goes, and waits for room as often as it takes.
     pub(crate) async fn push<M: Outgoing>(&self, msgs: &mut Vec<M>) -> Result<(), Closed> {
-        match self.opened().await {
+        match self.until_gate(|gate| matches!(gate, Gate::Open | Gate::Gone)).await {
             Gate::Gone => Err(Closed),
-            Gate::Open | Gate::Shut => self.append(msgs).await,
+            Gate::Open | Gate::Shut | Gate::Ebbing => self.append(msgs).await,
         }
     }
 
-    /// Ends when senders need not wait, with why.
-    pub(crate) async fn opened(&self) -> Gate {
+    /// Ends when a segment need not wait with what it has in hand.
+    pub(crate) async fn lets_segments_in(&self) {
+        self.until_gate(|gate| gate != Gate::Shut).await;
+    }
+
+    async fn until_gate(&self, is_it: impl Fn(Gate) -> bool) -> Gate {
         let gate = *self.gate.borrow();
-        if gate != Gate::Shut {
+        if is_it(gate) {
             return gate;
         }
         let mut gate = self.gate.subscribe();
-        let opened = gate.wait_for(|gate| *gate != Gate::Shut).await;
+        let opened = gate.wait_for(|gate| is_it(*gate)).await;
         opened.map_or(Gate::Gone, |gate| *gate)
     }
 
@@ -286,17 +292,29 @@ impl Durable {
 
     /// Whether it holds nothing that is not settled.
     pub(crate) fn is_empty(&self) -> bool {
-        self.custody.appender().is_all_safe() && self.unsettled() == 0
+        self.held() == 0
     }
 
     /// What it holds.
     pub(crate) fn left(&self) -> Left {
-        Left { name: self.name.clone(), messages: usize::try_from(self.unsettled()).ok() }
+        Left { name: self.name.clone(), messages: usize::try_from(self.held()).ok() }
     }
 
     /// The gear that sends.
     pub(crate) fn sender(&self) -> String {
         self.lines.load().from.gear.clone()
+    }
+
+    /// The gear that receives.
+    pub(crate) fn receiver(&self) -> String {
+        self.lines.load().to.gear.clone()
+    }
+
+    /// Messages that were taken and are not settled, those on their way to the disk among them.
+    fn held(&self) -> u64 {
+        // In this order: what becomes safe in between is counted twice, and not missed.
+        let unsafe_yet = self.custody.appender().unsafe_yet();
+        unsafe_yet + self.unsettled()
     }
 
     fn unsettled(&self) -> u64 {

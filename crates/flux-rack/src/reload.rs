@@ -18,7 +18,6 @@ mod retire;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
     time::Duration,
 };
 
@@ -31,10 +30,10 @@ use serde::Serialize;
 use crate::{
     cell::{Bequest, Cell},
     draft::Draft,
-    durable::{Durable, Gate},
     rack::{ChangeError, Rack},
 };
 
+use going::Ebb;
 pub use going::Remains;
 pub(crate) use retire::Visitor;
 
@@ -59,9 +58,10 @@ impl Rack {
         let clock = self.shared.world.clock;
         let began = clock.now();
         let going = self.going(&circuit);
-        let to_be_empty = if remains == Remains::Delivered { &going[..] } else { &[] };
-        let result = match self.run_empty(to_be_empty).await {
-            Ok(()) => self.open_and_become(circuit, to_be_empty).await,
+        let to_be_empty = if remains == Remains::Delivered { going.clone() } else { Vec::new() };
+        let mut ebb = Ebb::new(to_be_empty, self.shared.settings.process_timeout, clock);
+        let result = match ebb.run_empty().await {
+            Ok(()) => self.open_and_become(circuit, &mut ebb).await,
             Err(why) => Err(why),
         };
         match result {
@@ -71,7 +71,7 @@ impl Rack {
                 Ok(Reloaded { plan, paused, took: clock.now().saturating_duration_since(began) })
             }
             Err(why) => {
-                to_be_empty.iter().for_each(|durable| durable.set_gate(Gate::Open));
+                ebb.call_off();
                 Err(why)
             }
         }
@@ -80,10 +80,10 @@ impl Rack {
     async fn open_and_become(
         &mut self,
         circuit: Circuit,
-        to_be_empty: &[Arc<Durable>],
+        ebb: &mut Ebb,
     ) -> Result<(Plan, Duration), ChangeError> {
         let opened = self.open_journals(&circuit).await?;
-        let result = self.become_circuit(circuit, to_be_empty).await;
+        let result = self.become_circuit(circuit, ebb).await;
         if result.is_err() {
             self.close_journals(opened).await;
         }
@@ -93,7 +93,7 @@ impl Rack {
     async fn become_circuit(
         &mut self,
         circuit: Circuit,
-        to_be_empty: &[Arc<Durable>],
+        ebb: &mut Ebb,
     ) -> Result<(Plan, Duration), ChangeError> {
         let clock = self.shared.world.clock;
         let mut draft = Draft::new(&self.assembly, &self.workshop, circuit, &self.durables)?;
@@ -102,7 +102,7 @@ impl Rack {
             return Err(why);
         }
         let paused_at = clock.now();
-        let standing = match self.pause_and_replace(&mut draft, to_be_empty).await {
+        let standing = match self.pause_and_replace(&mut draft, ebb).await {
             Ok(standing) => standing,
             Err(why) => {
                 self.abandon(draft).await;
@@ -135,18 +135,9 @@ impl Rack {
         started.map_err(|source| ChangeError::Start { gear: cell.name.clone(), source })
     }
 
-    async fn pause_and_replace(
-        &mut self,
-        draft: &mut Draft,
-        to_be_empty: &[Arc<Durable>],
-    ) -> Result<Standing, ChangeError> {
-        let mut standing = self.pause(draft.untouched.clone()).await?;
-        let replaced = match going::is_empty(to_be_empty) {
-            Ok(()) => self.replace(draft, &mut standing).await,
-            // A segment that was called back had something in hand for it.
-            Err(why) => Err(why),
-        };
-        match replaced {
+    async fn pause_and_replace(&mut self, draft: &mut Draft, ebb: &mut Ebb) -> Result<Standing, ChangeError> {
+        let mut standing = self.pause_empty(&draft.untouched, ebb).await?;
+        match self.replace(draft, &mut standing).await {
             Ok(()) => Ok(standing),
             Err(why) => {
                 self.resume(standing);
@@ -155,9 +146,42 @@ impl Rack {
         }
     }
 
-    /// Has the segments that change leave their gears, sources first, so that whoever has to cross to the next one can.
+    /// Pauses with nothing left on wires that go. What a segment had in hand for one is delivered first.
+    async fn pause_empty(
+        &mut self,
+        untouched: &[Option<usize>],
+        ebb: &mut Ebb,
+    ) -> Result<Standing, ChangeError> {
+        loop {
+            ebb.let_segments_in();
+            let standing = self.pause_with(untouched, ebb).await?;
+            match ebb.is_over() {
+                Ok(()) => return Ok(standing),
+                // Its sender was called back after its receiver: once more, as long as there is time.
+                Err(why) => {
+                    self.resume(standing);
+                    if !ebb.has_time() {
+                        return Err(why);
+                    }
+                    ebb.run_empty().await?;
+                }
+            }
+        }
+    }
+
+    /// Has all segments leave their gears.
     pub(crate) async fn pause(&mut self, untouched: Vec<Option<usize>>) -> Result<Standing, ChangeError> {
-        let untouched: BTreeSet<usize> = untouched.into_iter().flatten().collect();
+        let mut none = Ebb::new(Vec::new(), Duration::ZERO, self.shared.world.clock);
+        self.pause_with(&untouched, &mut none).await
+    }
+
+    /// Has the segments that change leave their gears, sources first, so that whoever has to cross to the next one can.
+    async fn pause_with(
+        &mut self,
+        untouched: &[Option<usize>],
+        ebb: &mut Ebb,
+    ) -> Result<Standing, ChangeError> {
+        let untouched: BTreeSet<usize> = untouched.iter().copied().flatten().collect();
         let now = &self.assembly;
         let rank = |gear: usize| now.circuit.drain_order.iter().position(|&other| other == gear);
         let mut changed: Vec<usize> = (0..now.layout.len()).filter(|at| !untouched.contains(at)).collect();
@@ -166,13 +190,18 @@ impl Rack {
         let waited = 2 * self.shared.settings.process_timeout;
         let mut standing = Standing::new();
         for at in changed {
-            let members = &self.assembly.layout[at];
-            let Some(cells) = self.segments[at].leave(&self.shared.world, waited).await else {
-                let gear = self.assembly.name(members[0]).0;
+            let names: Vec<_> =
+                self.assembly.layout[at].iter().map(|&member| self.assembly.name(member)).collect();
+            let receivers: Vec<String> = names.iter().map(|(gear, _)| gear.clone()).collect();
+            if let Err(why) = ebb.run_empty_into(&receivers, &standing).await {
                 self.resume(standing);
-                return Err(ChangeError::Busy { gear, waited });
+                return Err(why);
+            }
+            let Some(cells) = self.segments[at].leave(&self.shared.world, waited).await else {
+                self.resume(standing);
+                return Err(ChangeError::Busy { gear: names[0].0.clone(), waited });
             };
-            standing.extend(members.iter().map(|&member| self.assembly.name(member)).zip(cells));
+            standing.extend(names.into_iter().zip(cells));
         }
         Ok(standing)
     }

@@ -3,14 +3,19 @@
 //! ```text
 //! shut    senders wait, the receiver goes on          it is empty: the wire goes
 //!                                                     it is not, in time: refused, senders go on
+//! ebbing  segments are called back, sources first:    what they had in hand is let in, and delivered before the
+//!         gears' own tasks wait                       receiver is called back, too
 //! leave   the wire goes as it is                      what it holds waits for a wire of its id, and is told of
 //! ```
+//! Several are shut one after the other, in the order of the flow: the receiver of one may be the sender of the next, and
+//! must not wait at it while it still has something to deliver.
 
 use std::{sync::Arc, time::Duration};
 
 use flux_scenario::circuit::Circuit;
+use flux_world::Clock;
 
-use super::journals::WIRES_DIRECTORY;
+use super::{Standing, journals::WIRES_DIRECTORY};
 use crate::{
     durable::{Durable, Gate, directory_name},
     rack::{ChangeError, Rack},
@@ -72,23 +77,14 @@ impl Rack {
         }
     }
 
-    /// The durable wires that run and are not in this circuit.
+    /// The durable wires that run and are not in this circuit, in the order of the flow.
     pub(super) fn going(&self, circuit: &Circuit) -> Vec<Arc<Durable>> {
+        let now = &self.assembly.circuit;
         let stays = |id: &String| circuit.wires.iter().any(|wire| wire.durable.is_some() && wire.id == *id);
-        let running =
-            self.assembly.circuit.wires.iter().filter(|wire| wire.durable.is_some() && !stays(&wire.id));
-        running.filter_map(|wire| self.durables.get(&wire.id).cloned()).collect()
-    }
-
-    /// Has wires run empty: nothing more is let in.
-    pub(super) async fn run_empty(&self, going: &[Arc<Durable>]) -> Result<(), ChangeError> {
-        going.iter().for_each(|durable| durable.set_gate(Gate::Shut));
-        let clock = self.shared.world.clock;
-        let deadline = clock.now() + self.shared.settings.process_timeout;
-        while is_empty(going).is_err() && clock.now() < deadline {
-            clock.sleep(LOOK_EVERY).await;
-        }
-        is_empty(going)
+        let mut running: Vec<_> =
+            now.wires.iter().filter(|wire| wire.durable.is_some() && !stays(&wire.id)).collect();
+        running.sort_by_key(|wire| now.drain_order.iter().position(|&gear| gear == wire.from.0));
+        running.into_iter().filter_map(|wire| self.durables.get(&wire.id).cloned()).collect()
     }
 
     /// Wires that went take nothing more: who still sends by one goes where its port leads now. A sender that went as well
@@ -101,10 +97,80 @@ impl Rack {
     }
 }
 
-/// Whether all of them are; else what the first holds that is not.
-pub(super) fn is_empty(going: &[Arc<Durable>]) -> Result<(), ChangeError> {
-    match going.iter().find(|durable| !durable.is_empty()) {
-        None => Ok(()),
-        Some(durable) => Err(ChangeError::Holding { held: durable.left() }),
+/// Durable wires that are to be empty when they go.
+pub(super) struct Ebb {
+    /// In the order of the flow.
+    wires: Vec<Arc<Durable>>,
+    /// For how long they may still be waited for.
+    patience: Duration,
+    clock: Clock,
+}
+
+impl Ebb {
+    /// These wires, in the order of the flow, which are waited for as long as `patience` altogether.
+    pub(super) fn new(wires: Vec<Arc<Durable>>, patience: Duration, clock: Clock) -> Ebb {
+        Ebb { wires, patience, clock }
     }
+
+    /// Has them run empty, one after the other: nothing more is let in.
+    pub(super) async fn run_empty(&mut self) -> Result<(), ChangeError> {
+        for at in 0..self.wires.len() {
+            self.wires[at].set_gate(Gate::Shut);
+            self.wait_for(at).await?;
+        }
+        Ok(())
+    }
+
+    /// From here on segments may bring what they have in hand, so that they can be called back.
+    pub(super) fn let_segments_in(&self) {
+        self.wires.iter().for_each(|durable| durable.set_gate(Gate::Ebbing));
+    }
+
+    /// Waits for what is on its way to these gears, where whoever sends it has been called back.
+    pub(super) async fn run_empty_into(
+        &mut self,
+        receivers: &[String],
+        standing: &Standing,
+    ) -> Result<(), ChangeError> {
+        for at in 0..self.wires.len() {
+            let (sender, receiver) = (self.wires[at].sender(), self.wires[at].receiver());
+            if receivers.contains(&receiver) && standing.contains_key(&(sender, 0)) {
+                self.wait_for(at).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait_for(&mut self, at: usize) -> Result<(), ChangeError> {
+        let began = self.clock.now();
+        loop {
+            let held = is_empty(&self.wires[at]);
+            let waited = self.clock.now().saturating_duration_since(began);
+            if held.is_ok() || waited >= self.patience {
+                self.patience = self.patience.saturating_sub(waited);
+                return held;
+            }
+            self.clock.sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Whether all of them are empty; else what the first holds that is not.
+    pub(super) fn is_over(&self) -> Result<(), ChangeError> {
+        self.wires.iter().try_for_each(|durable| is_empty(durable))
+    }
+
+    /// Whether there is time left.
+    pub(super) fn has_time(&self) -> bool {
+        !self.patience.is_zero()
+    }
+
+    /// They stay: senders go on.
+    pub(super) fn call_off(&self) {
+        self.wires.iter().for_each(|durable| durable.set_gate(Gate::Open));
+    }
+}
+
+fn is_empty(durable: &Durable) -> Result<(), ChangeError> {
+    let held = durable.left();
+    if held.messages == Some(0) { Ok(()) } else { Err(ChangeError::Holding { held }) }
 }

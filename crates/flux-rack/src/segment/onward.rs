@@ -133,7 +133,7 @@ pub(super) async fn cross_into(
 ) {
     tokio::select! {
         biased;
-        _ = durable.opened() => {}
+        () = durable.lets_segments_in() => {}
         Ok(_) = recalled.wait_for(|recalled| *recalled) => {}
     }
     // A closed journal means that the rack gives up: what is left abandons its lease.

@@ -107,3 +107,44 @@ async fn a_busy_wire_runs_empty_and_who_sends_goes_the_new_way() {
     let all = ["end", "other"].into_iter().flat_map(|sink| arrived.now(sink));
     assert_eq!(all.map(|msg| text(&msg.payload)).collect::<Vec<_>>(), numbers(0..5_000));
 }
+
+/// Gears in a row, each wire durable or hot: `src -> p -> a -> b -> end`.
+fn row(state: &Path, count: u32, b: &str, lanes: [bool; 2]) -> Plan {
+    let mut plan = Plan::new(false).gear("src", "source", json!({"count": count, "batch": 3}));
+    for (name, kind) in [("p", "pass"), ("a", "pass"), (b, "pass"), ("end", "sink")] {
+        plan = plan.gear(name, kind, json!({}));
+    }
+    plan = plan.wire("src.out", "p.in").wire(&format!("{b}.out"), "end.in");
+    let ends = [("p.out", "a.in".to_owned()), ("a.out", format!("{b}.in"))];
+    for ((from, to), is_durable) in ends.iter().zip(lanes) {
+        plan = if is_durable { plan.durable(from, to, DISK) } else { plan.wire(from, to) };
+    }
+    plan.state_dir = state.to_owned();
+    plan
+}
+
+/// The receiver of one is the sender of the next, and whoever sends has always something in hand.
+#[tokio::test]
+async fn busy_wires_in_a_row_go_together_or_one_alone_at_the_first_attempt() {
+    let all = [true, true];
+    for (b, lanes) in [
+        ("b", [false, false]),
+        ("b", [true, false]),
+        ("b", [false, true]),
+        ("other", [true, false]),
+        ("other", [false, false]),
+    ] {
+        const COUNT: u32 = 12_000;
+        let state = tempfile::tempdir().unwrap();
+        let mut running = row(state.path(), COUNT, "b", all).boot().await;
+        for n in 1..=4 {
+            running.texts("end", n * 500).await;
+            running.reload(row(state.path(), COUNT, b, lanes)).await.unwrap_or_else(|why| panic!("{why}"));
+            running.texts("end", n * 500 + 250).await;
+            running.reload(row(state.path(), COUNT, "b", all)).await.unwrap_or_else(|why| panic!("{why}"));
+        }
+        assert_eq!(running.texts("end", COUNT as usize).await, numbers(0..COUNT), "{b} {lanes:?}");
+        let report = running.rack.shut_down().await;
+        assert!(report.is_clean() && report.on_disk.is_empty(), "{report:?}");
+    }
+}
