@@ -12,9 +12,10 @@ use crate::keys::Keys;
 use crate::reader::{Next, Reader, Record};
 use crate::recovery::take_lock;
 use crate::scan::Scan;
+use crate::segment::SegmentHeader;
 use crate::shared::Segment;
 use crate::survey::{Behind, Survey, TornTail, survey};
-use crate::{roll, segment};
+use crate::{repair, roll, segment};
 
 /// Records read at a time.
 const WALK_RECORDS: usize = 1_024;
@@ -30,6 +31,8 @@ pub struct CheckReport {
     pub records: u64,
     /// Records a repair moved aside earlier.
     pub records_gone: u64,
+    /// Files that a repair replaced and kept.
+    pub kept_aside: u64,
     /// The oldest record.
     pub first: u64,
     /// Behind the newest record.
@@ -68,6 +71,18 @@ pub struct Dump {
 pub(crate) struct Seen {
     pub(crate) path: PathBuf,
     pub(crate) survey: Result<Survey, FormatError>,
+    /// The header it would have, where it is the header that is damaged and a repair can mend it.
+    pub(crate) mended: Option<SegmentHeader>,
+}
+
+impl Seen {
+    /// Looks through it again.
+    pub(crate) fn scan(&self, disk: &Disk) -> Result<Scan, FormatError> {
+        match &self.mended {
+            Some(header) => Scan::with(disk, &self.path, header.clone()),
+            None => Scan::open(disk, &self.path),
+        }
+    }
 }
 
 /// Verifies every record of the journal in `directory`; changes nothing and needs no keys. Blocks while it reads it all.
@@ -96,6 +111,8 @@ pub fn check(world: &World, directory: &Path) -> Result<CheckReport, OpenError> 
         report.consumers = survey.cursors.into_iter().map(|(name, cursor)| (name, cursor.low())).collect();
         time_last_ns = survey.time_last_ns;
     }
+    let aside = world.disk.list(&directory.join(repair::ASIDE));
+    report.kept_aside = aside.map_or(0, |files| files.len() as u64);
     // What is wrong with a file that is there may be why another seems to be missing.
     report.problems.sort_by_key(FormatError::is_of_the_roll);
     let behind_ns = time_last_ns.saturating_sub(world.clock.unix_ns());
@@ -173,7 +190,7 @@ pub fn sealed_segment(disk: &Disk, directory: &Path) -> Option<(PathBuf, u32)> {
     let segments = segment::list(disk, directory).ok()?.into_iter();
     segments
         .filter_map(|(path, _)| {
-            let (_, header) = segment::SegmentHeader::open(disk, &path).ok()?;
+            let (_, header) = SegmentHeader::open(disk, &path).ok()?;
             Some((path, header.key_id))
         })
         .find(|(_, key_id)| *key_id != 0)
@@ -206,7 +223,7 @@ pub(crate) fn survey_all(
             Some(None) => Behind::Unknown,
             None => Behind::Nothing,
         };
-        Seen { path, survey: scan.and_then(|mut scan| survey(&mut scan, behind)) }
+        Seen { path, survey: scan.and_then(|mut scan| survey(&mut scan, behind)), mended: None }
     });
     Ok(seen.collect())
 }

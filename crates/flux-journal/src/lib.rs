@@ -32,6 +32,7 @@ mod inspect;
 mod journal;
 mod keys;
 pub mod limits;
+mod mend;
 mod open_segment;
 mod reader;
 mod recent;

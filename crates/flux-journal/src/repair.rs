@@ -2,7 +2,7 @@
 //!
 //! A segment with damage is copied as it is to `damaged/`, and replaced by one without: its whole records byte for byte, and
 //! where records are missing a gap record that says how many. A segment whose header cannot be read is moved to `damaged/` and
-//! replaced by one that is a gap, from the nearest segment before it that can be read to the nearest behind. Where no segment
+//! replaced by one with the header mended (`mend.rs`); where that cannot be, by one that is a gap, from the nearest segment before it that can be read to the nearest behind. Where no segment
 //! can be read all are moved there, and the journal begins anew. What consumers are given then skips the gaps and counts them.
 
 use std::io;
@@ -12,15 +12,16 @@ use flux_world::{Disk, World};
 
 use crate::error::{DamageKind, FormatError, OpenError};
 use crate::inspect::{Seen, survey_all};
+use crate::mend::{Neighbours, mended};
 use crate::record::{self, Header, Kind};
 use crate::recovery::{io_at, take_lock};
 use crate::roll;
 use crate::scan::{Found, Scan};
 use crate::segment::{self, Salt, SegmentHeader};
-use crate::survey::{Survey, gap_records};
+use crate::survey::{Behind, Survey, gap_records, survey};
 
 /// Where damaged files are kept, within the journal's directory.
-const ASIDE: &str = "damaged";
+pub(crate) const ASIDE: &str = "damaged";
 
 /// What a repair does, or would do.
 #[derive(Debug, Default)]
@@ -40,16 +41,18 @@ pub struct Moved {
     pub file: PathBuf,
     /// Where it is kept as it was.
     pub kept_as: PathBuf,
-    /// Records that are not served any more, as far as others tell.
-    pub records: u64,
+    /// Records that are not served any more; `None` where nothing tells how many they are.
+    pub records: Option<u64>,
+    /// Whether its header was damaged and is mended.
+    pub is_mended: bool,
     /// Whether there is another in its place: not where no segment of the journal can be read.
     pub is_replaced: bool,
 }
 
 /// What to do with a segment.
 enum Cure {
-    /// Put this in its place, which lacks so many records.
-    Replace(u64, Vec<u8>),
+    /// Put this in its place, which lacks so many records, if that is known.
+    Replace(Option<u64>, Vec<u8>),
     /// Take it away.
     Remove,
 }
@@ -58,8 +61,11 @@ enum Cure {
 /// damaged is kept in `damaged/` within the directory; a file there already is never replaced.
 pub fn repair(world: &World, directory: &Path, is_dry_run: bool) -> Result<RepairReport, OpenError> {
     let mut report = RepairReport::default();
-    let (disk, seen) = (&world.disk, survey_all(&world.disk, directory, &mut report.left)?);
+    let (disk, mut seen) = (&world.disk, survey_all(&world.disk, directory, &mut report.left)?);
     let _lock = take_lock(world, directory)?;
+    for at in 0..seen.len() {
+        mend(disk, &mut seen, at)?;
+    }
     (report.given_up, report.left) =
         std::mem::take(&mut report.left).into_iter().partition(FormatError::is_of_the_roll);
     if !report.given_up.is_empty() && !is_dry_run {
@@ -72,19 +78,47 @@ pub fn repair(world: &World, directory: &Path, is_dry_run: bool) -> Result<Repai
         let kept_as = free_name(disk, directory, &file);
         let (records, content) = match cure {
             Cure::Replace(records, content) => (records, Some(content)),
-            Cure::Remove => (0, None),
+            Cure::Remove => (None, None),
         };
         let is_replaced = content.is_some();
         if !is_dry_run {
             let replaced = replace(disk, directory, &file, &kept_as, content.as_deref());
             replaced.map_err(|error| io_at(&file, error))?;
         }
-        report.moved.push(Moved { file, kept_as, records, is_replaced });
+        let is_mended = seen[at].mended.is_some();
+        report.moved.push(Moved { file, kept_as, records, is_mended, is_replaced });
     }
     if !is_dry_run && is_past_help(&seen) {
         roll::renew(disk, directory, &[]).map_err(|error| io_at(directory, error))?;
     }
     Ok(report)
+}
+
+/// Mends the header of a segment, when it is that which is damaged and its records tell.
+fn mend(disk: &Disk, seen: &mut [Seen], at: usize) -> Result<(), FormatError> {
+    if !matches!(&seen[at].survey, Err(FormatError::Header { .. } | FormatError::Foreign { .. })) {
+        return Ok(());
+    }
+    let survey_at = |at: usize| seen.get(at)?.survey.as_ref().ok();
+    let neighbours = Neighbours {
+        begins_with: at.checked_sub(1).and_then(survey_at).map(|before| before.sequence_next),
+        ends_with: survey_at(at + 1).map(|behind| behind.base_sequence),
+        key_ids: seen.iter().filter_map(|seen| Some(seen.scan(disk).ok()?.header.key_id)).collect(),
+    };
+    let behind = match seen.get(at + 1) {
+        None => Behind::Nothing,
+        Some(_) => neighbours.ends_with.map_or(Behind::Unknown, Behind::Segment),
+    };
+    let Some(mut scan) = mended(disk, &seen[at].path, &neighbours)? else { return Ok(()) };
+    seen[at].survey = survey(&mut scan, behind);
+    seen[at].mended = Some(scan.header.clone());
+    if let Some(before) = at.checked_sub(1).map(|before| &mut seen[before])
+        && before.survey.is_ok()
+    {
+        // Now it is known what is behind.
+        before.survey = survey(&mut before.scan(disk)?, Behind::Segment(scan.header.base_sequence));
+    }
+    Ok(())
 }
 
 /// Whether there are segments, and not one whose header can be read.
@@ -104,11 +138,11 @@ fn cure(
     match &seen[at].survey {
         Ok(survey) => {
             let is_whole = survey.damages.iter().all(|damage| damage.kind == DamageKind::Time);
-            if is_whole && survey.damages_more == 0 {
+            if is_whole && survey.damages_more == 0 && seen[at].mended.is_none() {
                 return Ok(None);
             }
-            let content = without_damage(&world.disk, &seen[at].path, survey)?;
-            Ok(Some(Cure::Replace(survey.records_lost(), content)))
+            let content = without_damage(seen[at].scan(&world.disk)?, survey)?;
+            Ok(Some(Cure::Replace(Some(survey.records_lost()), content)))
         }
         Err(FormatError::Header { .. } | FormatError::Foreign { .. }) if is_past_help(seen) => {
             Ok(Some(Cure::Remove))
@@ -137,8 +171,7 @@ fn cure(
 }
 
 /// The whole records of a segment, with gaps in the place of the others.
-fn without_damage(disk: &Disk, path: &Path, survey: &Survey) -> Result<Vec<u8>, FormatError> {
-    let mut scan = Scan::open(disk, path)?;
+fn without_damage(mut scan: Scan, survey: &Survey) -> Result<Vec<u8>, FormatError> {
     scan.end = survey.end;
     let salt = scan.header.salt.clone();
     let mut content = scan.header.encode().to_vec();
@@ -201,7 +234,8 @@ fn gap_in_place_of(world: &World, seen: &[Seen], at: usize) -> Option<Cure> {
     if until > from {
         push_gap(&mut content, from, until, time_ns, &salt);
     }
-    Some(Cure::Replace(until - from, content))
+    let is_counted = nearest.is_some() && nearest == at.checked_sub(1);
+    Some(Cure::Replace(is_counted.then_some(until - from), content))
 }
 
 fn push_gap(content: &mut Vec<u8>, first: u64, until: u64, time_ns: i64, salt: &Salt) {

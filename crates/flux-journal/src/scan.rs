@@ -57,6 +57,16 @@ impl Scan {
     /// Opens a segment and stands before its first record.
     pub(crate) fn open(disk: &Disk, path: &Path) -> Result<Self, FormatError> {
         let (file, header) = SegmentHeader::open(disk, path)?;
+        Self::through(path, file, header)
+    }
+
+    /// The same with this header, whatever the file has in its place.
+    pub(crate) fn with(disk: &Disk, path: &Path, header: SegmentHeader) -> Result<Self, FormatError> {
+        let file = disk.open_to_read(path);
+        Self::through(path, file.map_err(|error| FormatError::Io { file: path.to_owned(), error })?, header)
+    }
+
+    fn through(path: &Path, file: DiskFile, header: SegmentHeader) -> Result<Self, FormatError> {
         let end = file.bytes().map_err(|error| FormatError::Io { file: path.to_owned(), error })?;
         Ok(Self {
             path: path.to_owned(),

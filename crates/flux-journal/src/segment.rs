@@ -89,12 +89,16 @@ impl SegmentHeader {
             return Err(FormatError::Header { file: file() });
         };
         let version = u16::from_le_bytes([bytes[8], bytes[9]]);
-        if version > VERSION {
+        let is_whole =
+            |bytes: &[u8; SEGMENT_HEADER_BYTES]| crc32c::crc32c(&bytes[..60]).to_le_bytes() == bytes[60..];
+        let mut as_ours = *bytes;
+        as_ours[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        // Where the check holds for our version, the other is no version but damage.
+        if version > VERSION && !is_whole(&as_ours) {
             return Err(FormatError::Newer { file: file(), version });
         }
         let long = |at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().expect("within the header"));
-        let is_whole = u64::from(crc32c::crc32c(&bytes[..60])) == long(56) >> 32;
-        if !is_whole || long(16) >= SEQUENCE_MAX || long(24) >= 2 * SEQUENCE_MAX {
+        if !is_whole(bytes) || long(16) >= SEQUENCE_MAX || long(24) >= 2 * SEQUENCE_MAX {
             return Err(FormatError::Header { file: file() });
         }
         Ok(Self {
@@ -105,6 +109,23 @@ impl SegmentHeader {
             created_ns: long(32) as i64,
             salt: Salt::new(*bytes[40..].first_chunk().expect("within the header")),
         })
+    }
+
+    /// The header of a segment of this id, with all in its place that is the same in each.
+    pub(crate) fn with_known(bytes: &[u8; SEGMENT_HEADER_BYTES], id: u64) -> [u8; SEGMENT_HEADER_BYTES] {
+        let mut bytes = *bytes;
+        bytes[..8].copy_from_slice(MAGIC);
+        bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[10..12].copy_from_slice(&(SEGMENT_HEADER_BYTES as u16).to_le_bytes());
+        bytes[16..24].copy_from_slice(&id.to_le_bytes());
+        bytes
+    }
+
+    /// What has the place of the salt and of the key's id in a header whose check does not hold.
+    pub(crate) fn salt_and_key_id(bytes: &[u8; SEGMENT_HEADER_BYTES]) -> (Salt, u32) {
+        let key_id = *bytes[12..].first_chunk().expect("within the header");
+        let salt = *bytes[40..].first_chunk().expect("within the header");
+        (Salt::new(salt), u32::from_le_bytes(key_id))
     }
 
     /// Opens a segment to read and reads its header.

@@ -127,6 +127,9 @@ fn check_text(report: &CheckReport) -> String {
     if report.records_gone > 0 {
         let _ = writeln!(text, "{} records were moved aside by a repair", report.records_gone);
     }
+    if report.kept_aside > 0 {
+        let _ = writeln!(text, "{} files that a repair replaced are kept in `damaged`", report.kept_aside);
+    }
     if report.is_in_use {
         text.push_str("in use: what is being written may look torn\n");
     }
@@ -163,6 +166,7 @@ fn check_json(report: &CheckReport) -> String {
         "clean": report.is_clean(),
         "records": report.records,
         "records_gone": report.records_gone,
+        "kept_aside": report.kept_aside,
         "first": report.first,
         "next": report.next,
         "segments": report.segments,
@@ -180,17 +184,19 @@ fn check_json(report: &CheckReport) -> String {
 fn repair_text(report: &RepairReport, is_dry_run: bool) -> String {
     let mut text = String::new();
     let verb = if is_dry_run { "would be" } else { "is" };
-    for Moved { file, kept_as, records, is_replaced } in &report.moved {
+    for Moved { file, kept_as, records, is_mended, is_replaced } in &report.moved {
         let (file, kept_as) = (file.display(), kept_as.display());
-        let _ = match is_replaced {
-            true => {
-                writeln!(text, "{file} {verb} replaced without {records} damaged records; kept as {kept_as}")
+        let what = match (is_replaced, records) {
+            (false, _) => "taken away: no segment can be read, and the journal begins anew".to_owned(),
+            (true, None) => {
+                "replaced by a gap: its header is lost, and with it how many records it held".to_owned()
             }
-            false => writeln!(
-                text,
-                "{file} {verb} taken away: no segment can be read, and the journal begins anew; kept as {kept_as}"
-            ),
+            (true, Some(0)) if *is_mended => {
+                "replaced by one with its header mended: no record is lost".to_owned()
+            }
+            (true, Some(records)) => format!("replaced without {records} damaged records"),
         };
+        let _ = writeln!(text, "{file} {verb} {what}; kept as {kept_as}");
     }
     for given_up in &report.given_up {
         let _ = writeln!(text, "{verb} given up: {given_up}");
@@ -209,8 +215,8 @@ fn repair_json(report: &RepairReport, is_dry_run: bool) -> String {
         .moved
         .iter()
         .map(|moved| {
-            let Moved { file, kept_as, records, is_replaced } = moved;
-            json!({"file": file, "kept_as": kept_as, "records": records, "replaced": is_replaced})
+            let Moved { file, kept_as, records, is_mended, is_replaced } = moved;
+            json!({"file": file, "kept_as": kept_as, "records": records, "mended": is_mended, "replaced": is_replaced})
         })
         .collect();
     let told = |problems: &[FormatError]| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
