@@ -70,7 +70,8 @@ pub trait Gear: Send + Sized + 'static {
         Box::pin(async {})
     }
 
-    /// Goes on after a [`pause`](Gear::pause): nobody takes over after all.
+    /// Goes on after a [`pause`](Gear::pause), since nobody takes over after all; or after a [`move_in`](Gear::move_in),
+    /// before which it reads nothing from what it took: until then all of it is still the other process's.
     fn resume(&mut self) {}
 
     /// Stops as [`stop`](Gear::stop) does, but leaves to the gear in its place in another process whatever can go there.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 use flux_world::{Target, World};
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -48,6 +49,8 @@ struct Inner {
     dial_gate: DialGate,
     registry: RwLock<Registry>,
     tasks: TaskTracker,
+    /// Whether nobody is let in or read from for a while.
+    paused: watch::Sender<bool>,
     /// Cancelled when no listener shall accept any more.
     not_accepting: CancellationToken,
     gone: Mutex<Gone>,
@@ -177,6 +180,9 @@ impl PeerPool {
         }
         if registry.peers.len() >= inner.config.peers_max {
             return Err(AddError::Full(inner.config.peers_max));
+        }
+        if *inner.paused.borrow() {
+            peer.core().halt().pause();
         }
         let mut leaving =
             Leaving { pool: Arc::downgrade(inner), peer: peer.clone(), reason: CloseReason::Local };

@@ -140,7 +140,7 @@ impl Rack {
         match self.replace(draft, &mut standing).await {
             Ok(()) => Ok(standing),
             Err(why) => {
-                self.resume(standing);
+                self.reseat(standing);
                 Err(why)
             }
         }
@@ -159,7 +159,7 @@ impl Rack {
                 Ok(()) => return Ok(standing),
                 // Its sender was called back after its receiver: once more, as long as there is time.
                 Err(why) => {
-                    self.resume(standing);
+                    self.reseat(standing);
                     if !ebb.has_time() {
                         return Err(why);
                     }
@@ -194,11 +194,11 @@ impl Rack {
                 self.assembly.layout[at].iter().map(|&member| self.assembly.name(member)).collect();
             let receivers: Vec<String> = names.iter().map(|(gear, _)| gear.clone()).collect();
             if let Err(why) = ebb.run_empty_into(&receivers, &standing).await {
-                self.resume(standing);
+                self.reseat(standing);
                 return Err(why);
             }
             let Some(cells) = self.segments[at].leave(&self.shared.world, waited).await else {
-                self.resume(standing);
+                self.reseat(standing);
                 return Err(ChangeError::Busy { gear: names[0].0.clone(), waited });
             };
             standing.extend(names.into_iter().zip(cells));
@@ -207,7 +207,7 @@ impl Rack {
     }
 
     /// Puts gears back where they were.
-    fn resume(&mut self, mut standing: Standing) {
+    fn reseat(&mut self, mut standing: Standing) {
         for at in 0..self.assembly.layout.len() {
             if let Some(segment) = self.spawn(at, &mut standing) {
                 self.segments[at] = segment;

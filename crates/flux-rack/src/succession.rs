@@ -58,8 +58,9 @@ impl Estate {
 }
 
 impl Rack {
-    /// [Boots](Rack::boot) with what another rack left: connections go on, and what was in hand is the first that is
-    /// processed. What there is no gear for ends, or is a dead letter.
+    /// [Boots](Rack::boot) with what another rack left: what was in hand is the first that is processed, and connections go on
+    /// once the rack is told to [resume](Rack::resume). What there is no gear for ends, or is a dead letter. After an error the
+    /// connections are as they were, for whoever has them still.
     pub async fn boot_with(
         circuit: Circuit,
         surroundings: Surroundings,
@@ -114,13 +115,15 @@ impl Rack {
     pub async fn move_out(mut self, within: Duration) -> Result<Estate, (Box<Rack>, ChangeError)> {
         self.replaying.shutdown().await;
         if let Err(why) = self.come_to_rest(within).await {
-            self.go_on_after_all().await;
+            self.resume().await;
+            self.feed();
             return Err((Box::new(self), why));
         }
         let mut standing = match self.pause(Vec::new()).await {
             Ok(standing) => standing,
             Err(why) => {
-                self.go_on_after_all().await;
+                self.resume().await;
+                self.feed();
                 return Err((Box::new(self), why));
             }
         };
@@ -177,11 +180,11 @@ impl Rack {
         Ok(())
     }
 
-    async fn go_on_after_all(&mut self) {
+    /// Lets gears read from what came to them from another process, once that has given it up.
+    pub async fn resume(&self) {
         for &Place { segment, cell } in self.assembly.seats.iter().flat_map(|seat| &seat.places) {
             self.segments[segment].ask(|resumed| Command::Resume { cell, resumed }).await;
         }
-        self.feed();
     }
 
     /// Packs what is still in queues (a timeout may come at any moment) for those it is on its way to.

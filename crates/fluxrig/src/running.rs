@@ -85,7 +85,9 @@ impl Running {
     /// Boots what was planned, which has no errors.
     ///
     /// # Errors
-    /// When a gear cannot start. Nothing is left running.
+    /// When a gear cannot start. Nothing is left running, and what another rack left is as it was.
+    ///
+    /// Nobody can ask it anything, and what came from another rack waits, until [`Running::go_on`].
     pub(crate) async fn boot(plan: Plan, options: RunOptions) -> anyhow::Result<Running> {
         let circuit = plan.circuit.clone().ok_or_else(|| anyhow!("the scenario has errors"))?;
         let (world, settings) = (plan.world.clone(), plan.settings.clone());
@@ -122,12 +124,17 @@ impl Running {
             is_to_keep: options.restored.is_none(),
             state_dir,
         };
-        running.open_control();
         running.alarms.set(Alarm::LastGood, options.restored.flatten());
-        running.keep().await;
-        let gears = running.since.len();
-        tracing::info!(scenario = running.plan.name(), gears, "rack is up");
         Ok(running)
+    }
+
+    /// Says that it is the rack that runs: the one it took over from, if any, is gone.
+    pub(crate) async fn go_on(&mut self) {
+        self.rack.resume().await;
+        self.open_control();
+        self.keep().await;
+        let gears = self.since.len();
+        tracing::info!(scenario = self.plan.name(), gears, "rack is up");
     }
 
     /// Does what it is asked until it is told to stop, then drains. Told again, it stops at once.

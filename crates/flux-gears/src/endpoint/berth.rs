@@ -170,6 +170,8 @@ impl<L: Line + 'static> Berth<L> {
     /// See [`flux_gear::Gear::stop`].
     pub(crate) async fn stop(self) {
         match self {
+            // It was never told to go on: what came from another process is still that one's.
+            Berth::Open(endpoint) if endpoint.is_paused() => endpoint.give_up().await,
             Berth::Open(endpoint) | Berth::Left(Former { endpoint, .. }) => endpoint.stop().await,
             Berth::Empty | Berth::Arrived(_) => {}
         }
@@ -178,7 +180,7 @@ impl<L: Line + 'static> Berth<L> {
 
 /// Opens connections anew.
 async fn open<L: Line>(line: &L, emit: Emitter) -> Result<Endpoint<L::Dialect>, Fault> {
-    let mut endpoint = vacant(line, emit)?;
+    let mut endpoint = vacant(line, emit, false)?;
     match line.way() {
         Way::Listen { bind, accept, .. } => endpoint.listen(bind, *accept).await?,
         Way::Dial { target, connections, peer } => endpoint.dial(target, connections, peer)?,
@@ -187,11 +189,12 @@ async fn open<L: Line>(line: &L, emit: Emitter) -> Result<Endpoint<L::Dialect>, 
     Ok(endpoint)
 }
 
-/// Goes on with the connections that came from another process, as far as they fit; opens the others anew.
+/// Goes on with the connections that came from another process, as far as they fit; opens the others anew. Reads nothing
+/// before it is told to.
 async fn arrive<L: Line>(line: &L, emit: Emitter, parcel: Parcel) -> Result<Endpoint<L::Dialect>, Fault> {
     let goes_on = |former: L::Config| former == *line.config() || line.goes_on_from(&former);
     let can_go_on = L::Config::deserialize(&parcel.config).is_ok_and(goes_on);
-    let mut endpoint = vacant(line, emit)?;
+    let mut endpoint = vacant(line, emit, true)?;
     let mut sockets = endpoint.unpack(parcel)?;
     if !can_go_on && sockets.connected() > 0 {
         tracing::warn!(
@@ -213,9 +216,9 @@ async fn arrive<L: Line>(line: &L, emit: Emitter, parcel: Parcel) -> Result<Endp
     Ok(endpoint)
 }
 
-fn vacant<L: Line>(line: &L, emit: Emitter) -> Result<Endpoint<L::Dialect>, Fault> {
+fn vacant<L: Line>(line: &L, emit: Emitter, is_paused: bool) -> Result<Endpoint<L::Dialect>, Fault> {
     let dialect = line.dialect(&emit, None);
-    Endpoint::open(line.ctx(), emit, dialect, line.on_malformed(), line.way().peers_max())
+    Endpoint::open(line.ctx(), emit, dialect, line.on_malformed(), (line.way().peers_max(), is_paused))
 }
 
 type OrBack<L> = Result<Endpoint<<L as Line>::Dialect>, (Fault, Former<L>)>;
@@ -240,7 +243,7 @@ impl<L: Line> Former<L> {
         let Way::Listen { bind, accept, .. } = line.way() else {
             return open(line, emit).await.map_err(|why| (why, self));
         };
-        let mut endpoint = match vacant(line, emit) {
+        let mut endpoint = match vacant(line, emit, false) {
             Ok(endpoint) => endpoint,
             Err(why) => return Err((why, self)),
         };

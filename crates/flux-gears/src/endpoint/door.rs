@@ -1,4 +1,4 @@
-//! The listening socket of an endpoint: open, held shut for a while, or moved to another endpoint.
+//! The listening socket of an endpoint: opened here, or come from another process, and given away.
 
 use std::{net::SocketAddr, os::fd::OwnedFd};
 
@@ -11,23 +11,14 @@ use super::listen::{ListenAddress, listen};
 /// Where an endpoint lets others in, if it does.
 #[derive(Default)]
 pub(super) struct Door {
-    place: Option<Place>,
-    state: State,
+    open: Option<Open>,
 }
 
 /// Where, and how those who come are treated.
-struct Place {
+struct Open {
     address: ListenAddress,
     config: AcceptConfig,
-}
-
-#[derive(Default)]
-enum State {
-    #[default]
-    Absent,
-    Open(Listening),
-    /// Who connects waits in the socket.
-    Shut(Listener),
+    listening: Listening,
 }
 
 impl Door {
@@ -41,8 +32,7 @@ impl Door {
     ) -> Result<SocketAddr, Fault> {
         let listening = listen(pool, address, config.clone(), clock).await?;
         let addr = listening.local_addr();
-        self.place = Some(Place { address: address.clone(), config });
-        self.state = State::Open(listening);
+        self.open = Some(Open { address: address.clone(), config, listening });
         Ok(addr)
     }
 
@@ -54,24 +44,20 @@ impl Door {
         config: AcceptConfig,
         clock: Clock,
     ) -> Result<SocketAddr, Fault> {
-        let same_port = |place: &Place| place.address.port() == address.port();
-        if self.place.as_ref().is_some_and(|place| place.address == *address) {
-            self.shut().await;
-            if let Some(place) = &mut self.place {
-                place.config = config.clone();
-            }
-            return match self.unshut(pool)? {
-                Some(addr) => Ok(addr),
+        if self.open.as_ref().is_some_and(|open| open.address == *address) {
+            // Who connects meanwhile waits in the socket.
+            return match self.release().await {
+                Some(listener) => self.attend(pool, listener, address, config),
                 None => self.open(pool, address, config, clock).await,
             };
         }
-        if self.place.as_ref().is_some_and(same_port) {
+        if let Some(former) = self.open.take_if(|open| open.address.port() == address.port()) {
             // Both cannot be open at once.
-            let former = self.place.take();
-            self.close().await;
+            let Open { address: before, config: as_before, listening } = former;
+            listening.close().await;
             let opened = self.open(pool, address, config, clock).await;
-            if let (Err(_), Some(Place { address, config })) = (&opened, former) {
-                self.open(pool, &address, config, clock).await?;
+            if opened.is_err() {
+                self.open(pool, &before, as_before, clock).await?;
             }
             return opened;
         }
@@ -81,67 +67,56 @@ impl Door {
         Ok(addr)
     }
 
-    /// Opens a socket that listens already.
+    /// Accepts from a socket that listens already.
     pub(super) fn adopt(
         &mut self,
         pool: &PeerPool,
         socket: OwnedFd,
         address: &ListenAddress,
         config: AcceptConfig,
-    ) -> Result<Option<SocketAddr>, Fault> {
+    ) -> Result<SocketAddr, Fault> {
         let options = ListenOptions { socket: config.peer.socket, backlog: config.backlog };
         let listener = Listener::from_std(std::net::TcpListener::from(socket), &options);
-        self.state = State::Shut(listener.map_err(|why| no_listener(&why))?);
-        self.place = Some(Place { address: address.clone(), config });
-        self.unshut(pool)
+        self.attend(pool, listener.map_err(|why| no_listener(&why))?, address, config)
     }
 
-    /// Accepts nobody for a while.
-    pub(super) async fn shut(&mut self) {
-        self.state = match std::mem::take(&mut self.state) {
-            State::Open(listening) => listening.release().await.map_or(State::Absent, State::Shut),
-            as_it_is => as_it_is,
-        };
-    }
-
-    /// Accepts again, those first who connected meanwhile.
-    pub(super) fn unshut(&mut self, pool: &PeerPool) -> Result<Option<SocketAddr>, Fault> {
-        let (Some(place), true) = (&self.place, matches!(self.state, State::Shut(_))) else {
-            return Ok(None);
-        };
-        let State::Shut(listener) = std::mem::take(&mut self.state) else { return Ok(None) };
-        let listening = pool.adopt(listener, place.config.clone()).map_err(|why| no_listener(&why))?;
+    fn attend(
+        &mut self,
+        pool: &PeerPool,
+        listener: Listener,
+        address: &ListenAddress,
+        config: AcceptConfig,
+    ) -> Result<SocketAddr, Fault> {
+        let listening = pool.adopt(listener, config.clone()).map_err(|why| no_listener(&why))?;
         let addr = listening.local_addr();
-        self.state = State::Open(listening);
-        Ok(Some(addr))
+        self.open = Some(Open { address: address.clone(), config, listening });
+        Ok(addr)
     }
 
     /// Takes a connection in that was accepted before.
     pub(super) fn admit(&self, stream: Stream) -> Option<PeerHandle> {
-        match &self.state {
-            State::Open(listening) => listening.admit(stream),
-            State::Shut(_) | State::Absent => None,
-        }
+        self.open.as_ref()?.listening.admit(stream)
     }
 
-    /// Gives a socket that is shut away, with the address it was asked to listen at.
-    pub(super) fn take(&mut self) -> Option<(ListenAddress, OwnedFd)> {
-        match (std::mem::take(&mut self.state), self.place.take()) {
-            (State::Shut(listener), Some(place)) => Some((place.address, listener.into_std().ok()?.into())),
-            _ => None,
-        }
+    /// Gives the socket away, with the address it was asked to listen at.
+    pub(super) async fn take(&mut self) -> Option<(ListenAddress, OwnedFd)> {
+        let address = self.open.as_ref()?.address.clone();
+        Some((address, self.release().await?.into_std().ok()?.into()))
     }
 
-    /// Whether somebody could be let in, now or later.
+    async fn release(&mut self) -> Option<Listener> {
+        self.open.take()?.listening.release().await
+    }
+
+    /// Whether somebody could be let in.
     pub(super) fn is_there(&self) -> bool {
-        !matches!(self.state, State::Absent)
+        self.open.is_some()
     }
 
     /// Accepts nobody any more, and gives the address up.
     pub(super) async fn close(&mut self) {
-        self.place = None;
-        if let State::Open(listening) = std::mem::take(&mut self.state) {
-            listening.close().await;
+        if let Some(open) = self.open.take() {
+            open.listening.close().await;
         }
     }
 }

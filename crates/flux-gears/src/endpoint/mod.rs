@@ -68,16 +68,18 @@ pub(crate) struct Endpoint<D> {
     /// Shared with the ends of it that take their time.
     door: Arc<tokio::sync::Mutex<Door>>,
     ended: CancellationToken,
+    /// Whether it lets nobody in and reads from nobody.
+    is_paused: bool,
 }
 
 impl<D: Dialect> Endpoint<D> {
-    /// Makes the pool.
+    /// Makes the pool. One that is paused lets nobody in and reads from nobody before it is [resumed](Endpoint::resume).
     pub(crate) fn open(
         ctx: &GearContext,
         emit: Emitter,
         dialect: D,
         on_malformed: OnMalformed,
-        peers_max: usize,
+        (peers_max, is_paused): (usize, bool),
     ) -> Result<Endpoint<D>, Fault> {
         let (conns, dialect) = (Arc::new(Conns::default()), Arc::new(dialect));
         let role = Role::new(ctx, emit.clone(), dialect.clone(), on_malformed)?;
@@ -88,8 +90,8 @@ impl<D: Dialect> Endpoint<D> {
             conns: conns.clone(),
             gate: Gate::default(),
         });
-        let pool =
-            PeerPool::builder(ctx.world().clone()).config(pool_config(peers_max)).consumer(intake.clone());
+        let pool = PeerPool::builder(ctx.world().clone()).config(pool_config(peers_max)).paused(is_paused);
+        let pool = pool.consumer(intake.clone());
         let mut endpoint = Endpoint {
             ctx: ctx.clone(),
             emit,
@@ -101,8 +103,11 @@ impl<D: Dialect> Endpoint<D> {
             intake,
             door: Arc::default(),
             ended: CancellationToken::new(),
+            is_paused,
         };
-        endpoint.obey();
+        if !is_paused {
+            endpoint.obey();
+        }
         Ok(endpoint)
     }
 

@@ -49,8 +49,9 @@ impl<D: Dialect> Endpoint<D> {
     pub(crate) fn pause(&mut self, within: Duration) -> Drain {
         // Whoever takes over obeys.
         self.ended.cancel();
+        self.is_paused = true;
         let (pool, conns, dialect) = (self.pool.clone(), self.conns.clone(), self.dialect.clone());
-        let (door, clock, answers) = (self.door.clone(), self.ctx.world().clock, self.dialled.is_none());
+        let (clock, answers) = (self.ctx.world().clock, self.dialled.is_none());
         let settled = async move {
             dialect.settled().await;
             while conns.among(|up| up.iter().any(|conn| !may_move(conn) && is_owed(&conn.peer, answers))) {
@@ -61,7 +62,6 @@ impl<D: Dialect> Endpoint<D> {
             // What is not settled in time ends with this process.
             let settled = clock.timeout(within, settled);
             if answers {
-                door.lock().await.shut().await;
                 pool.pause().await;
                 let _ = settled.await;
             } else {
@@ -73,19 +73,26 @@ impl<D: Dialect> Endpoint<D> {
 
     /// See [`flux_gear::Gear::resume`].
     pub(crate) fn resume(&mut self) {
-        self.pool.resume();
-        if let Ok(mut door) = self.door.try_lock()
-            && let Err(why) = door.unshut(&self.pool)
-        {
-            tracing::error!(gear = self.ctx.name(), error = %why, "cannot accept any more");
+        if std::mem::take(&mut self.is_paused) {
+            self.pool.resume();
+            self.ended = Default::default();
+            self.obey();
         }
-        self.ended = Default::default();
-        self.obey();
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
+    /// Lets go of what came from another process, which has it still: no connection ends by that.
+    pub(super) async fn give_up(self) {
+        drop(self.door.lock().await.take().await);
+        drop(self.pool.detach(WRITE_TIMEOUT, |_| true).await);
     }
 
     /// Ends, but for the connections that can go on without it. Called after a [pause](Endpoint::pause).
     pub(crate) async fn move_out(self) -> Parcel {
-        let listener = self.door.lock().await.take();
+        let listener = self.door.lock().await.take().await;
         let conns = self.conns.among(|up| up.to_vec());
         let undone = self.dialect.take_waiting().into_iter().filter_map(|held| {
             // What a durable wire keeps waits there.
@@ -140,7 +147,7 @@ impl<D: Dialect> Endpoint<D> {
         match sockets.listener.take().filter(|(listened, _)| *listened == address.to_string()) {
             Some((_, socket)) => {
                 let addr = self.door.lock().await.adopt(&self.pool, socket, address, config)?;
-                self.note_listening(addr);
+                self.note_listening(Some(addr));
             }
             None => self.listen(address, config).await?,
         }

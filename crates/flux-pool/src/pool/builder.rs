@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use flux_world::World;
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,11 +21,17 @@ use crate::inbox::{Consumer, Destination, Inbox, inbox};
 pub struct PoolBuilder {
     world: World,
     config: PoolConfig,
+    is_paused: bool,
 }
 
 impl PoolBuilder {
     pub(super) fn new(world: World) -> Self {
-        Self { world, config: PoolConfig::default() }
+        Self { world, config: PoolConfig::default(), is_paused: false }
+    }
+
+    /// A pool that lets nobody in and reads from nobody before [`PeerPool::resume`].
+    pub fn paused(self, is_paused: bool) -> Self {
+        Self { is_paused, ..self }
     }
 
     /// Settings other than the defaults.
@@ -53,6 +60,7 @@ impl PoolBuilder {
             destination,
             registry: RwLock::new(Registry::default()),
             tasks: TaskTracker::new(),
+            paused: watch::Sender::new(self.is_paused),
             not_accepting: CancellationToken::new(),
             gone: Mutex::new(Gone::default()),
             accepted: AtomicU64::new(0),

@@ -81,8 +81,9 @@ impl PeerPool {
         report
     }
 
-    /// Reads from no peer until [`PeerPool::resume`]; ends when what was read is delivered.
+    /// Lets nobody in and reads from no peer until [`PeerPool::resume`]; ends when what was read is delivered.
     pub async fn pause(&self) {
+        self.inner.paused.send_replace(true);
         let peers = self.peers();
         peers.iter().for_each(|peer| peer.core().halt().pause());
         for peer in &peers {
@@ -90,8 +91,9 @@ impl PeerPool {
         }
     }
 
-    /// Reads again.
+    /// Lets in and reads again.
     pub fn resume(&self) {
+        self.inner.paused.send_replace(false);
         self.peers().iter().for_each(|peer| peer.core().halt().resume());
     }
 

@@ -144,11 +144,17 @@ impl Door {
     }
 
     async fn accept_until(&self, acceptor: &mut Acceptor, stopping: CancellationToken) {
+        let Some(mut paused) = self.pool.upgrade().map(|inner| inner.paused.subscribe()) else { return };
         loop {
+            let is_paused = *paused.borrow_and_update();
             let next = tokio::select! {
                 biased;
                 () = stopping.cancelled() => return,
-                next = acceptor.next() => next,
+                changed = paused.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                },
+                next = acceptor.next(), if !is_paused => next,
             };
             let Some(pool) = self.pool.upgrade().map(|inner| PeerPool { inner }) else { return };
             match next {

@@ -52,6 +52,7 @@ async fn from_rack_to_rack(fuse: bool, tallies: usize, batch: usize, moments: &[
         let mut plan = plan();
         plan.arrived = arrived;
         running = plan.boot_with(estate).await;
+        running.rack.resume().await;
     }
     let all = running.texts("to", 3_000).await;
     // The counters went along, so each number is the count of those before it and itself.

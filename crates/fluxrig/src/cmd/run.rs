@@ -162,7 +162,7 @@ impl Run {
             let (estate, predecessor) = inheritance.unzip();
             let estate = estate.unwrap_or_default();
             let options = RunOptions { plan: options, state_dir, is_watching: self.watch, restored, estate };
-            let running = match (Box::pin(Running::boot(plan, options)).await, predecessor) {
+            let mut running = match (Box::pin(Running::boot(plan, options)).await, predecessor) {
                 (Ok(running), Some(predecessor)) => predecessor.dismiss().map(|()| running)?,
                 (Err(why), Some(predecessor)) => {
                     predecessor.call_back(&format!("{why:#}"));
@@ -170,6 +170,7 @@ impl Run {
                 }
                 (running, None) => running?,
             };
+            running.go_on().await;
             Ok(Box::pin(running.run(stop)).await)
         })
     }

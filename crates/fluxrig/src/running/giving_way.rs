@@ -61,7 +61,10 @@ impl Running {
         let kept_in = self.state_dir.as_ref().map_or(STATE_DIR.as_ref(), StateDir::path);
         let surroundings = surroundings(&self.plan, kept_in, self.files.clone(), self.state_dir.is_some());
         match Box::pin(Rack::boot_with(circuit, surroundings, estate)).await {
-            Ok(rack) => self.rack = rack,
+            Ok(rack) => {
+                rack.resume().await;
+                self.rack = rack;
+            }
             Err(why) => {
                 tracing::error!(error = %why, "the rack cannot go on after another process failed to take over");
                 return GaveWay::Gone(ExitCode::FAILURE);
@@ -76,9 +79,6 @@ impl Running {
 
     fn goes_on(&mut self, why: &str) {
         tracing::error!(why, "another process could not take over; this one goes on");
-        // The path may be the other's by now.
-        self.control = None;
-        self.open_control();
         self.alarms.set(Alarm::Reload, Some(format!("another process could not take over: {why}")));
     }
 }

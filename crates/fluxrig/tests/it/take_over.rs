@@ -260,24 +260,27 @@ fn who_cannot_take_over_changes_nothing() {
             thread::yield_now();
         }
     };
-    // One whose further gear cannot listen.
+    // One whose further gear cannot listen, started before the one with the session and after it.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let other = ground.directory.path().join("other.yaml");
     let more = format!(
-        "  - {{name: second, type: io_tcp, config: {{mode: server, bind: '{}'}}}}\nwires:",
+        "  - {{name: second, type: io_tcp, config: {{mode: server, bind: '{}'}}}}\n",
         taken.local_addr().unwrap()
     );
-    let text = scenario("", &[]).replace("wires:", &more) + "  - {from: second.out, to: second.in}\n";
-    fs::write(&other, text).unwrap();
-    let ended = crate::process::ended(
-        &["run", other.to_str().unwrap(), "--state-dir", &ground.state, "--take-over"],
-        "",
-    );
-    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
-    assert!(ended.stderr.contains("cannot take over; the rack that runs goes on"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("Address already in use"), "{}", ended.stderr);
-    goes_on(&rounds);
-    assert_eq!(ground.status()["pid"].as_u64(), Some(rack.id().into()));
+    for before in ["  - {name: line", "wires:"] {
+        let text = scenario("", &[]).replace(before, &format!("{more}{before}"));
+        fs::write(&other, text + "  - {from: second.out, to: second.in}\n").unwrap();
+        let ended = crate::process::ended(
+            &["run", other.to_str().unwrap(), "--state-dir", &ground.state, "--take-over"],
+            "",
+        );
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        assert!(ended.stderr.contains("cannot take over; the rack that runs goes on"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("Address already in use"), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("dead_letter"), "{}", ended.stderr);
+        assert_eq!(ground.status()["pid"].as_u64(), Some(rack.id().into()));
+        goes_on(&rounds);
+    }
     let alarm = ground.status()["alarms"][0]["why"].to_string();
     assert!(alarm.contains("another process could not take over"), "{}", ground.status());
     // One that leaves when it has everything.

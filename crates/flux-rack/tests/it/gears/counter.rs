@@ -84,6 +84,7 @@ impl Gear for Counter {
     }
 
     fn move_in(&mut self, parcel: Parcel) -> Result<(), Fault> {
+        self.paused.send_replace(true);
         let next = parcel.state.as_int().ok_or_else(|| Fault::fatal("no number"))?;
         self.next = Arc::new(Mutex::new(next));
         Ok(())
