@@ -175,6 +175,12 @@ pub fn walk(
                 from = damage.first + damage.records;
                 problems.push(damage.into());
             }
+            Err(error) if is_trimmed(&error) => {
+                match segments.iter().find(|segment| segment.base_sequence > from) {
+                    Some(behind) => from = behind.base_sequence,
+                    None => break,
+                }
+            }
             Err(error) => {
                 problems.push(error);
                 break;
@@ -203,8 +209,9 @@ pub(crate) fn survey_all(
     problems: &mut Vec<FormatError>,
 ) -> Result<Vec<Seen>, OpenError> {
     let paths = listed(disk, directory, problems)?;
-    let mut scans: Vec<(PathBuf, Result<Scan, FormatError>)> =
-        paths.into_iter().map(|path| (path.clone(), Scan::open(disk, &path))).collect();
+    let scans = paths.into_iter().map(|path| (path.clone(), Scan::open(disk, &path)));
+    let is_there = |scan: &Result<Scan, FormatError>| !scan.as_ref().is_err_and(is_trimmed);
+    let mut scans: Vec<_> = scans.filter(|(_, scan)| is_there(scan)).collect();
     for pair in scans.windows(2) {
         if let [(_, Ok(before)), (file, Ok(scan))] = pair
             && (before.header.id + 1 != scan.header.id
@@ -270,6 +277,7 @@ fn segments(
     for (at, path) in paths.into_iter().enumerate() {
         let mut scan = match Scan::open(disk, &path) {
             Ok(scan) => scan,
+            Err(problem) if is_trimmed(&problem) => continue,
             Err(problem) => {
                 problems.push(problem);
                 continue;
@@ -288,6 +296,11 @@ fn segments(
         segments.push(Segment { id, base_sequence, sequence_next, end, bytes: 0, time_last_ns });
     }
     Ok(segments)
+}
+
+/// Whether a segment that was listed is gone since: a rack beside us needs it no more.
+fn is_trimmed(problem: &FormatError) -> bool {
+    matches!(problem, FormatError::Io { error, .. } if error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Whether a process has it open. Where no lock can be made, as on a disk that is read only, nobody has.

@@ -55,4 +55,5 @@ pub use keys::{Key, KeyFileError, Keys};
 pub use reader::Record;
 pub use recovery::Recovery;
 pub use repair::{Moved, RepairReport, repair};
+pub use roll::is_journal;
 pub use survey::TornTail;

@@ -146,6 +146,19 @@ impl OpenSegment {
         Ok(())
     }
 
+    /// Fails when the file is not where it was made any more: nobody will find what is written to it.
+    pub(crate) fn look(&self) -> Result<(), Stall> {
+        if let File::Made(file) = &self.file
+            && !file.is_at(&self.path).map_err(|error| failed(&self.path, &error))?
+        {
+            let path = self.path.display();
+            return Err(Stall::Failed(format!(
+                "{path} is gone: it was removed or moved away while it was written to"
+            )));
+        }
+        Ok(())
+    }
+
     /// Gives the reserved space back. All records are on disk before.
     pub(crate) fn seal(&mut self, sequence_next: u64) -> Result<(), Stall> {
         debug_assert!(

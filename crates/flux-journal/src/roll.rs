@@ -158,6 +158,11 @@ pub(crate) fn read(disk: &Disk, directory: &Path) -> Result<Option<Entry>, Forma
     newest.map(Some).ok_or(FormatError::Roll { file: path })
 }
 
+/// Whether there is a journal in a directory, as its roll tells.
+pub fn is_journal(disk: &Disk, directory: &Path) -> bool {
+    disk.exists(&path_of_roll(directory))
+}
+
 /// Has the roll name the segments there are and no others; without any there is no journal.
 pub(crate) fn renew(disk: &Disk, directory: &Path, ids: &[u64]) -> io::Result<()> {
     if disk.exists(&path_of_roll(directory)) {

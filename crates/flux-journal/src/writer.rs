@@ -23,6 +23,8 @@ use crate::shared::{End, Segment, Shared};
 
 /// How often a journal that is full looks for room by itself.
 const FULL_RETRY: Duration = Duration::from_millis(100);
+/// How often a journal that is not written to looks whether its file is where it was.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often records are looked at for their age.
 const AGE_CHECK: Duration = Duration::from_secs(1);
 /// The longest wait for callers who were just answered, as a part of a sync and at most.
@@ -47,6 +49,7 @@ pub(crate) struct Writer {
     written_until: u64,
     synced_until: u64,
     synced_at: Instant,
+    looked_at: Instant,
     /// How long a sync takes, smoothed.
     sync_time: Duration,
     appends_before: u64,
@@ -87,6 +90,7 @@ impl Writer {
         let next = open.sequence_next;
         Self {
             synced_at: shared.clock.now(),
+            looked_at: shared.clock.now(),
             shared,
             _lock: lock,
             entropy,
@@ -170,6 +174,9 @@ impl Writer {
         };
         if is_sync_due {
             self.sync()?;
+        }
+        if now >= self.looked_at + LOOK_EVERY {
+            self.look()?;
         }
         self.wants_sync = false;
         if is_closing {
@@ -359,11 +366,18 @@ impl Writer {
     fn sync(&mut self) -> Result<(), Stall> {
         let began = self.shared.clock.now();
         self.open.sync()?;
+        // On disk is only what can be found there.
+        self.look()?;
         self.synced_at = self.shared.clock.now();
         self.sync_time = (self.sync_time * 7 + (self.synced_at - began)) / 8;
         self.synced_until = self.written_until;
         self.shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn look(&mut self) -> Result<(), Stall> {
+        self.looked_at = self.shared.clock.now();
+        self.open.look()
     }
 
     /// Keeps the group that was written in memory, for consumers that keep up.
@@ -433,10 +447,9 @@ impl Writer {
         let is_late = self.shared.ack() == Ack::Os && self.open.is_dirty();
         let sync_due = is_late.then(|| self.synced_at + config.sync_every);
         let age_due = config.age_max.map(|_| now + AGE_CHECK);
-        match [self.cursors_due, sync_due, age_due].into_iter().flatten().min() {
-            Some(due) => Rest::For(due.saturating_duration_since(now)),
-            None => Rest::UntilRung,
-        }
+        let due = [self.cursors_due, sync_due, age_due].into_iter().flatten();
+        let due = due.fold(self.looked_at + LOOK_EVERY, Instant::min);
+        Rest::For(due.saturating_duration_since(now))
     }
 }
 

@@ -4,74 +4,18 @@
 //! again, and what was not safe is appended again: whoever has more waits meanwhile, and nobody is told of a success that
 //! was none.
 
-use std::{collections::VecDeque, path::PathBuf, sync::Arc};
+mod site;
 
-use flux_gear::{Lease, storage::StorageError};
-use flux_journal::{
-    Ack, AppendError, Config, FormatError, Journal, Keys, OpenError, ReadError, Receipt, Stats,
-};
-use flux_world::{Backoff, BackoffPolicy, World};
+use std::{collections::VecDeque, sync::Arc};
+
+use flux_gear::Lease;
+use flux_journal::{Ack, AppendError, Journal, ReadError, Receipt, Stats};
+use flux_world::Backoff;
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task::JoinHandle};
 
-use crate::storage::keys;
-
-/// What it takes to open a journal, again and again.
-#[derive(Clone)]
-pub(crate) struct Site {
-    pub(crate) world: World,
-    pub(crate) directory: PathBuf,
-    pub(crate) config: Config,
-    /// Where the keys are that seal it, if there are any.
-    pub(crate) state_dir: PathBuf,
-    /// How long to wait before it is opened again after it failed.
-    pub(crate) backoff: BackoffPolicy,
-}
-
-/// Why a journal of the rack cannot be used. It says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// It was not opened; nothing was changed.
-    #[error("{source}{}", advice(source, directory))]
-    Open {
-        /// Why.
-        source: OpenError,
-        /// Where it is.
-        directory: PathBuf,
-    },
-    /// A record was not taken.
-    #[error(transparent)]
-    Append(AppendError),
-    /// The rack is stopping.
-    #[error("the rack is stopping")]
-    Stopping,
-    /// The keys to seal it with cannot be read.
-    #[error(transparent)]
-    Keys(StorageError),
-    /// Records of it are damaged.
-    #[error("{problem}: run `fluxrig journal repair {}`, which keeps what is damaged and lets the rest be served", directory.display())]
-    Damaged {
-        /// The first of what is damaged.
-        problem: String,
-        /// Where it is.
-        directory: PathBuf,
-    },
-}
-
-fn advice(source: &OpenError, directory: &std::path::Path) -> String {
-    match source {
-        OpenError::Format(
-            FormatError::Io { .. }
-            | FormatError::Key { .. }
-            | FormatError::OtherKey { .. }
-            | FormatError::Newer { .. },
-        ) => String::new(),
-        OpenError::Format(_) => {
-            format!("; look into it with `fluxrig journal check {}`", directory.display())
-        }
-        _ => String::new(),
-    }
-}
+pub use site::JournalError;
+pub(crate) use site::Site;
 
 /// A journal that is in use, with the task that looks after it. Dropped, it leaves the journal as it is.
 pub(crate) struct Custody {
@@ -103,7 +47,12 @@ struct State {
 enum Opened {
     Usable(Journal),
     /// It is about to be opened again.
-    Failed,
+    Failed {
+        /// What went wrong last.
+        why: String,
+        /// Whether it had files, which must be there then.
+        had_files: bool,
+    },
     Closed,
 }
 
@@ -194,7 +143,7 @@ impl Appender {
         let mut state = self.state.lock();
         let receipt = match &state.journal {
             Opened::Usable(journal) => journal.try_append_batch(bodies),
-            Opened::Failed => return Err(Refused::NotNow),
+            Opened::Failed { .. } => return Err(Refused::NotNow),
             Opened::Closed => return Err(Refused::Closed),
         };
         match receipt {
@@ -249,7 +198,7 @@ impl Appender {
                     Opened::Usable(journal) if state.generation > generation => {
                         return Some((journal.clone(), state.generation));
                     }
-                    Opened::Usable(_) | Opened::Failed => {}
+                    Opened::Usable(_) | Opened::Failed { .. } => {}
                     Opened::Closed => return None,
                 }
             }
@@ -292,7 +241,7 @@ impl Appender {
         let (journal, parcels) = self.take();
         let closed = match journal {
             Opened::Usable(journal) => journal.close().await.map_err(|why| why.to_string()),
-            Opened::Failed => Err("it failed before".to_owned()),
+            Opened::Failed { why, .. } => Err(format!("it failed before: {why}")),
             Opened::Closed => Ok(()),
         };
         match closed {
@@ -322,7 +271,15 @@ impl Appender {
     pub(crate) fn stats(&self) -> Option<Stats> {
         match &self.state.lock().journal {
             Opened::Usable(journal) => Some(journal.stats()),
-            Opened::Failed | Opened::Closed => None,
+            Opened::Failed { .. } | Opened::Closed => None,
+        }
+    }
+
+    /// Why it cannot be used now, while it is being opened again.
+    pub(crate) fn failure(&self) -> Option<String> {
+        match &self.state.lock().journal {
+            Opened::Failed { why, .. } => Some(why.clone()),
+            Opened::Usable(_) | Opened::Closed => None,
         }
     }
 
@@ -350,9 +307,10 @@ impl Appender {
     }
 
     fn note_failure(&self, state: &mut State, why: &dyn std::error::Error) {
-        if let Opened::Usable(_) = state.journal {
+        if let Opened::Usable(journal) = &state.journal {
             tracing::error!(journal = self.name, error = %why, "journal failed: it is opened again, and its senders wait");
-            state.journal = Opened::Failed;
+            let had_files = journal.stats().bytes > 0;
+            state.journal = Opened::Failed { why: why.to_string(), had_files };
             self.bell.notify_one();
         }
     }
@@ -363,7 +321,7 @@ impl Appender {
             let (oldest, has_failed) = {
                 let state = self.state.lock();
                 let oldest = state.parcels.front().map(|parcel| parcel.receipt.clone());
-                (oldest, matches!(state.journal, Opened::Failed))
+                (oldest, matches!(state.journal, Opened::Failed { .. }))
             };
             match oldest {
                 _ if has_failed => self.reopen().await,
@@ -394,17 +352,38 @@ impl Appender {
         let (clock, mut backoff) = (self.site.world.clock, Backoff::new(self.site.backoff));
         loop {
             clock.sleep(backoff.wait(clock.now(), &self.site.world.entropy)).await;
-            match self.site.open(&self.name).await {
+            match self.open_again().await {
                 Ok(journal) => {
                     if self.append_again(&journal).await {
                         return;
                     }
                 }
                 Err(why) => {
-                    tracing::error!(journal = self.name, error = %why, "journal cannot be opened again yet")
+                    let told = why.to_string();
+                    // Said once, and for as long as it is so by the alarm.
+                    if let Opened::Failed { why, .. } = &mut self.state.lock().journal
+                        && *why != told
+                    {
+                        tracing::error!(
+                            journal = self.name,
+                            error = told,
+                            "journal cannot be opened again yet"
+                        );
+                        *why = told;
+                    }
                 }
             }
         }
+    }
+
+    /// Opens it where it was. One that is gone is not begun anew beside what it held.
+    async fn open_again(&self) -> Result<Journal, JournalError> {
+        let had_files = matches!(self.state.lock().journal, Opened::Failed { had_files: true, .. });
+        let (disk, directory) = (&self.site.world.disk, &self.site.directory);
+        if had_files && !flux_journal::is_journal(disk, directory) {
+            return Err(JournalError::Gone { directory: directory.clone() });
+        }
+        self.site.open(&self.name).await
     }
 
     /// Appends what was not safe, in its order, before anybody else does. Whether it could.
@@ -438,33 +417,5 @@ impl Appender {
         );
         self.changed.notify_waiters();
         true
-    }
-}
-
-impl Site {
-    /// The keys that seal it: those of the state directory, where there are any. Blocks.
-    pub(crate) fn keys(&self) -> Result<Keys, JournalError> {
-        keys::given(&self.world.disk, &self.state_dir).map_err(JournalError::Keys)
-    }
-
-    /// Opens the journal, off the thread of the runtime.
-    pub(crate) async fn open(&self, name: &str) -> Result<Journal, JournalError> {
-        let site = self.clone();
-        let directory = self.directory.clone();
-        let opened = self.world.disk.offload(move || {
-            let opened = Journal::open(&site.world, &site.directory, site.config.clone(), site.keys()?);
-            opened.map_err(|source| JournalError::Open { source, directory: site.directory })
-        });
-        let (journal, found) = opened.await?;
-        if let Some(damage) = found.damages.first() {
-            return Err(JournalError::Damaged { problem: damage.to_string(), directory });
-        }
-        if let Some((file, torn)) = &found.torn {
-            tracing::warn!(journal = name, file = %file.display(), ?torn, "a crash left an unfinished end, which was cut: nobody was told that it was safe");
-        }
-        if let Some(behind) = found.clock_behind {
-            tracing::warn!(journal = name, ?behind, "the clock is behind the last record");
-        }
-        Ok(journal)
     }
 }

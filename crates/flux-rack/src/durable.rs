@@ -325,6 +325,7 @@ impl Durable {
         let loans = self.loans.lock().clone();
         let journal = self.custody.appender().stats();
         let is_full = journal.map(|stats| stats.full);
+        let failure = self.custody.appender().failure();
         DurableStats {
             ack: self.durability.lock().ack,
             accepted: self.accepted.get(),
@@ -337,7 +338,7 @@ impl Durable {
                 Some(full) => full.map(|full| full.to_string()),
                 None => Some("the journal failed and is being opened again".to_owned()),
             },
-            unreadable: self.unreadable.lock().clone(),
+            unreadable: failure.or_else(|| self.unreadable.lock().clone()),
         }
     }
 

@@ -7,7 +7,7 @@ mod record;
 mod replay;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -26,12 +26,14 @@ pub struct DiskStorage {
     state_dir: PathBuf,
     /// Those that are open, so that a gear that is made anew beside an old one has the same table.
     tables: Mutex<BTreeMap<PathBuf, WeakTable>>,
+    /// The journals that were opened, and must be there from then on.
+    opened: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl DiskStorage {
     /// Storage in a state directory, which this process has to itself.
     pub fn new(world: World, state_dir: PathBuf) -> DiskStorage {
-        DiskStorage { world, state_dir, tables: Mutex::default() }
+        DiskStorage { world, state_dir, tables: Mutex::default(), opened: Mutex::default() }
     }
 
     fn directory(&self, what: &str, gear: &str, name: &str) -> PathBuf {
@@ -40,12 +42,22 @@ impl DiskStorage {
 
     /// Opens the journal of a directory, and says in the log what it found when that is more than nothing.
     async fn journal(&self, directory: &Path, config: flux_journal::Config) -> Result<Journal, StorageError> {
+        if self.opened.lock().contains(directory) && !flux_journal::is_journal(&self.world.disk, directory) {
+            return Err(StorageError::Unavailable(format!(
+                "{} is gone: it was removed or moved away while it was in use; put it back, or restart the rack to begin anew \
+                 without what was in it",
+                directory.display()
+            )));
+        }
         let (world, state_dir, at) = (self.world.clone(), self.state_dir.clone(), directory.to_owned());
         let opened = self.world.disk.offload(move || {
             let keys = keys::of(&world.disk, &state_dir)?;
             Journal::open(&world, &at, config, keys).map_err(|why| unavailable(&at, &why))
         });
         let (journal, found) = opened.await?;
+        if flux_journal::is_journal(&self.world.disk, directory) {
+            self.opened.lock().insert(directory.to_owned());
+        }
         for damage in &found.damages {
             tracing::error!(directory = %directory.display(), %damage, "what a gear kept is damaged");
         }

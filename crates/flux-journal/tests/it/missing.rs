@@ -1,9 +1,10 @@
 //! A segment file that is gone, at the begin or the end or with all others: missed at the opening and by a check.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use expect_test::{Expect, expect};
-use flux_journal::{Journal, Keys, Start, check, repair};
+use flux_journal::{Ack, Config, Journal, Keys, ReadError, Start, check, repair};
 use flux_world::sim::{Sim, SimDisk};
 use flux_world::{Disk, World};
 
@@ -142,5 +143,69 @@ fn what_has_the_name_of_a_segment_and_is_no_file_is_refused() {
         std::os::unix::fs::symlink("elsewhere", directory.path().join("ROLL")).unwrap();
         let told = check(&real, directory.path()).unwrap().problems;
         assert_eq!(told.len(), 2, "the roll too: {told:?}");
+    }
+}
+
+/// Whatever goes on, nothing more is acknowledged once the files are gone.
+async fn check_noticed(world: &World, config: Config, go: impl FnOnce()) {
+    let (journal, _) = open(world, config);
+    append_all(&journal, 0..10).await;
+    go();
+    let told = loop {
+        let receipt = match journal.append(&body(0)).await {
+            Ok(receipt) => receipt,
+            Err(why) => break why,
+        };
+        world.clock.sleep(Duration::from_millis(300)).await;
+        if let Err(why) = receipt.wait().await {
+            break why;
+        }
+        assert_eq!(receipt.level(), Ack::Os, "not on disk");
+    };
+    let told = told.to_string();
+    assert!(
+        told.contains(&format!("{} is gone: it was removed or moved away", segment(1).display())),
+        "{told}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_that_go_while_it_is_open_are_noticed() {
+    let gone: [fn(&World); 3] = [
+        |world| world.disk.remove(&segment(1)).unwrap(),
+        |world| world.disk.rename(&segment(1), &file("elsewhere")).unwrap(),
+        |world| world.disk.write_atomic(&segment(1), b"another").unwrap(),
+    ];
+    for go in gone {
+        for ack in [Ack::Disk, Ack::Os] {
+            let sim = Sim::new(7);
+            let world = sim.world();
+            check_noticed(&world, Config { ack, ..small() }, || go(&world)).await;
+        }
+        let world = Sim::new(8).world();
+        let (journal, _) = open(&world, small());
+        go(&world);
+        let mut consumer = journal.consumer("wire", Start::Oldest).unwrap();
+        let idle = world.clock.timeout(Duration::from_secs(6), consumer.next(1)).await.unwrap();
+        assert!(matches!(idle, Err(ReadError::Closed)), "{idle:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_is_moved_away_while_it_is_open_is_noticed() {
+    let world = World { disk: Disk::real(), ..World::real() };
+    let directory = tempfile::tempdir().unwrap();
+    for (at, goes) in ["wires/x", "wires", "."].into_iter().enumerate() {
+        let state = directory.path().join(at.to_string());
+        let (journal, _) = Journal::open(&world, &state.join("wires/x"), small(), Keys::none()).unwrap();
+        journal.append(b"one").await.unwrap().wait().await.unwrap();
+        std::fs::rename(
+            state.join(goes).components().collect::<PathBuf>(),
+            directory.path().join("elsewhere"),
+        )
+        .unwrap();
+        let why = journal.append(b"two").await.unwrap().wait().await.unwrap_err().to_string();
+        assert!(why.contains("is gone: it was removed or moved away"), "{goes}: {why}");
+        std::fs::remove_dir_all(directory.path().join("elsewhere")).unwrap();
     }
 }

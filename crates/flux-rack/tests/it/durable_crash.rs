@@ -178,3 +178,40 @@ fn a_full_disk_makes_the_sender_wait_and_goes_on_by_itself() {
         assert_eq!((arrived.now("accepted").len(), arrived.now("end").len()), (3000, 3000));
     });
 }
+
+#[test]
+fn a_journal_whose_files_go_while_it_runs_makes_the_sender_wait_until_they_are_back() {
+    Sim::run(2, async |sim| {
+        let arrived = Arrived::default();
+        let (world, disk) = (sim.world(), sim.world().disk);
+        let (mut plan, here) = (plan(&sim, &arrived, 0..300, 8, false), Path::new(STATE).join("wires"));
+        plan.arrived = arrived.clone();
+        sim.disk("local")
+            .set_latency(DiskLatency { sync: Duration::from_micros(500), ..DiskLatency::default() });
+        let running = plan.boot().await;
+        world.clock.sleep(Duration::from_millis(5)).await;
+        let wires = disk.directories(&here).unwrap();
+        let wire = wires.iter().find(|wire| wire.starts_with("src")).expect("the first wire has a journal");
+        let (here, away) = (here.join(wire), Path::new("/away"));
+        let go = |from: &Path, to: &Path| {
+            disk.make_dir(to).unwrap();
+            for entry in disk.list(from).unwrap().iter().filter(|entry| entry.name != "LOCK") {
+                disk.rename(&from.join(&entry.name), &to.join(&entry.name)).unwrap();
+            }
+        };
+        go(&here, away);
+        world.clock.sleep(Duration::from_secs(60)).await;
+        let accepted = arrived.now("accepted").len();
+        assert!(accepted < 300, "{accepted}");
+        let stats = running.rack.stats().wires[0].durable.clone().unwrap();
+        let why = stats.unreadable.expect("an alarm");
+        assert!(why.contains("/wires/") && why.contains("is gone: it was removed or moved away"), "{why}");
+        assert_eq!(disk.list(&here).unwrap().len(), 1, "nothing begins anew there but the lock");
+        go(away, &here);
+        world.clock.sleep(Duration::from_secs(120)).await;
+        settle_down(&sim, &running).await;
+        assert_eq!(arrived.now("accepted").len(), 300);
+        verify(2, &arrived);
+        assert_eq!(running.rack.stats().wires[0].durable.as_ref().unwrap().unreadable, None);
+    });
+}
