@@ -67,6 +67,12 @@ pub enum FormatError {
         /// The file.
         file: PathBuf,
     },
+    /// There is no roll of the segments, and there was one.
+    #[error("{} is missing, so that a missing segment would not be missed: restore the file, or let `repair` make it anew", file.display())]
+    RollGone {
+        /// The file.
+        file: PathBuf,
+    },
     /// It is sealed with a key that is not at hand.
     #[error("{} is sealed with key {key_id} (offset 12), which is not among the keys given", file.display())]
     Key {
@@ -99,7 +105,7 @@ pub enum FormatError {
 impl FormatError {
     /// Whether it is about which segments there are, and not about one that is there.
     pub(crate) fn is_of_the_roll(&self) -> bool {
-        matches!(self, FormatError::Gone { .. } | FormatError::Roll { .. })
+        matches!(self, FormatError::Gone { .. } | FormatError::Roll { .. } | FormatError::RollGone { .. })
     }
 }
 

@@ -251,7 +251,7 @@ fn listed(disk: &Disk, directory: &Path, problems: &mut Vec<FormatError>) -> Res
     let ids: Vec<u64> = paths.iter().filter_map(|path| segment::id_of(path)).collect();
     match before.and_then(|before| Ok(before.zip(roll::read(disk, directory)?))) {
         Ok(Some((before, after))) => problems.extend(after.missing(&before, directory, &ids)),
-        Ok(None) => {}
+        Ok(None) => problems.extend(roll::not_removed(disk, directory, &paths).err()),
         Err(problem) => problems.push(problem),
     }
     Ok(paths)

@@ -4,7 +4,7 @@
 //! record's nonce is its sequence. A segment is written by one opening of a journal only, so that no nonce is used twice:
 //! after a crash, records go to a new segment. The seal covers the head of the record, so that none can be moved.
 //!
-//! The header of a segment also has 32 bits that are derived beside that key, so that another key of the same id is told from
+//! The header of a segment also has 24 bits that are derived beside that key, so that another key of the same id is told from
 //! damage before anything is read.
 
 use std::fmt;
@@ -18,7 +18,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::error::FormatError;
 use crate::record::{HEADER_BYTES, TAG_BYTES, sealed_with};
-use crate::segment::SegmentHeader;
+use crate::segment::{KEY_CHECK_MAX, SegmentHeader};
 
 /// A key for records at rest.
 #[derive(Clone)]
@@ -150,7 +150,10 @@ fn derive(key: &Key, segment: &SegmentHeader) -> (Seal, u32) {
     let mut check = [0; CHECK_BYTES];
     let derived = salt.expand(&info, CheckLength).and_then(|derived| derived.fill(&mut check));
     derived.expect("4 bytes are not too many to derive");
-    (Seal { key: LessSafeKey::new(UnboundKey::from(sealing)) }, u32::from_le_bytes(check).max(1))
+    (
+        Seal { key: LessSafeKey::new(UnboundKey::from(sealing)) },
+        (u32::from_le_bytes(check) & KEY_CHECK_MAX).max(1),
+    )
 }
 
 const CHECK_BYTES: usize = 4;

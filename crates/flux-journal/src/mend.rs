@@ -65,7 +65,8 @@ fn by_its_records(
     if !neighbours.key_ids.contains(&key_id) {
         return Ok(None);
     }
-    let guess = SegmentHeader { id, base_sequence: 0, key_id, key_check: 0, created_ns: 0, salt };
+    let guess =
+        SegmentHeader { id, base_sequence: 0, key_id, key_check: 0, is_rolled: false, created_ns: 0, salt };
     let mut scan = Scan::with(disk, path, guess)?;
     loop {
         match scan.next()? {

@@ -47,6 +47,7 @@ impl OpenSegment {
             base_sequence: sequence,
             key_id: 0,
             key_check: 0,
+            is_rolled: true,
             created_ns: time_ns,
             salt: Salt::new(salt),
         };

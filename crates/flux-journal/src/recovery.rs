@@ -65,6 +65,10 @@ pub(crate) fn open(
     if let Some(missing) = entry.and_then(|entry| entry.missing(&entry, directory, &ids).into_iter().next()) {
         return Err(missing.into());
     }
+    if entry.is_none() {
+        let paths: Vec<PathBuf> = ids.iter().map(|id| segment::path_of(directory, *id)).collect();
+        roll::not_removed(disk, directory, &paths)?;
+    }
     let mut roll = Roll::new(disk, directory, entry, &ids);
     let last = match segments.last() {
         Some(last) => Some(recover_last(world, directory, last)?),

@@ -227,6 +227,7 @@ fn gap_in_place_of(world: &World, seen: &[Seen], at: usize) -> Option<Cure> {
         base_sequence: from,
         key_id: 0,
         key_check: 0,
+        is_rolled: false,
         created_ns: time_ns,
         salt: salt.clone(),
     };

@@ -11,7 +11,8 @@
 //! Numbers are little-endian; the check is CRC-32C over bytes 0 to 40. The file is `ROLL`, beside the segments. It is written in
 //! place, which takes no room on a disk that is full, and the two entries in turn, so that a write that is torn leaves the one
 //! before. It names a segment once that has its name and before anything is in it, and names none any more before its file is
-//! removed: a segment it names is there. A journal that was made before there was a roll has none until it is opened.
+//! removed: a segment it names is there. A journal that was made before there was a roll has none until it is opened; segments
+//! made since say so, and are not taken without one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,9 @@ use flux_world::Disk;
 
 use crate::error::FormatError;
 use crate::limits::SEQUENCE_MAX;
+use crate::scan::Scan;
 use crate::segment::path_of;
+use crate::survey::{Behind, survey};
 
 const FILE: &str = "ROLL";
 const MAGIC: &[u8; 8] = b"FLUXROLL";
@@ -156,6 +159,19 @@ pub(crate) fn read(disk: &Disk, directory: &Path) -> Result<Option<Entry>, Forma
         }
     }
     newest.map(Some).ok_or(FormatError::Roll { file: path })
+}
+
+/// Of a directory with these segments, oldest first, and without a roll: fails when there was one. A segment gets its name
+/// before it is on the roll, and its first record after.
+pub(crate) fn not_removed(disk: &Disk, directory: &Path, paths: &[PathBuf]) -> Result<(), FormatError> {
+    let has_been_on_it = |path: &PathBuf| {
+        let scan = Scan::open(disk, path).ok().filter(|scan| scan.header.is_rolled);
+        let survey = scan.and_then(|mut scan| survey(&mut scan, Behind::Nothing).ok());
+        survey.is_some_and(|found| found.sequence_next > found.base_sequence)
+    };
+    // The first that is looked at, or the second, tells.
+    let is_gone = paths.iter().rev().any(has_been_on_it) && read(disk, directory)?.is_none();
+    if is_gone { Err(FormatError::RollGone { file: path_of_roll(directory) }) } else { Ok(()) }
 }
 
 /// Whether there is a journal in a directory, as its roll tells.

@@ -1,16 +1,17 @@
 //! A segment file: its name, and the header it begins with.
 //!
 //! ```text
-//! offset 0          8         10        12       16        24         32         40        56        60     64
-//!        +----------+---------+---------+--------+---------+----------+----------+---------+---------+------+---
-//!        | FLUXJRNL | version | header  | key id | segment | base     | created, | salt    | key     | crc  | records
-//!        |          | 1       | bytes 64| 0 none | id      | sequence | ns       |         | check   |      |
-//!        +----------+---------+---------+--------+---------+----------+----------+---------+---------+------+---
+//! offset 0          8         10        12       16        24         32         40        56          60     64
+//!        +----------+---------+---------+--------+---------+----------+----------+---------+-----------+------+---
+//!        | FLUXJRNL | version | header  | key id | segment | base     | created, | salt    | key check,| crc  | records
+//!        |          | 1       | bytes 64| 0 none | id      | sequence | ns       |         | flags     |      |
+//!        +----------+---------+---------+--------+---------+----------+----------+---------+-----------+------+---
 //! ```
 //!
 //! Numbers are little-endian. The check is CRC-32C over bytes 0 to 60. `base sequence` is that of the first data record. The
-//! salt is drawn for each segment. The key check tells the key from another of the same id (see `keys.rs`); it is zero where
-//! nothing is sealed, and in segments made before there was one, which are read as ever. The file is `<segment id, 16 hexadecimal digits>.journal`; ids follow each other without a
+//! salt is drawn for each segment. The key check, three bytes, tells the key from another of the same id (see `keys.rs`); it is zero
+//! where nothing is sealed. Bit 0 of the flags, the byte behind it, says that there is a roll (`roll.rs`). Both are zero in
+//! segments made before there were any, which are read as ever. The file is `<segment id, 16 hexadecimal digits>.journal`; ids follow each other without a
 //! hole. A segment that is written to may be longer than its records: zeros follow. Behind the header come the cursors of all
 //! consumers, so that the last segment alone says where they stand.
 
@@ -25,6 +26,9 @@ use crate::limits::SEQUENCE_MAX;
 /// Bytes of the header.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
 
+/// A key check has three bytes.
+pub(crate) const KEY_CHECK_MAX: u32 = 0x00ff_ffff;
+const ROLLED: u8 = 1;
 const MAGIC: &[u8; 8] = b"FLUXJRNL";
 const VERSION: u16 = 1;
 const SUFFIX: &str = ".journal";
@@ -58,6 +62,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) key_id: u32,
     /// What tells that key from another; 0 when it is not said.
     pub(crate) key_check: u32,
+    /// Whether the roll names it before a record is in it.
+    pub(crate) is_rolled: bool,
     pub(crate) created_ns: i64,
     pub(crate) salt: Salt,
 }
@@ -73,7 +79,7 @@ impl SegmentHeader {
         bytes[24..32].copy_from_slice(&self.base_sequence.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.created_ns.to_le_bytes());
         bytes[40..56].copy_from_slice(&self.salt.bytes);
-        bytes[56..60].copy_from_slice(&self.key_check.to_le_bytes());
+        bytes[56..60].copy_from_slice(&(self.key_check | u32::from(self.is_rolled) << 24).to_le_bytes());
         let crc = crc32c::crc32c(&bytes[..60]);
         bytes[60..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -105,7 +111,8 @@ impl SegmentHeader {
             id: long(16),
             base_sequence: long(24),
             key_id: (long(8) >> 32) as u32,
-            key_check: long(56) as u32,
+            key_check: long(56) as u32 & KEY_CHECK_MAX,
+            is_rolled: bytes[59] & ROLLED != 0,
             created_ns: long(32) as i64,
             salt: Salt::new(*bytes[40..].first_chunk().expect("within the header")),
         })

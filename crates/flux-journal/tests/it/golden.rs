@@ -34,20 +34,23 @@ async fn check_golden(name: &str, keys: Keys) {
     write(&world, small(), keys.clone()).await;
     let written = world.disk.read(&Path::new(DIRECTORY).join("0000000000000001.journal"), 1 << 20).unwrap();
     let path = committed(name).join("0000000000000001.journal");
-    let real = World { disk: Disk::real(), ..world };
+    let real = world_of_files();
     assert!(
         real.disk.read(&path, 1 << 20).unwrap() == written,
         "{name}: the format changed; that needs a new version"
     );
 
-    check_read(&written, &keys);
+    let roll = world.disk.read(&Path::new(DIRECTORY).join("ROLL"), 1 << 20).unwrap();
+    check_read(&written, Some(&roll), &keys);
 }
 
 /// What it holds is read.
-fn check_read(written: &[u8], keys: &Keys) {
+fn check_read(written: &[u8], roll: Option<&[u8]>, keys: &Keys) {
     let real = world_of_files();
-    // Made before there was a roll.
     let directory = tempfile::tempdir().unwrap();
+    if let Some(roll) = roll {
+        real.disk.write_atomic(&directory.path().join("ROLL"), roll).unwrap();
+    }
     real.disk.write_atomic(&directory.path().join("0000000000000001.journal"), written).unwrap();
     let report = check(&real, directory.path()).unwrap();
     assert!(report.is_clean(), "{report:?}");
@@ -74,19 +77,25 @@ fn world_of_files() -> World {
 
 #[tokio::test(start_paused = true)]
 async fn plain() {
-    check_golden("plain-v1", Keys::none()).await;
+    check_golden("plain-rolled-v1", Keys::none()).await;
+}
+
+#[test]
+fn plain_before_there_was_a_roll() {
+    let path = committed("plain-v1").join("0000000000000001.journal");
+    check_read(&world_of_files().disk.read(&path, 1 << 20).unwrap(), None, &Keys::none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn sealed() {
-    check_golden("sealed-checked-v1", keys()).await;
+    check_golden("sealed-rolled-v1", keys()).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn sealed_before_a_segment_said_anything_of_its_key() {
     let path = committed("sealed-v1").join("0000000000000001.journal");
     let written = world_of_files().disk.read(&path, 1 << 20).unwrap();
-    check_read(&written, &keys());
+    check_read(&written, None, &keys());
     let world = Sim::new(1).world();
     world.disk.make_dir(Path::new(DIRECTORY)).unwrap();
     world.disk.write_atomic(&Path::new(DIRECTORY).join("0000000000000001.journal"), &written).unwrap();
