@@ -16,6 +16,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("flux-gear", &["flux-scenario", "flux-signal", "flux-world"]),
     ("flux-gears", &["flux-gear", "flux-pool", "flux-iso8583", "flux-signal", "flux-world"]),
     ("flux-rack", &["flux-gear", "flux-journal", "flux-scenario", "flux-signal", "flux-world"]),
+    // Heavy, so that only a binary names it.
+    ("flux-nats", &["flux-bus", "flux-world"]),
     ("fluxrig", LIBRARIES),
     // Runs the rack and its organs in a simulated world, and nothing imports it.
     ("flux-sim", &["flux-gear", "flux-gears", "flux-journal", "flux-rack", "flux-scenario", "flux-world"]),

@@ -105,6 +105,9 @@ impl StreamConfig {
         if self.subjects.is_empty() || self.subjects.len() > STREAM_SUBJECTS_MAX {
             return invalid("it takes 1 to 64 patterns of subjects");
         }
+        if let Some(any) = self.subjects.iter().find(|one| one.as_str().starts_with(['*', '>'])) {
+            return invalid(&format!("{any} takes what is not ours: begin with a word"));
+        }
         for (at, one) in self.subjects.iter().enumerate() {
             if let Some(two) = self.subjects[at + 1..].iter().find(|two| one.overlaps(two)) {
                 return invalid(&format!("{one} and {two} overlap"));
@@ -190,6 +193,7 @@ mod tests {
         assert_eq!(of(|_| {}), None);
         for change in [
             (|config| config.subjects.clear()) as fn(&mut StreamConfig),
+            |config| config.subjects.push(Pattern::new("a.*.b").unwrap()),
             |config| config.subjects.push(Pattern::new("*.b").unwrap()),
             |config| config.bytes_max = 0,
             |config| config.when_full = WhenFull::DropOldest,

@@ -21,7 +21,7 @@ pub struct Message {
     pub body: Bytes,
 }
 
-/// Names and values, in the order they were added, each name once.
+/// Names and values, by name, each once.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {
     list: Vec<(String, String)>,
@@ -64,12 +64,13 @@ impl Headers {
             )));
         }
         self.list.retain(|(other, _)| other != name);
-        self.list.push((name.to_owned(), value.to_owned()));
-        let bytes: usize = self.list.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if self.list.len() > HEADERS_MAX || bytes > HEADERS_BYTES_MAX {
-            self.list.pop();
+        let there: usize = self.list.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let bytes = there + name.len() + value.len();
+        if self.list.len() == HEADERS_MAX || bytes > HEADERS_BYTES_MAX {
             return Err(Error::TooLong { bytes, bytes_max: HEADERS_BYTES_MAX });
         }
+        let at = self.list.partition_point(|(other, _)| other.as_str() < name);
+        self.list.insert(at, (name.to_owned(), value.to_owned()));
         Ok(())
     }
 
