@@ -34,6 +34,8 @@ pub(crate) struct NatsConsumer {
 struct Loan {
     api: Api,
     reply: String,
+    /// How often a connection had been lost when it came.
+    lost: u64,
 }
 
 impl std::fmt::Debug for NatsConsumer {
@@ -104,7 +106,8 @@ impl NatsConsumer {
             )
             .ok()?;
         message.reply = None;
-        let lease = Box::new(Loan { api: self.api.clone(), reply });
+        let lost = *self.api.link.lost.borrow();
+        let lease = Box::new(Loan { api: self.api.clone(), reply, lost });
         Some(Delivery { message, id, sequence, attempt, lease })
     }
 
@@ -163,8 +166,16 @@ impl Consumer for NatsConsumer {
 }
 
 impl Loan {
-    /// Says it, and waits until the server has heard it.
+    /// Says it, and waits until the server has heard it. A server that was killed may not know of the loan any more, and then
+    /// never answers: it is told, and nobody waits.
     async fn say(&self, word: String) -> Result<(), Error> {
+        if *self.api.link.lost.borrow() != self.lost {
+            let deadline = self.api.settings.request_deadline;
+            let said = self.api.client.publish(self.reply.clone(), word.into());
+            let said = self.api.world.clock.timeout(deadline, said).await;
+            said.map_err(|_| self.api.late(deadline))?.map_err(away)?;
+            return Err(Error::Away("the connection it came by was lost: it may come again".into()));
+        }
         let deadline = self.api.settings.request_deadline;
         let said = self.api.request(self.reply.clone(), None, word.into(), deadline).await;
         said.map(drop).map_err(|error| match error {

@@ -22,6 +22,10 @@
 //! has the same id is stored once. A server acknowledges what it stores before it is on disk, unless it is set to
 //! `sync_interval: always`: who cannot store it again must not forget it for that.
 //!
+//! What was lent on a connection that was lost can still be acknowledged, and nobody says whether that was heard: it ends with
+//! [`Error::Away`](flux_bus::Error::Away), for a server that was killed may have forgotten the loan. A fetch with nobody to ask
+//! brings nothing for as long as it waits.
+//!
 //! **When the server comes back with an empty store**, streams, consumers and buckets are missing until somebody makes them;
 //! [`StreamState::epoch`](flux_bus::StreamState) is another one then, and watches begin anew when the bucket is made.
 
