@@ -96,8 +96,18 @@ impl Disk {
         Self { kind: Kind::Simulated(disk) }
     }
 
-    /// The whole file; `FileTooLarge` when it is longer than `bytes_max`, of which no more is read.
+    /// The whole file; `FileTooLarge` when it is longer than `bytes_max`, of which no more is read. What could be waited
+    /// for without end, as a pipe, is refused.
     pub fn read(&self, path: &Path, bytes_max: usize) -> io::Result<Bytes> {
+        on_disk!(
+            self,
+            real: read_bounded(real::open_regular(path)?, bytes_max),
+            disk => read_bounded(&*disk.read(path)?, bytes_max)
+        )
+    }
+
+    /// As [`Disk::read`], of a pipe or a device, too: waits for whoever writes to it.
+    pub fn read_input(&self, path: &Path, bytes_max: usize) -> io::Result<Bytes> {
         on_disk!(
             self,
             real: read_bounded(std::fs::File::open(path)?, bytes_max),
@@ -105,11 +115,11 @@ impl Disk {
         )
     }
 
-    /// The first bytes of a file, `bytes_max` at most.
+    /// The first bytes of a file, `bytes_max` at most. What [`Disk::read`] refuses, this does, too.
     pub fn read_start(&self, path: &Path, bytes_max: usize) -> io::Result<Bytes> {
         on_disk!(
             self,
-            real: start_of(std::fs::File::open(path)?, bytes_max),
+            real: start_of(real::open_regular(path)?, bytes_max),
             disk => start_of(&*disk.read(path)?, bytes_max)
         )
     }
@@ -294,6 +304,28 @@ fn parent(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_be_waited_for_without_end_is_refused() {
+        let (directory, disk) = (tempfile::tempdir().unwrap(), Disk::real());
+        let (pipe, socket) = (directory.path().join("pipe"), directory.path().join("socket"));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&pipe, &link).unwrap();
+        for (path, what) in [
+            (&*pipe, "a pipe"),
+            (&link, "a pipe"),
+            (&socket, "a socket"),
+            (Path::new("/dev/zero"), "a device"),
+        ] {
+            for read in [Disk::read, Disk::read_start] {
+                let why = read(&disk, path, 9).unwrap_err();
+                assert_eq!(why.to_string(), format!("it is {what}, not a regular file"));
+            }
+        }
+        assert!(disk.read(directory.path(), 9).is_err());
+    }
 
     fn check_whole_files(disk: &Disk, directory: &Path) {
         let path = directory.join("state.flux");

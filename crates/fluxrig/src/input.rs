@@ -22,7 +22,11 @@ pub(crate) fn stdin(bytes_max: usize) -> anyhow::Result<Bytes> {
 /// The text of a message, from a file or else from standard input.
 pub(crate) fn message_text(disk: &Disk, path: Option<&Path>) -> anyhow::Result<String> {
     let (bytes, name) = match path {
-        Some(path) => (file(disk, path, MESSAGE_TEXT_BYTES_MAX)?, path.display().to_string()),
+        Some(path) => {
+            let name = path.display().to_string();
+            let text = disk.read_input(path, MESSAGE_TEXT_BYTES_MAX);
+            (text.with_context(|| format!("cannot read `{name}`"))?, name)
+        }
         None => (stdin(MESSAGE_TEXT_BYTES_MAX)?, "standard input".into()),
     };
     String::from_utf8(bytes.into()).with_context(|| format!("`{name}` is not UTF-8 text"))

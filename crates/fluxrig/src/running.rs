@@ -30,9 +30,11 @@ use crate::{
 };
 
 mod giving_way;
+mod reading;
 mod reloading;
 
 use giving_way::GaveWay;
+use reading::{Reader, Wanted};
 
 /// How it is to run.
 pub(crate) struct RunOptions {
@@ -62,6 +64,8 @@ pub(crate) struct Running {
     since: BTreeMap<String, Instant>,
     alarms: Alarms,
     hangup: Signal,
+    /// Reads versions that are to go live.
+    reader: Reader,
     watch: Option<Watch>,
     watchman: Watchman,
     control: Option<ControlSocket>,
@@ -78,6 +82,8 @@ enum Task {
     Answer(Request, oneshot::Sender<Answer<Json>>),
     GiveWay(Duration, UnixStream),
     Reload(&'static str),
+    /// A version was read, or why it could not be.
+    GoOver(Wanted, Box<Result<Plan, String>>),
     Mind(Findings),
 }
 
@@ -108,6 +114,7 @@ impl Running {
         let latest_unix_ms = last_good.as_ref().map_or(0, LastGood::saved_unix_ms);
         let watchman = Watchman::new(world.disk.clone(), world.clock, path, latest_unix_ms);
         let mut running = Running {
+            reader: Reader::new(options.plan.clone(), world.disk.clone(), world.clock),
             options: options.plan,
             plan,
             settings,
@@ -176,7 +183,7 @@ impl Running {
 
     /// The next task. Cancel-safe.
     async fn next(&mut self) -> Task {
-        let Running { hangup, watch, watchman, control, .. } = self;
+        let Running { hangup, reader, watch, watchman, control, .. } = self;
         let changed = async {
             match watch {
                 Some(watch) => watch.changed().await,
@@ -192,6 +199,7 @@ impl Running {
         tokio::select! {
             biased;
             _ = hangup.recv() => Task::Reload("SIGHUP"),
+            (wanted, read) = reader.next() => Task::GoOver(wanted, Box::new(read)),
             asked = asked => match asked {
                 Asked::Question { request, answer } => Task::Answer(request, answer),
                 Asked::TakeOver { within, stream } => Task::GiveWay(within, stream),
@@ -206,10 +214,8 @@ impl Running {
             Task::Answer(request, answer) => (request, answer),
             // Its stream is dropped, and so whoever asked is told; the loop answers it itself.
             Task::GiveWay(..) => return,
-            Task::Reload(because) => {
-                self.reload(because, Remains::Delivered).await;
-                return;
-            }
+            Task::Reload(because) => return self.reader.want(Wanted::unasked(because)),
+            Task::GoOver(wanted, read) => return Box::pin(self.go_over(wanted, *read)).await,
             Task::Mind(findings) => {
                 self.mind(findings).await;
                 return;
@@ -217,10 +223,9 @@ impl Running {
         };
         let told = match request {
             Request::Status {} => serde_json::to_value(self.status()),
-            Request::Reload { dry_run: true, .. } => serde_json::to_value(self.plan_reload().await),
-            Request::Reload { dry_run: false, leave } => {
+            Request::Reload { dry_run, leave } => {
                 let remains = if leave { Remains::LeftOnDisk } else { Remains::Delivered };
-                serde_json::to_value(self.reload("asked", remains).await)
+                return self.reader.want(Wanted::asked(dry_run, remains, answer));
             }
             Request::Replay { filter, limit } => Ok(handled(self.rack.replay(&filter, limit).await)),
             Request::TakeOver { .. } => Ok(Json::Null),

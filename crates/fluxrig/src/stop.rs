@@ -1,8 +1,9 @@
 //! When to stop: a signal, or the end of whoever started us.
 
-use std::io::Read;
+use std::{io::Read, time::Duration};
 
 use clap::Args;
+use flux_world::Clock;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -17,6 +18,9 @@ pub(crate) struct StopOptions {
 /// A file has reached its greatest size (`ulimit -f`): the same number on Linux and macOS, but for MIPS.
 const SIGXFSZ: i32 = 25;
 
+/// How long a process may take to end that was told so twice.
+const ENDS_WITHIN: Duration = Duration::from_millis(500);
+
 /// SIGTERM, SIGINT, or the end of standard input where that was asked for.
 pub(crate) struct StopSignal {
     terminate: Signal,
@@ -29,6 +33,7 @@ impl StopSignal {
     /// signal the write fails, as on a full disk.
     pub(crate) fn new(options: StopOptions) -> std::io::Result<StopSignal> {
         drop(signal(SignalKind::from_raw(SIGXFSZ))?);
+        insist()?;
         Ok(StopSignal {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -52,6 +57,32 @@ impl StopSignal {
             () = stdin_ends => self.stdin = None,
         }
     }
+}
+
+/// Ends the process some time after the second signal, where it has not ended by itself: on a thread that waits for
+/// nothing else, so that no disk, no gear and nobody who takes over can keep it.
+fn insist() -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Listens before this returns.
+    let (mut terminate, mut interrupt) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
+    let insisting = async move {
+        for _ in 0..2 {
+            tokio::select! {
+                biased;
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        Clock::real().sleep(ENDS_WITHIN).await;
+    };
+    std::thread::Builder::new().name("second signal".into()).spawn(move || {
+        runtime.block_on(insisting);
+        std::process::exit(1);
+    })?;
+    Ok(())
 }
 
 /// Reads standard input to its end on a thread of its own, since a read of it cannot be cancelled; the thread ends with

@@ -2,8 +2,10 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 use super::Entry;
 
@@ -21,6 +23,27 @@ pub(super) fn make_private_dir(path: &Path) -> io::Result<()> {
 
 pub(super) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open(path)
+}
+
+/// Opens a file to read that has an end: opening and reading wait for the disk alone. A directory is found out by reading.
+pub(super) fn open_regular(path: &Path) -> io::Result<File> {
+    refuse_endless(&fs::metadata(path)?)?;
+    // It may be another by now, and opening a pipe would wait for its other end.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).expect("it is one low bit");
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    refuse_endless(&file.metadata()?)?;
+    Ok(file)
+}
+
+fn refuse_endless(metadata: &fs::Metadata) -> io::Result<()> {
+    let kind = metadata.file_type();
+    let what = match kind {
+        _ if kind.is_file() || kind.is_dir() => return Ok(()),
+        _ if kind.is_fifo() => "a pipe",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {what}, not a regular file")))
 }
 
 pub(super) fn list(directory: &Path) -> io::Result<Vec<Entry>> {

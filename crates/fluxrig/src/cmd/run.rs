@@ -156,7 +156,8 @@ impl Run {
         restored: Option<Option<String>>,
         inheritance: Option<(Estate, Predecessor)>,
     ) -> anyhow::Result<ExitCode> {
-        terminal::runtime(plan.settings.rack.threads)?.block_on(async {
+        let runtime = terminal::runtime(plan.settings.rack.threads)?;
+        let code = runtime.block_on(async {
             // Listening for signals first: one that arrives while booting must not kill half a rack.
             let stop = StopSignal::new(self.stop)?;
             let (estate, predecessor) = inheritance.unzip();
@@ -172,6 +173,9 @@ impl Run {
             };
             running.go_on().await;
             Ok(Box::pin(running.run(stop)).await)
-        })
+        });
+        // What still waits for a disk waits in vain.
+        runtime.shutdown_background();
+        code
     }
 }

@@ -7,45 +7,43 @@ use flux_scenario::{Circuit, Settings, plan, plan::Step, settings::STATE_DIR};
 use flux_world::Instant;
 use serde_json::{Value as Json, json};
 
-use super::Running;
+use super::{Running, reading::Wanted};
 use crate::{
     alarms::Alarm,
+    control::Answer,
     plan::Plan,
     reload::{Outcome, ReloadReport},
     state_dir::{self, StateDir},
 };
 
 impl Running {
-    /// Reads what the rack was started with once more, and becomes that.
-    pub(super) async fn reload(&mut self, because: &str, remains: Remains) -> ReloadReport {
-        let report = match self.read_again().await {
+    /// Becomes what was read, or says what that would change.
+    pub(super) async fn go_over(&mut self, wanted: Wanted, read: Result<Plan, String>) {
+        let Wanted { because, is_dry_run, remains, answer } = wanted;
+        let report = match read {
+            Ok(new) if is_dry_run => self.compare(&new),
             Ok(new) => self.become_another(new, remains).await,
             Err(why) => self.refused(why),
         };
-        let ReloadReport { outcome, why, paused_us, .. } = &report;
+        if !is_dry_run {
+            self.note_outcome(because, &report).await;
+        }
+        if let Some(answer) = answer {
+            let told = serde_json::to_value(report);
+            // Whoever asked may have left.
+            let _ = answer.send(told.map_or_else(|why| Answer::Error(why.to_string()), Answer::Ok));
+        }
+    }
+
+    async fn note_outcome(&mut self, because: &str, report: &ReloadReport) {
+        let ReloadReport { outcome, why, paused_us, .. } = report;
         match why {
             Some(why) => tracing::error!(because, why, "reload refused; the old version goes on"),
             None => tracing::info!(because, ?outcome, paused_us, "reload"),
         }
-        self.alarms.set(Alarm::Reload, report.why.clone());
+        self.alarms.set(Alarm::Reload, why.clone());
         self.is_to_keep |= matches!(outcome, Outcome::Reloaded | Outcome::Unchanged);
         self.keep().await;
-        report
-    }
-
-    /// What a reload would do.
-    pub(super) async fn plan_reload(&mut self) -> ReloadReport {
-        match self.read_again().await {
-            Ok(new) => self.compare(&new),
-            Err(why) => self.refused(why),
-        }
-    }
-
-    /// Reading, checking and trying gears takes milliseconds that messages need not wait for.
-    async fn read_again(&self) -> Result<Plan, String> {
-        let options = self.options.clone();
-        let read = self.plan.world.disk.offload(move || options.read()).await;
-        read.map_err(|why| format!("{why:#}"))
     }
 
     async fn become_another(&mut self, new: Plan, remains: Remains) -> ReloadReport {

@@ -53,6 +53,12 @@ impl Started {
         gears.map(|gear| format!("{} {}", gear["gear"].as_str().unwrap(), gear["because"])).collect()
     }
 
+    fn wait_for_reload_refused(&mut self) {
+        self.rack.wait_for(|line| {
+            (line.contains("reload refused") && line.contains("\"because\":\"SIGHUP\"")).then_some(())
+        });
+    }
+
     fn wait_for_reload(&mut self, because: &str) {
         let wanted = format!("\"because\":\"{because}\"");
         self.rack.wait_for(|line| (line.contains("\"reload\"") && line.contains(&wanted)).then_some(()));
@@ -148,4 +154,26 @@ fn a_rack_that_watches_reloads_when_a_file_changes() {
     started.rack.wait_for(|line| line.contains("reload refused").then_some(()));
     fs::write(&spec_file, spec("two")).unwrap();
     started.wait_for_reload("the files changed");
+}
+
+/// What could be waited for without end is not read; the rack answers, and stops.
+#[test]
+fn a_pipe_in_place_of_a_file_is_refused_by_name() {
+    let mut started = Started::new(&[]);
+    let spec = Path::new(&started.ground.scenario).with_file_name("spec.yaml");
+    for path in [&*spec, Path::new(&started.ground.scenario)] {
+        fs::remove_file(path).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+        assert!(made.success());
+        let (code, refused) = started.reload(&[]);
+        assert_eq!(code, Some(1), "{refused}");
+        let why = refused["why"].as_str().unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(why.contains(name) && why.contains("it is a pipe, not a regular file"), "{why}");
+    }
+    started.rack.signal("HUP");
+    started.wait_for_reload_refused();
+    assert_eq!(started.ground.status()["alarms"][0]["alarm"], "reload");
+    started.rack.signal("TERM");
+    assert_eq!(started.rack.wait().code(), Some(0));
 }
