@@ -18,7 +18,7 @@ mod client;
 mod server;
 
 pub(crate) use client::{RackOptions, ask, connect};
-pub(crate) use server::{Asked, ControlSocket};
+pub(crate) use server::{Asked, ControlSocket, is_there};
 
 /// Name of the socket in the state directory.
 const SOCKET_FILE: &str = "control.sock";

@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     alarms::{Alarm, Alarms, millis},
-    control::{Answer, Asked, ControlSocket, Request},
+    control::{self, Answer, Asked, ControlSocket, Request},
     files::FilesNow,
     last_good::{LastGood, ToKeep},
     plan::{Plan, PlanOptions},
@@ -240,7 +240,15 @@ impl Running {
     /// Raises and ends alarms, and makes up for what could not be done before.
     async fn mind(&mut self, findings: Findings) {
         for (alarm, why) in findings {
-            self.alarms.set(alarm, why);
+            match alarm {
+                // It is made anew below, and the alarm ends with that. What was found may have been before it was made.
+                Alarm::ControlSocket if why.is_some() && self.has_lost_control() => {
+                    self.control = None;
+                    self.alarms.set(alarm, why);
+                }
+                Alarm::ControlSocket => {}
+                _ => self.alarms.set(alarm, why),
+            }
         }
         let waiting = self.rack.waiting();
         let waiting: Vec<_> =
@@ -272,6 +280,11 @@ impl Running {
         let problems: Vec<String> =
             wires.filter_map(|wire| Some(format!("{}: {}", wire.name, wire.durable?.unreadable?))).collect();
         (!problems.is_empty()).then(|| problems.join("; "))
+    }
+
+    fn has_lost_control(&self) -> bool {
+        let state_dir = self.state_dir.as_ref().filter(|_| self.control.is_some());
+        state_dir.is_some_and(|state_dir| !control::is_there(state_dir.path()))
     }
 
     fn open_control(&mut self) {

@@ -13,6 +13,10 @@ use flux_scenario::{
     settings::{DeadLetterPlace, STATE_DIR},
 };
 use flux_world::{Disk, disk::DiskLock};
+use rustix::{
+    io::Errno,
+    process::{Pid, test_kill_process},
+};
 
 use crate::plan::Plan;
 
@@ -77,6 +81,16 @@ impl StateDir {
     }
 }
 
+/// Who has the directory, where somebody does.
+pub(crate) fn holder_of(disk: &Disk, path: &Path) -> Option<String> {
+    let file = path.join(LOCK_FILE);
+    let pid = noted(disk, &file).and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))?;
+    // Only then is the lock tried, so that no rack that starts finds it held by us.
+    let lives = !matches!(test_kill_process(pid), Err(Errno::SRCH));
+    let is_held = || matches!(disk.lock(&file), Err(why) if why.kind() == ErrorKind::WouldBlock);
+    (lives && is_held()).then(|| holder(disk, &file))
+}
+
 /// The directory of a rack that runs this: the one that is named, else one by default if it needs any.
 pub(crate) fn of_rack(named: Option<PathBuf>, plan: &Plan) -> Option<PathBuf> {
     let named = named.or_else(|| plan.settings.base.state_dir.clone().map(PathBuf::from));
@@ -98,9 +112,12 @@ fn note_holder(disk: &Disk, file: &Path) -> std::io::Result<()> {
 }
 
 fn holder(disk: &Disk, file: &Path) -> String {
-    let note = disk.read_start(file, LOCK_BYTES_MAX).unwrap_or_default();
-    let id = std::str::from_utf8(&note).ok().and_then(|note| note.trim().parse::<u32>().ok());
-    id.map_or_else(|| "another process".into(), |id| format!("process {id}"))
+    noted(disk, file).map_or_else(|| "another process".into(), |id| format!("process {id}"))
+}
+
+fn noted(disk: &Disk, file: &Path) -> Option<u32> {
+    let note = disk.read_start(file, LOCK_BYTES_MAX).ok()?;
+    std::str::from_utf8(&note).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -119,9 +136,11 @@ mod tests {
             assert!(why.contains(&format!("is in use by {pid}: stop that rack")), "{why}");
         };
         refused(&format!("process {}", process::id()));
+        assert_eq!(holder_of(&disk, &path), Some(format!("process {}", process::id())));
         fs::write(path.join(LOCK_FILE), "rubbish").unwrap();
         refused("another process");
         drop(first);
+        assert_eq!((holder_of(&disk, &path), holder_of(&disk, directory.path())), (None, None));
         StateDir::take(&disk, &path).unwrap();
     }
 

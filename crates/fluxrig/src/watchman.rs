@@ -8,7 +8,7 @@ use flux_world::{
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use crate::alarms::Alarm;
+use crate::{alarms::Alarm, control};
 
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -105,7 +105,9 @@ impl Round {
             |kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::AlreadyExists);
         let why = written.and(removed).err().filter(|why| !is_told_otherwise(why.kind()));
         let unwritable = why.map(|why| format!("nothing can be written to `{shown}`: {why}"));
-        vec![(Alarm::DiskFull, full), (Alarm::DiskUnwritable, unwritable)]
+        let gone =
+            (!control::is_there(state_dir)).then(|| format!("the control socket in `{shown}` is gone"));
+        vec![(Alarm::DiskFull, full), (Alarm::DiskUnwritable, unwritable), (Alarm::ControlSocket, gone)]
     }
 }
 

@@ -18,7 +18,7 @@ use flux_world::World;
 use serde::de::DeserializeOwned;
 
 use super::{ANSWER_BYTES_MAX, ANSWER_TIMEOUT, Answer, CLIENT_TIMEOUT, Request, SOCKET_FILE};
-use crate::{input, terminal};
+use crate::{input, state_dir, terminal};
 
 /// Which of the racks that run here.
 #[derive(Args, Clone)]
@@ -60,6 +60,12 @@ impl RackOptions {
 pub(crate) fn ask<T: DeserializeOwned>(state_dir: &Path, request: &Request) -> anyhow::Result<T> {
     let shown = state_dir.display();
     let Some(stream) = connect(state_dir)? else {
+        if let Some(holder) = state_dir::holder_of(&World::real().disk, state_dir) {
+            bail!(
+                "a rack runs with the state directory `{shown}`, {holder}, and its control socket is not there: it looks for \
+                 it every two seconds and makes it again, so try again, or look for the alarm `control_socket` in its log"
+            )
+        }
         bail!(
             "no rack runs with the state directory `{shown}`: name it with --state-dir; a rack has one when it is \
              started with --state-dir or `base.state_dir`, or when it keeps something on disk"

@@ -3,7 +3,10 @@
 use std::{
     fs::{self, Permissions},
     io,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::{
+        fs::{FileTypeExt, MetadataExt, PermissionsExt},
+        net::SocketAddr,
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -55,6 +58,9 @@ impl ControlSocket {
     pub(crate) fn open(state_dir: &Path, clock: Clock) -> io::Result<ControlSocket> {
         let path = state_dir.join(SOCKET_FILE);
         let made_as = state_dir.join(format!("{SOCKET_FILE}.new"));
+        if SocketAddr::from_pathname(&made_as).is_err() {
+            return Err(too_long(&made_as));
+        }
         let _ = fs::remove_file(&made_as);
         let listener = UnixListener::bind(&made_as)?;
         fs::set_permissions(&made_as, Permissions::from_mode(0o600))?;
@@ -89,6 +95,31 @@ impl Drop for ControlSocket {
         // Left behind, it would be replaced by the next rack.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// Whether there is a socket to ask at. Blocks.
+pub(crate) fn is_there(state_dir: &Path) -> bool {
+    let there = fs::symlink_metadata(state_dir.join(SOCKET_FILE));
+    match there {
+        Ok(metadata) => metadata.file_type().is_socket(),
+        // What may not be asked is told of elsewhere.
+        Err(why) => why.kind() != io::ErrorKind::NotFound,
+    }
+}
+
+fn too_long(path: &Path) -> io::Error {
+    let bytes = path.as_os_str().len();
+    // By how much is found out by asking the system: it differs.
+    let is_taken = |n: &usize| SocketAddr::from_pathname(Path::new(&"x".repeat(*n))).is_ok();
+    let max = (1..bytes).take_while(is_taken).last().unwrap_or_default();
+    let beside = bytes.saturating_sub(path.parent().map_or(0, |parent| parent.as_os_str().len()));
+    let why = format!(
+        "the path of the state directory has {} bytes, and the system takes a socket in one of {} at most: give the rack \
+         another with --state-dir or `base.state_dir`",
+        bytes - beside,
+        max.saturating_sub(beside)
+    );
+    io::Error::new(io::ErrorKind::InvalidFilename, why)
 }
 
 async fn serve(listener: UnixListener, owner: u32, clock: Clock, ask: mpsc::Sender<Asked>) {

@@ -113,3 +113,34 @@ fn settings_name_the_directory_too_and_a_rack_with_nothing_to_keep_makes_none() 
     let asked = ended(&["status", "--config", settings, "--json"], "");
     assert_eq!((asked.code, last_json(&asked.stdout)["pid"].as_u64()), (Some(0), Some(rack.id().into())));
 }
+
+#[test]
+fn a_control_socket_that_is_removed_is_made_again_and_a_rack_without_one_is_not_denied() {
+    let ground = Ground::new(GENERATE);
+    let mut rack = ground.rack(&[]);
+    rack.signal("STOP");
+    fs::remove_file(ground.in_state("control.sock")).unwrap();
+    let asked = ground.ask("status", &[]);
+    assert_eq!(asked.code, Some(2));
+    let told = format!("process {}, and its control socket is not there", rack.id());
+    assert!(asked.stderr.contains(&told), "{}", asked.stderr);
+    rack.signal("CONT");
+    rack.wait_for(|line| (line.contains("alarm") && line.contains("is gone")).then_some(()));
+    rack.wait_for(|line| line.contains("\"alarm\":\"control_socket\"").then_some(()));
+    assert_eq!(ground.status()["alarms"], serde_json::json!([]));
+    rack.signal("KILL");
+    rack.wait();
+    fs::remove_file(ground.in_state("control.sock")).unwrap();
+    assert!(ground.ask("status", &[]).stderr.contains("no rack runs with the state directory"));
+}
+
+#[test]
+fn a_state_directory_whose_socket_has_too_long_a_path_is_told_of_with_the_limit() {
+    let mut ground = Ground::new(GENERATE);
+    ground.state += &"x".repeat(120);
+    let mut rack = ground.rack(&[]);
+    let wanted = "and the system takes a socket in one of ";
+    if !rack.printed.contains(wanted) {
+        rack.wait_for(|line| line.contains(wanted).then_some(()));
+    }
+}
