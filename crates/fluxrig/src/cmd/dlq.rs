@@ -3,9 +3,9 @@
 mod filter;
 mod shown;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
 use flux_journal::OpenError;
 use flux_rack::{Filter, Handled, JournalError, Searched, Stopped, search};
@@ -26,6 +26,8 @@ Examples:
   fluxrig dlq show --id 0190a5b27c3e7d4a8b1f2f6c1d9e0a7b --unmasked
   fluxrig dlq replay --reason no_connection --dry-run
   fluxrig dlq drop --gear decode --until 2026-01-01T00:00:00Z";
+
+const NONE_MATCHES: &str = "no dead letter matches\n";
 
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -66,12 +68,15 @@ enum DlqCommand {
     /// Try dead letters again: each goes to the port where it failed, as the message it was
     ///
     /// A rack that runs does it at once; one that does not does it at its next start. A letter is one until its message has
-    /// come to an end, and one that fails again has its attempts counted on. Exit status: 1 when some cannot be replayed.
+    /// come to an end, and one that fails again has its attempts counted on. Exit status: 1 when some cannot be replayed, and
+    /// when there is none of the ids that were given.
     Replay {
         #[command(flatten)]
         change: Change,
     },
     /// Drop dead letters for good
+    ///
+    /// Exit status: 1 when some cannot be dropped, and when there is none of the ids that were given.
     Drop {
         #[command(flatten)]
         change: Change,
@@ -128,7 +133,7 @@ impl Dlq {
                     })?;
                 }
                 if found.letters.is_empty() {
-                    terminal::say("no dead letter matches\n");
+                    terminal::say(NONE_MATCHES);
                 }
                 Ok(exit_code(found.problems.is_empty()))
             }
@@ -141,6 +146,7 @@ impl Dlq {
 impl Change {
     fn run(self, action: Action) -> anyhow::Result<ExitCode> {
         let filter = self.chosen.filter()?;
+        let names_ids = !filter.ids.is_empty();
         if filter == Filter::default() && !self.all {
             bail!("nothing says which letters are meant: name some, or give --all");
         }
@@ -169,12 +175,16 @@ impl Change {
                 terminal::say(&format!("{letters} letters not {verb}: {why}\n"));
             }
         }
-        Ok(exit_code(refused.is_empty()))
+        let has_none = letters == 0 && refused.is_empty();
+        if has_none && !self.json {
+            terminal::say(NONE_MATCHES);
+        }
+        Ok(exit_code(refused.is_empty() && !(has_none && names_ids)))
     }
 
     /// Through the rack where it runs; else on its files.
     fn act(&self, action: Action, filter: Filter, limit: usize) -> anyhow::Result<(Handled, &'static str)> {
-        let state_dir = self.chosen.rack.state_dir()?;
+        let state_dir = existing(&self.chosen.rack)?;
         let world = World::real();
         let runtime = terminal::runtime(1)?;
         let stopped = match runtime.block_on(Stopped::open(&world, &state_dir)) {
@@ -205,21 +215,29 @@ impl Change {
 }
 
 fn find(rack: &RackOptions, filter: &Filter, limit: usize) -> anyhow::Result<Searched> {
-    let state_dir = rack.state_dir()?;
+    let state_dir = existing(rack)?;
     let found = search(&World::real(), &state_dir, filter, limit);
     let found =
         found.with_context(|| format!("cannot read the dead letters in `{}`", state_dir.display()))?;
     for problem in &found.problems {
         terminal::say(&format!("{problem}\n"));
     }
-    if found.total == 0 && !state_dir.exists() {
-        bail!(
-            "there is no state directory `{}`: name that of the rack with --state-dir (a rack without one keeps its dead \
-             letters in memory)",
-            state_dir.display()
-        );
-    }
     Ok(found)
+}
+
+fn existing(rack: &RackOptions) -> anyhow::Result<PathBuf> {
+    let state_dir = rack.state_dir()?;
+    let shown = state_dir.display();
+    ensure!(
+        state_dir.exists(),
+        "there is no state directory `{shown}`: name that of the rack with --state-dir (a rack without one keeps its dead \
+         letters in memory)"
+    );
+    ensure!(
+        state_dir.is_dir(),
+        "`{shown}` is no directory: name the state directory of the rack with --state-dir"
+    );
+    Ok(state_dir)
 }
 
 fn all_for_0(limit: usize) -> usize {

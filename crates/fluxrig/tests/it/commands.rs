@@ -266,3 +266,27 @@ fn every_command_explains_itself() {
     }
     assert!(Path::new(EXAMPLE).exists());
 }
+
+#[test]
+fn who_names_dead_letters_that_are_not_there_is_told_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().to_str().unwrap();
+    let dlq = |words: &[&str]| ended(&[&["dlq"], words].concat(), "");
+    let id = "0190a5b27c3e7d4a8b1f2f6c1d9e0a7b";
+    for action in ["drop", "replay"] {
+        for words in [&[][..], &["--dry-run"]] {
+            let named = dlq(&[&[action, "--state-dir", state, "--id", id], words].concat());
+            assert_eq!((named.code, named.stderr.as_str()), (Some(1), "no dead letter matches\n"));
+        }
+        assert_eq!(dlq(&[action, "--state-dir", state, "--all"]).code, Some(0), "there is nothing to do");
+    }
+    let nil = dlq(&["drop", "--state-dir", state, "--id", &"0".repeat(32)]);
+    assert!(nil.stderr.contains("32 hexadecimal digits, not all of them 0"), "{}", nil.stderr);
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    for words in [&["list"][..], &["drop", "--all"]] {
+        let no_directory = dlq(&[words, &["--state-dir", file.to_str().unwrap()]].concat());
+        assert_eq!(no_directory.code, Some(2));
+        assert!(no_directory.stderr.contains("is no directory"), "{}", no_directory.stderr);
+    }
+}

@@ -6,7 +6,7 @@ use flux_rack::Filter;
 use flux_scenario::units::Duration;
 use flux_signal::FluxId;
 use flux_world::World;
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::control::RackOptions;
 
@@ -24,7 +24,7 @@ pub(super) struct Chosen {
     /// At this port of the gear
     #[arg(long)]
     port: Option<String>,
-    /// Given up at this time (`2026-01-31T12:00:00Z`) or later, or not longer ago than this (`2h`)
+    /// Given up at this time (`2026-01-31T12:00:00Z`, or `2026-01-31` in UTC) or later, or not longer ago than this (`2h`)
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Given up before this time, or longer ago than this
@@ -38,7 +38,10 @@ pub(super) struct Chosen {
 impl Chosen {
     pub(super) fn filter(&self) -> anyhow::Result<Filter> {
         for id in &self.id {
-            ensure!(id.parse::<FluxId>().is_ok(), "`{id}` is not an id: it has 32 hexadecimal digits");
+            ensure!(
+                id.parse::<FluxId>().is_ok(),
+                "`{id}` is not an id: it has 32 hexadecimal digits, not all of them 0"
+            );
         }
         let now_ns = World::real().clock.unix_ns();
         let time = |text: &Option<String>| text.as_deref().map(|text| unix_ns(text, now_ns)).transpose();
@@ -59,10 +62,20 @@ fn unix_ns(text: &str, now_ns: i64) -> anyhow::Result<i64> {
         let ago_ns = i64::try_from(ago.0.as_nanos()).unwrap_or(i64::MAX);
         return Ok(now_ns.saturating_sub(ago_ns));
     }
-    let time: Timestamp = text.parse().with_context(|| {
-        format!("`{text}` is neither a time like 2026-01-31T12:00:00Z nor a span like 2h")
+    let time = text.parse().ok().or_else(|| midnight(text)).with_context(|| {
+        format!(
+            "`{text}` is neither a time like 2026-01-31T12:00:00Z, nor a day like 2026-01-31 (its begin, UTC), nor a span \
+             like 2h"
+        )
     })?;
-    i64::try_from(time.as_nanosecond()).with_context(|| format!("`{text}` is too far away"))
+    i64::try_from(Timestamp::as_nanosecond(time)).with_context(|| format!("`{text}` is too far away"))
+}
+
+/// The begin of a day.
+fn midnight(text: &str) -> Option<Timestamp> {
+    // A time of day without a zone would be taken for its day.
+    let day: Date = (text.len() == "2026-01-31".len()).then(|| text.parse().ok())??;
+    Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
 #[cfg(test)]
@@ -74,6 +87,11 @@ mod tests {
         let now = 1_000_000_000_000;
         assert_eq!(unix_ns("100s", now).unwrap(), 900_000_000_000);
         assert_eq!(unix_ns("1970-01-01T00:00:01Z", now).unwrap(), 1_000_000_000);
+        assert_eq!(unix_ns("1970-01-02", now).unwrap(), 86_400_000_000_000);
+        for no_time in ["1970-01-02T00:00:01", "1970-01-32", "1970-1-2"] {
+            let why = format!("{:#}", unix_ns(no_time, now).unwrap_err());
+            assert!(why.ends_with("nor a span like 2h"), "{why}");
+        }
         assert!(unix_ns("yesterday", now).unwrap_err().to_string().contains("neither a time"));
     }
 }
