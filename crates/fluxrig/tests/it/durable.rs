@@ -69,6 +69,10 @@ fn rack(ground: &Ground) -> (Running, String) {
     ]);
     let address = rack.wait_until_listening("till");
     rack.wait_until_connected(&["ledger"]);
+    // Nobody can ask it before.
+    if !rack.printed.contains("\"rack is up\"") {
+        rack.wait_for(|line| line.contains("\"rack is up\"").then_some(()));
+    }
     (rack, address)
 }
 
