@@ -239,6 +239,9 @@ impl Settler {
 }
 
 fn settle(shared: &Shared, standing: &Standing, sequence: u64) {
+    if flux_world::planted("cursor_runs_ahead") {
+        standing.cursor.lock().settle_until(sequence + 1);
+    }
     if standing.cursor.lock().settle(sequence) {
         note_moved(shared, standing);
     }

@@ -112,7 +112,7 @@ impl Header {
 
     /// Whether the body, with its zeros, is what was written.
     pub(crate) fn has_body(&self, padded_body: &[u8], salt: &Salt) -> bool {
-        salt.check(padded_body) == self.body_crc
+        salt.check(padded_body) == self.body_crc || flux_world::planted("torn_body_taken")
     }
 }
 

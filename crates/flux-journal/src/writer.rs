@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flux_world::disk::{DiskLock, Rest, Work};
-use flux_world::{Entropy, Instant};
+use flux_world::{Entropy, Instant, planted};
 
 use crate::config::{Ack, WhenFull};
 use crate::cursor;
@@ -208,7 +208,8 @@ impl Writer {
 
     fn write(&mut self, group: &mut Group, is_last: bool) -> Result<(), Stall> {
         let next = group.first + group.records;
-        let moved = match self.shared.has_moved.swap(false, Ordering::AcqRel) {
+        let is_forgotten = is_last && planted("cursor_forgotten_at_close");
+        let moved = match self.shared.has_moved.swap(false, Ordering::AcqRel) && !is_forgotten {
             true => self.push_cursors(&mut group.bytes, next, group.time_ns),
             false => Vec::new(),
         };
@@ -314,7 +315,8 @@ impl Writer {
     fn trimmable(&self) -> Option<(Segment, bool)> {
         let oldest = self.oldest_sealed()?;
         let is_empty = oldest.base_sequence == oldest.sequence_next;
-        let is_settled = self.shared.low().is_some_and(|low| low >= oldest.sequence_next);
+        let is_settled =
+            planted("trimmed_unread") || self.shared.low().is_some_and(|low| low >= oldest.sequence_next);
         if is_empty || is_settled {
             return Some((oldest, true));
         }
@@ -343,9 +345,13 @@ impl Writer {
         Ok(true)
     }
 
+    /// The oldest segment that can be done without. Until the open one is made, the last before it says where the journal goes
+    /// on.
     fn oldest_sealed(&self) -> Option<Segment> {
         let segments = self.shared.segments.lock();
-        segments.list.split_last().and_then(|(_, sealed)| sealed.first().cloned())
+        let (_, sealed) = segments.list.split_last()?;
+        let is_spare = self.open.is_made() || sealed.len() > 1;
+        sealed.first().filter(|_| is_spare).cloned()
     }
 
     /// Records of a segment that some consumer has not settled; all when there is no consumer.

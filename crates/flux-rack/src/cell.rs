@@ -145,7 +145,8 @@ impl Cell {
         let failed = std::mem::replace(&mut self.state, State::Down(now + wait));
         self.counters.fault(fault.class());
         // What waits for the world waits for the gear now.
-        self.patience = None;
+        // Whoever gives back what waits does so to the end, or what comes behind it would come first.
+        self.patience.take_if(|patience| !patience.is_over);
         tracing::error!(gear = self.name, reason = fault.reason_word(), error = %fault, retry_in = ?wait, "gear failed");
         if let State::Made(gear) | State::Up(gear) = failed {
             self.give_back(gear, shared).await;
@@ -186,15 +187,24 @@ impl Cell {
 
     /// When something is to be done about it: it failed, or what waits is to be tried again.
     pub(crate) fn due_at(&self) -> Option<Instant> {
-        self.restart_at().or_else(|| self.patience.as_ref().map(|patience| patience.retry_at))
+        let waits = self.patience.as_ref().filter(|patience| !patience.is_over);
+        self.restart_at().or_else(|| waits.map(|patience| patience.retry_at))
     }
 
-    /// Gives back what waits and is safe on a durable wire.
+    /// Gives back what waits for the world and is safe on a durable wire, and from now on what comes behind it. What waits for
+    /// the gear to be made again goes on waiting for that.
     pub(crate) fn give_back_patient(&mut self) {
+        let Some(patience) = &mut self.patience else { return };
+        patience.is_over = true;
         let waiting = std::mem::take(&mut self.pending).into_iter();
         let (patient, others): (Vec<_>, _) = waiting.partition(|(_, held)| held.msg().is_patient());
         self.pending = others.into();
         patient.into_iter().for_each(|(_, held)| held.give_back());
+    }
+
+    /// Whether it may still have something to send: it is started, or messages wait until it is again.
+    pub(crate) fn has_work(&self) -> bool {
+        self.is_up() || !self.pending.is_empty()
     }
 
     /// When a failed gear is due.

@@ -6,16 +6,19 @@
 
 mod site;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use flux_gear::Lease;
 use flux_journal::{Ack, AppendError, Journal, ReadError, Receipt, Stats};
-use flux_world::Backoff;
+use flux_world::{Backoff, planted};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task::JoinHandle};
 
 pub use site::JournalError;
 pub(crate) use site::Site;
+
+/// How often who waits for records to be safe looks whether there is no room for them.
+const FULL_CHECK: Duration = Duration::from_millis(100);
 
 /// A journal that is in use, with the task that looks after it. Dropped, it leaves the journal as it is.
 pub(crate) struct Custody {
@@ -42,6 +45,9 @@ struct State {
     generation: u64,
     /// Oldest first.
     parcels: VecDeque<Parcel>,
+    /// Parcels taken so far, and those of them that are safe.
+    taken: u64,
+    released: u64,
 }
 
 enum Opened {
@@ -83,6 +89,8 @@ impl Custody {
             ack: site.config.ack,
             generation: 1,
             parcels: VecDeque::new(),
+            taken: 0,
+            released: 0,
         };
         let (changed, bell) = (Notify::new(), Notify::new());
         let appender = Arc::new(Appender { name, site, state: Mutex::new(state), changed, bell });
@@ -215,14 +223,15 @@ impl Appender {
         }
     }
 
-    /// Ends when all that was appended is safe, or the rack is stopping.
+    /// Ends when all that was appended so far is safe, or the rack is stopping. What is appended meanwhile is not waited for.
     pub(crate) async fn all_safe(&self) {
+        let taken = self.state.lock().taken;
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
             {
                 let state = self.state.lock();
-                if state.parcels.is_empty() || matches!(state.journal, Opened::Closed) {
+                if state.released >= taken || matches!(state.journal, Opened::Closed) {
                     return;
                 }
             }
@@ -283,14 +292,25 @@ impl Appender {
         }
     }
 
+    /// The same, but what waits for room is not waited for: it may wait for whoever asks.
+    pub(crate) async fn all_safe_or_full(&self) {
+        let clock = self.site.world.clock;
+        let is_full = || self.stats().is_some_and(|stats| stats.full.is_some());
+        while clock.timeout(FULL_CHECK, self.all_safe()).await.is_err() && !is_full() {}
+    }
+
     fn take_parcel(
         &self,
         state: &mut State,
         receipt: Receipt,
         bodies: &mut Vec<Vec<u8>>,
-        leases: Vec<Lease>,
+        mut leases: Vec<Lease>,
     ) -> u64 {
+        if planted("told_before_safe") {
+            leases.clear();
+        }
         let first = receipt.sequences().start;
+        state.taken += 1;
         state.parcels.push_back(Parcel { receipt, bodies: std::mem::take(bodies), leases });
         if state.parcels.len() == 1 {
             self.bell.notify_one();
@@ -336,16 +356,15 @@ impl Appender {
 
     /// Lets go of all that is safe.
     fn release_safe(&self) {
-        let (safe, is_empty) = {
+        let safe: Vec<Parcel> = {
             let mut state = self.state.lock();
             let n = state.parcels.iter().take_while(|parcel| parcel.receipt.is_safe()).count();
-            (state.parcels.drain(..n).collect::<Vec<_>>(), state.parcels.is_empty())
+            state.released += n as u64;
+            state.parcels.drain(..n).collect()
         };
         // Out of the lock: whoever a lease belongs to may append.
         safe.into_iter().for_each(Parcel::settle);
-        if is_empty {
-            self.changed.notify_waiters();
-        }
+        self.changed.notify_waiters();
     }
 
     async fn reopen(&self) {
@@ -389,6 +408,9 @@ impl Appender {
     /// Appends what was not safe, in its order, before anybody else does. Whether it could.
     async fn append_again(&self, journal: &Journal) -> bool {
         let mut parcels = std::mem::take(&mut self.state.lock().parcels);
+        if planted("unsafe_not_appended_again") {
+            parcels.drain(..).for_each(Parcel::settle);
+        }
         let mut records = 0;
         for parcel in &mut parcels {
             match journal.append_batch(&parcel.bodies).await {

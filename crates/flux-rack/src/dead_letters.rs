@@ -11,6 +11,7 @@ use std::{collections::BTreeMap, sync::OnceLock};
 
 use flux_gear::{ERROR_PORT, FluxMsg, Lease, Metadata, keys};
 use flux_signal::Text;
+use flux_world::planted;
 use parking_lot::Mutex;
 
 use crate::custody::Site;
@@ -157,7 +158,12 @@ impl DeadLetters {
             tell(&letter, letters);
         }
         // Given up while it waits for room, the message is not kept.
-        let lease = letter.msg.take_lease().map(Keeping::new);
+        let mut lease = letter.msg.take_lease().map(Keeping::new);
+        if planted("letter_settled_before_kept")
+            && let Some(lease) = lease.take()
+        {
+            lease.settle();
+        }
         let not_kept = match self.disk.get() {
             Some(disk) => disk.keep(letter, lease).await,
             None => Some((letter, lease)),

@@ -7,7 +7,7 @@ use flux_gear::{EmitError, FluxMsg, OutPort, Outlet};
 use crate::{
     dead_letters::DeadLetter,
     rack::Shared,
-    routes::{Patchbay, Routes},
+    routes::{Patchbay, Routes, Target},
     stats::GearCounters,
     wire::Closed,
 };
@@ -99,16 +99,37 @@ impl RackOutlet {
                         let (shard, mut copy) = (target.shard(msg), vec![msg.clone()]);
                         match target.push(shard, &mut copy).await {
                             // The others have theirs: this one, too, goes where it went before the reload.
-                            Err(Closed) if sent > 0 && self.has_changed(routes) => match &target.durable {
-                                Some(durable) => durable.append(&mut copy).await?,
-                                None => target.wires[shard].force(&mut copy),
-                            },
+                            Err(Closed) if sent > 0 && self.has_changed(routes) => {
+                                self.send_late(port, target, shard, &mut copy).await?;
+                            }
                             pushed => pushed?,
                         }
                     }
                     msgs.remove(0);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Sends what a reload has overtaken, room or not: by the wire that leads there now, where the messages behind it follow
+    /// it, else by the one that led there.
+    async fn send_late(
+        &self,
+        port: OutPort,
+        led: &Target,
+        shard: usize,
+        msgs: &mut Vec<FluxMsg>,
+    ) -> Result<(), Closed> {
+        let routes = self.patchbay.load_full();
+        let leads = routes.targets(port).iter().find(|target| target.is_to_the_same(led));
+        match leads {
+            Some(Target { durable: Some(durable), .. }) => return durable.push(msgs).await,
+            Some(target) => target.wires[target.shard(&msgs[0])].force(msgs),
+            None => match &led.durable {
+                Some(durable) => return durable.append(msgs).await,
+                None => led.wires[shard].force(msgs),
+            },
         }
         Ok(())
     }
@@ -120,10 +141,12 @@ impl RackOutlet {
     /// A port that no wire leaves: the messages are kept as dead letters.
     async fn bury(&self, port: OutPort, msgs: &mut Vec<FluxMsg>) {
         let port = self.outputs.get(port.place()).cloned().unwrap_or_default();
-        for msg in msgs.drain(..) {
-            self.counters.dead_lettered.add(1);
-            let letter = DeadLetter::stray(msg, &self.name, &port, self.shared.world.clock.unix_ns());
+        // One at a time: whoever is broken off meanwhile has the others still.
+        while !msgs.is_empty() {
+            let now = self.shared.world.clock.unix_ns();
+            let letter = DeadLetter::stray(msgs.remove(0), &self.name, &port, now);
             self.shared.dead_letters.keep(letter).await;
+            self.counters.dead_lettered.add(1);
         }
     }
 }

@@ -25,6 +25,7 @@ use flux_scenario::{
     circuit::Circuit,
     plan::{Plan, Step},
 };
+use flux_world::planted;
 use serde::Serialize;
 
 use crate::{
@@ -140,6 +141,9 @@ impl Rack {
         match self.replace(draft, &mut standing).await {
             Ok(()) => Ok(standing),
             Err(why) => {
+                if planted("refused_reload_stands_still") {
+                    return Err(why);
+                }
                 self.reseat(standing);
                 Err(why)
             }
@@ -193,7 +197,8 @@ impl Rack {
             let names: Vec<_> =
                 self.assembly.layout[at].iter().map(|&member| self.assembly.name(member)).collect();
             let receivers: Vec<String> = names.iter().map(|(gear, _)| gear.clone()).collect();
-            if let Err(why) = ebb.run_empty_into(&receivers, &standing).await {
+            let called_back = standing.keys().map(|(gear, _)| gear.clone()).collect();
+            if let Err(why) = ebb.run_empty_into(&receivers, &called_back).await {
                 self.reseat(standing);
                 return Err(why);
             }

@@ -42,14 +42,15 @@ impl Rack {
         Ok(self.replay_letters(letters))
     }
 
-    /// Drops the letters on disk that match, oldest first, at most `limit`.
-    pub async fn drop_letters(&self, filter: &Filter, limit: usize) -> Result<Handled, JournalError> {
+    /// Drops the letters on disk that match, oldest first, at most `limit`. Returns those that it dropped.
+    pub async fn drop_letters(&self, filter: &Filter, limit: usize) -> Result<Vec<Letter>, JournalError> {
         let _still = self.keep_letters_still().await;
-        let letters: Vec<u64> =
-            self.find(filter, limit).await?.into_iter().map(|letter| letter.sequence).collect();
-        let Some(disk) = self.shared.dead_letters.disk() else { return Ok(Handled::default()) };
-        let dropped = disk.remove(&letters).await?;
-        Ok(Handled { letters: dropped.len() as u64, refused: Vec::new() })
+        let mut letters = self.find(filter, limit).await?;
+        let Some(disk) = self.shared.dead_letters.disk() else { return Ok(Vec::new()) };
+        let sequences: Vec<u64> = letters.iter().map(|letter| letter.sequence).collect();
+        let dropped = disk.remove(&sequences).await?;
+        letters.retain(|letter| dropped.binary_search(&letter.sequence).is_ok());
+        Ok(letters)
     }
 
     /// Replays what it was told to while it did not run.

@@ -7,6 +7,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use flux_gear::{ERROR_PORT, FluxMsg, InPort, Key, OutPort};
+use flux_world::planted;
 use rustc_hash::FxHasher;
 
 use crate::{
@@ -88,6 +89,11 @@ impl Target {
         if self.durable.is_some() { 1 } else { self.wires.len() }
     }
 
+    /// Whether both are the same wire by its name, whatever its lane and its parts.
+    pub(crate) fn is_to_the_same(&self, other: &Target) -> bool {
+        self.wires[0].name == other.wires[0].name
+    }
+
     /// Which of the parts a message belongs to.
     pub(crate) fn shard(&self, msg: &FluxMsg) -> usize {
         shard(self.key.as_ref(), self.shards(), msg)
@@ -114,6 +120,7 @@ impl Target {
 pub(crate) fn shard(key: Option<&Key>, n: usize, msg: &FluxMsg) -> usize {
     match (key, n) {
         (_, 0 | 1) | (None, _) => 0,
+        _ if planted("keys_scattered") => msg.payload.len() % n,
         (Some(key), n) => {
             let hash = BuildHasherDefault::<FxHasher>::default().hash_one(key.text(msg));
             (hash % n as u64) as usize

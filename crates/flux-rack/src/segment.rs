@@ -14,7 +14,7 @@ use std::{
 use flux_gear::{
     ControlEvent, Drain, Emission, Fault, FluxMsg, Held, InPort, OutPort, Outbox, Step, Stretch, Waiting,
 };
-use flux_world::Instant;
+use flux_world::{Instant, planted};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 
 use crate::{
@@ -370,7 +370,9 @@ impl Segment {
             (None, _) => {}
         }
         // What passed crossed first and was put down first: it also runs first.
-        self.onward.stack[bottom..].rotate_left(first);
+        if !planted("failed_overtaken") {
+            self.onward.stack[bottom..].rotate_left(first);
+        }
     }
 
     /// Has the gear process messages, and counts them.

@@ -181,7 +181,7 @@ impl Rack {
     }
 
     /// Lets gears read from what came to them from another process, once that has given it up.
-    pub async fn resume(&self) {
+    pub async fn resume(&mut self) {
         for &Place { segment, cell } in self.assembly.seats.iter().flat_map(|seat| &seat.places) {
             self.segments[segment].ask(|resumed| Command::Resume { cell, resumed }).await;
         }

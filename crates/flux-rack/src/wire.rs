@@ -13,7 +13,7 @@ use std::{
 };
 
 use flux_gear::Held;
-use flux_world::{Clock, Instant};
+use flux_world::{Clock, Instant, planted};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, Semaphore, TryAcquireError};
 
@@ -279,8 +279,20 @@ impl Wire {
     pub(crate) fn connect(&self, bell: &Arc<Notify>) {
         let mut queue = self.queue.lock();
         queue.bell = bell.clone();
-        if !queue.is_empty() {
+        if !planted("reload_wakes_nobody") && !queue.is_empty() {
             bell.notify_one();
+        }
+    }
+
+    /// Whom it wakes.
+    pub(crate) fn bell(&self) -> Arc<Notify> {
+        self.queue.lock().bell.clone()
+    }
+
+    /// Has the wire wake again whom it woke before, unless it was connected to somebody else since.
+    pub(crate) fn reconnect(&self, from: &Arc<Notify>, before: &Arc<Notify>) {
+        if Arc::ptr_eq(&self.bell(), from) {
+            self.connect(before);
         }
     }
 

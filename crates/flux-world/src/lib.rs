@@ -16,6 +16,7 @@ mod clock;
 pub mod disk;
 mod entropy;
 pub mod net;
+mod planted;
 pub mod resources;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -25,6 +26,9 @@ pub use clock::{Clock, Elapsed, Instant};
 pub use disk::{Disk, DiskFile, read_bounded};
 pub use entropy::Entropy;
 pub use net::{ConnectOptions, ListenOptions, Listener, Net, ReadHalf, Stream, Target, WriteHalf};
+#[cfg(feature = "planted")]
+pub use planted::plant;
+pub use planted::planted;
 
 /// Everything a part of the house may ask of what lies outside it.
 #[derive(Clone, Debug)]

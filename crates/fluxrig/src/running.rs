@@ -230,7 +230,10 @@ impl Running {
             Request::Replay { filter, limit } => Ok(handled(self.rack.replay(&filter, limit).await)),
             Request::TakeOver { .. } => Ok(Json::Null),
             Request::DropLetters { filter, limit } => {
-                Ok(handled(self.rack.drop_letters(&filter, limit).await))
+                let dropped = self.rack.drop_letters(&filter, limit).await;
+                let letters =
+                    |dropped: Vec<_>| Handled { letters: dropped.len() as u64, ..Handled::default() };
+                Ok(handled(dropped.map(letters)))
             }
         };
         // Whoever asked may have left.

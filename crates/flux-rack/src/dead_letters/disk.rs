@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
     sync::Arc,
+    time::Duration,
 };
 
 use flux_gear::Lease;
@@ -24,6 +25,9 @@ use crate::custody::{Custody, JournalError, Refused, Site};
 
 /// The consumer that holds what is kept on disk: its low mark is the oldest letter.
 const CONSUMER: &str = "kept";
+
+/// How long a drop waits for room for its note. A full journal may have none before more is dropped.
+const NOTE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The letters of a rack in its state directory. The journal is opened, or made, when there is something for it.
 pub(crate) struct DiskLetters {
@@ -51,8 +55,8 @@ impl Drop for Open {
 pub(super) struct Index {
     /// Those that are kept, with the length of their records.
     kept: BTreeMap<u64, u64>,
-    /// Those whose copies are not safe yet.
-    moved: BTreeSet<u64>,
+    /// Those whose copies are not safe yet, and where these lie.
+    moved: BTreeMap<u64, u64>,
     /// What the kept ones take, and what was written since the last sweep began.
     kept_bytes: u64,
     written_bytes: u64,
@@ -101,7 +105,7 @@ impl Index {
         let kept_bytes = kept.values().sum();
         Ok(Index {
             kept,
-            moved: BTreeSet::new(),
+            moved: BTreeMap::new(),
             kept_bytes,
             written_bytes,
             sweep: None,
@@ -147,11 +151,11 @@ impl Index {
         self.remove(&[old]);
         self.note(new, bytes);
         self.next = self.next.max(new + 2);
-        self.moved.insert(old);
+        self.moved.insert(old, new);
     }
 
     pub(super) fn moved_safely(&mut self, letters: &[u64]) {
-        self.moved.retain(|letter| !letters.contains(letter));
+        self.moved.retain(|letter, _| !letters.contains(letter));
         self.trim();
     }
 
@@ -168,7 +172,9 @@ impl Index {
     /// Lets the journal go of what is behind the oldest letter.
     pub(super) fn trim(&self) {
         let oldest = self.kept.keys().next().copied().unwrap_or(self.next);
-        self.consumer.settle_until(self.moved.first().copied().unwrap_or(oldest).min(oldest));
+        // A copy that is gone needs no place to fall back to; in a full journal it may never be safe.
+        let moved = self.moved.iter().find(|(_, copy)| self.kept.contains_key(copy)).map(|(old, _)| *old);
+        self.consumer.settle_until(moved.unwrap_or(oldest).min(oldest));
     }
 }
 
@@ -264,6 +270,8 @@ impl DiskLetters {
                 wake.notify_one();
                 return;
             }
+            // First of all: in a full journal this is what makes room.
+            index.lock().trim();
             // Where there is no room for the note now, it is a letter again after a restart: no loss.
             let noted = appender.try_append(&mut vec![record::write_gone(&[letter])], Vec::new);
             if let Ok(note) = noted {
@@ -280,10 +288,11 @@ impl DiskLetters {
         self.open.get().map_or(0, |open| open.index.lock().kept.len())
     }
 
-    /// Ends when all that is kept can be read.
+    /// Ends when all that is kept can be read. What waits for room is not waited for: it waits for those to be taken away that
+    /// are there.
     pub(crate) async fn all_safe(&self) {
         if let Some(open) = self.open.get() {
-            open.custody.appender().all_safe().await;
+            open.custody.appender().all_safe_or_full().await;
         }
     }
 
@@ -330,16 +339,24 @@ impl Open {
         if letters.is_empty() {
             return;
         }
+        // First of all: in a full journal this is what makes room for the notes.
+        self.index.lock().trim();
+        let (appender, clock) = (self.custody.appender(), self.custody.appender().site().world.clock);
         for some in letters.chunks(record::SEQUENCES_MAX) {
-            let noted = self.custody.appender().append(&mut vec![record::write_gone(some)], Vec::new).await;
-            if let Ok(sequence) = noted {
-                let mut index = self.index.lock();
-                index.next = index.next.max(sequence + 1);
+            let mut note = vec![record::write_gone(some)];
+            let noted = clock.timeout(NOTE_PATIENCE, appender.append(&mut note, Vec::new)).await;
+            let mut index = self.index.lock();
+            match noted {
+                Ok(Ok(sequence)) => index.next = index.next.max(sequence + 1),
+                _ if some.last() < Some(&index.consumer.low()) => {}
+                _ => tracing::error!(
+                    "no room to note that letters are dropped: they are there again after a restart"
+                ),
             }
         }
         self.index.lock().trim();
         self.wake.notify_one();
-        self.custody.appender().all_safe().await;
+        self.custody.appender().all_safe_or_full().await;
     }
 }
 

@@ -48,6 +48,9 @@ impl Memory {
         letter.msg.payload = Bytes::copy_from_slice(&letter.msg.payload);
         let bytes = letter.msg.weight_bytes() + letter.message.len();
         let bytes = u32::try_from(bytes.min(self.bytes_max)).unwrap_or(u32::MAX).max(1);
+        if flux_world::planted("full_letters_dropped") && self.room_letters.available_permits() == 0 {
+            return;
+        }
         self.wait_for_room(&letter, bytes).await;
         if let Some(lease) = lease {
             lease.settle();

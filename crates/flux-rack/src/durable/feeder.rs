@@ -67,13 +67,7 @@ impl Feeder {
                     return;
                 }
             };
-            let loans = Loans::new(
-                consumer.settler(),
-                self.lines.clone(),
-                self.given_up_max,
-                self.last_orders.clone(),
-            );
-            *self.loans.lock() = Some(loans.clone());
+            let loans = self.loans_of(&consumer, generation);
             let fed = self.feed(journal, consumer, &loans, generation).await;
             // What is still out of a journal that failed is delivered again by the next.
             loans.close();
@@ -82,6 +76,22 @@ impl Feeder {
                 return;
             }
         }
+    }
+
+    /// What is out of the journal already, when this is not the first to deliver since it was opened.
+    fn loans_of(&self, consumer: &Consumer, generation: u64) -> Arc<Loans> {
+        let mut loans = self.loans.lock();
+        if let Some(loans) = loans.as_ref().filter(|loans| loans.reopen(generation)) {
+            return loans.clone();
+        }
+        let new = Loans::new(
+            generation,
+            consumer.settler(),
+            self.lines.clone(),
+            self.given_up_max,
+            self.last_orders.clone(),
+        );
+        loans.insert(new).clone()
     }
 
     /// Ends when the journal does, or with an error when the rack is stopping.
@@ -181,18 +191,18 @@ impl Feeder {
         let mut held = Vec::with_capacity(batch.records.len());
         for record in batch.records {
             let sequence = record.sequence;
+            let Some(given_up) = loans.given_up(sequence) else { continue };
             match cbor::decode(&record.body, Strictness::Lenient, &NO_LIMITS) {
                 Ok(msg) if seen.as_mut().is_some_and(|seen| seen.is_again(sequence, msg.id)) => {
                     self.duplicates.add(1);
                     loans.settle(sequence);
                 }
-                Ok(msg) => held.push(loans.lend(Loan { sequence, given_up: 0, msg })),
+                Ok(msg) => held.push(loans.lend(Loan { sequence, given_up, msg })),
                 Err(why) => {
+                    let lent = loans.lend(Loan { sequence, given_up, msg: raw(&record) });
                     // In its place among the others.
                     self.hand_over(loans, std::mem::take(&mut held)).await?;
-                    let msg = raw(&record);
-                    self.bury(loans, Loan { sequence, given_up: 0, msg }, "undecodable", &why.to_string())
-                        .await;
+                    self.bury(lent, given_up.max(1), "undecodable", &why.to_string()).await;
                 }
             }
         }
@@ -232,15 +242,19 @@ impl Feeder {
         if loans.is_closed() {
             return Err(Closed);
         }
-        for loan in loans.take_left() {
+        while let Some(loan) = loans.take_left() {
             match loans.put_back(loan) {
                 None => {}
                 Some(loan) if loans.is_spent(&loan) => {
-                    let message = format!("given up {} times after it was delivered", loan.given_up);
-                    self.bury(loans, loan, "given_up", &message).await;
+                    let given_up = loan.given_up;
+                    let message = format!("given up {given_up} times after it was delivered");
+                    self.bury(loans.lend(loan), given_up.max(1), "given_up", &message).await;
                 }
                 // No queue takes it any more: it waits on disk.
-                Some(_) => return Err(Closed),
+                Some(loan) => {
+                    loans.leave_on_disk(&loan);
+                    return Err(Closed);
+                }
             }
         }
         Ok(())
@@ -261,10 +275,9 @@ impl Feeder {
     }
 
     /// The record is settled when the letter is kept.
-    async fn bury(&self, loans: &Arc<Loans>, loan: Loan, reason: &'static str, message: &str) {
-        let attempts = loan.given_up.max(1);
+    async fn bury(&self, lent: Held, attempts: u32, reason: &'static str, message: &str) {
         let now = self.appender.site().world.clock.unix_ns();
-        let msg = loans.lend(loan).release();
+        let msg = lent.release();
         let lines = self.lines.load_full();
         let End { gear, port } = &lines.to;
         self.dead_letters

@@ -1,22 +1,31 @@
 //! Messages on loan from a durable wire: settled, one never comes again; given up, it comes once more.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
 use flux_gear::{FluxMsg, Held, Lease};
 use flux_journal::Settler;
 use flux_signal::LeaseEnd;
+use flux_world::planted;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::lines::Lines;
 use crate::{stats::Counter, wire::Closed};
 
-/// What is out of the journal of a wire, since it was opened.
+/// What is out of the journal of a wire, since it was opened. It outlives whoever delivers: what a receiver has when a reload
+/// takes the wire out, it still has when the wire is back.
 pub(crate) struct Loans {
+    /// How often the journal was opened before, and this time.
+    generation: u64,
+    /// Behind the last record that was lent.
+    lent_until: AtomicU64,
     settler: Settler,
     lines: Arc<ArcSwap<Lines>>,
     given_up_max: u32,
@@ -35,6 +44,8 @@ struct Returns {
     left: Vec<Loan>,
     /// Nothing is delivered any more: what is given up waits on disk.
     is_closed: bool,
+    /// What was given up so, and how often.
+    on_disk: BTreeMap<u64, u32>,
 }
 
 /// Whether the rack drains: a message that comes to no end then ends the deliveries.
@@ -50,12 +61,15 @@ pub(crate) struct Loan {
 
 impl Loans {
     pub(crate) fn new(
+        generation: u64,
         settler: Settler,
         lines: Arc<ArcSwap<Lines>>,
         given_up_max: u32,
         last_orders: LastOrders,
     ) -> Arc<Loans> {
         Arc::new(Loans {
+            generation,
+            lent_until: AtomicU64::new(0),
             settler,
             lines,
             given_up_max,
@@ -73,15 +87,34 @@ impl Loans {
         let mut msg = loan.msg.clone();
         let loans = self.clone();
         self.given_out.add(1);
+        self.lent_until.fetch_max(loan.sequence + 1, Ordering::AcqRel);
         msg.attach_lease(Lease::patient(move |end| {
             loans.ended.add(1);
             match end {
+                LeaseEnd::Abandoned if planted("given_up_counts_as_done") => loans.settle(loan.sequence),
                 LeaseEnd::Settled => loans.settle(loan.sequence),
                 LeaseEnd::Returned => loans.take_back(loan),
                 LeaseEnd::Abandoned => loans.take_back(Loan { given_up: loan.given_up + 1, ..loan }),
             }
         }));
         Held::new(msg)
+    }
+
+    /// Goes on after a stop, when the journal is still the one that was opened then.
+    pub(crate) fn reopen(&self, generation: u64) -> bool {
+        let is_same = self.generation == generation && !planted("wire_forgets_what_is_out");
+        if is_same {
+            self.returns.lock().is_closed = false;
+        }
+        is_same
+    }
+
+    /// How often a record was given up so far. `None`: its receiver has it.
+    pub(crate) fn given_up(&self, sequence: u64) -> Option<u32> {
+        if sequence >= self.lent_until.load(Ordering::Acquire) {
+            return Some(0);
+        }
+        self.returns.lock().on_disk.remove(&sequence)
     }
 
     /// The record is done with.
@@ -128,11 +161,16 @@ impl Loans {
         self.returns.lock().is_closed
     }
 
-    /// What that is, in the order of the journal.
-    pub(crate) fn take_left(&self) -> Vec<Loan> {
-        let mut left = std::mem::take(&mut self.returns.lock().left);
-        left.sort_by_key(|loan| loan.sequence);
-        left
+    /// The first of that in the order of the journal.
+    pub(crate) fn take_left(&self) -> Option<Loan> {
+        let left = &mut self.returns.lock().left;
+        let first = (0..left.len()).min_by_key(|&at| left[at].sequence)?;
+        Some(left.swap_remove(first))
+    }
+
+    /// Leaves a message to whoever delivers next.
+    pub(crate) fn leave_on_disk(&self, loan: &Loan) {
+        self.returns.lock().on_disk.insert(loan.sequence, loan.given_up);
     }
 
     /// Leaves what is given up from now on to the next opening of the journal.
@@ -140,7 +178,9 @@ impl Loans {
         let left = {
             let mut returns = self.returns.lock();
             returns.is_closed = true;
-            std::mem::take(&mut returns.left)
+            let left = std::mem::take(&mut returns.left);
+            returns.on_disk.extend(left.iter().map(|loan| (loan.sequence, loan.given_up)));
+            left
         };
         drop(left);
     }
@@ -148,8 +188,12 @@ impl Loans {
     /// Delivers a message once more, before everything that was not delivered yet: at once, so that nothing overtakes it.
     /// While the rack drains it waits on disk instead, and so does everything behind it.
     fn take_back(self: &Arc<Self>, loan: Loan) {
-        if self.is_closed() {
-            return;
+        {
+            let mut returns = self.returns.lock();
+            if returns.is_closed {
+                returns.on_disk.insert(loan.sequence, loan.given_up);
+                return;
+            }
         }
         if self.last_orders.load(Ordering::Acquire) {
             self.close();
@@ -158,7 +202,9 @@ impl Loans {
         }
         if let Some(loan) = self.put_back(loan) {
             let mut returns = self.returns.lock();
-            if !returns.is_closed {
+            if returns.is_closed {
+                returns.on_disk.insert(loan.sequence, loan.given_up);
+            } else {
                 returns.left.push(loan);
                 self.bell.notify_one();
             }

@@ -67,7 +67,7 @@ impl Seen {
     /// Whether the message has an earlier record in the window; if not, this is its first.
     pub(crate) fn is_again(&mut self, sequence: u64, id: FluxId) -> bool {
         match self.first.get(&id) {
-            Some(&first) => first != sequence,
+            Some(&first) => first != sequence && !flux_world::planted("dedupe_lets_all_through"),
             None => {
                 self.note(sequence, id);
                 false

@@ -6,6 +6,7 @@ use std::{
 };
 
 use flux_gear::{Held, InPort};
+use flux_world::planted;
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinHandle,
@@ -68,11 +69,15 @@ impl Rack {
         self.feed();
         let ending = self.ending(&cut);
         // Once while those whose push was under way still get theirs in, and once more when nobody can.
-        self.run_out(&mut cut, &ending).await;
+        if !planted("old_wires_not_run_out") {
+            self.run_out(&mut cut, &ending).await;
+        }
         for gone in ending.iter().filter(|ending| ending.why == Why::Gone) {
             cut.before.wires[gone.wire].iter().for_each(|queue| queue.close());
         }
-        self.run_out(&mut cut, &ending).await;
+        if !planted("old_wires_not_run_out") {
+            self.run_out(&mut cut, &ending).await;
+        }
         self.end_wires(&mut cut, &ending);
         // Before anything newer is taken from their wires.
         cut.leaving.values_mut().for_each(Cell::give_back_patient);
@@ -114,6 +119,9 @@ impl Rack {
                 let inputs = old.inputs.clone();
                 old.patience = None;
                 for (port, msg) in std::mem::take(&mut old.pending) {
+                    if planted("waiting_left_behind") {
+                        continue;
+                    }
                     let port = inputs.get(usize::from(port.0)).map_or("", String::as_str);
                     self.leave_to(cut, &name, port, [msg].into());
                 }
@@ -127,7 +135,8 @@ impl Rack {
             .filter_map(|(wire, queues)| {
                 let now = self.assembly.wires.iter().position(|others| is_same(others, queues));
                 let [sender, ..] = ends(&cut.before.circuit, &cut.before.circuit.wires[wire]);
-                let is_sender = |((name, _), cell): (&(String, usize), &Cell)| name == sender && cell.is_up();
+                let is_sender =
+                    |((name, _), cell): (&(String, usize), &Cell)| name == sender && cell.has_work();
                 let why = match now {
                     Some(now) if self.assembly.circuit.wires[now].fused => Why::IsCall,
                     Some(_) => return None,
@@ -145,7 +154,9 @@ impl Rack {
     /// by all gears that stand still, those that are to go as well.
     async fn run_out(&self, cut: &mut CutOver, ending: &[Ending]) {
         let queues = ending.iter().flat_map(|ending| &cut.before.wires[ending.wire]);
-        if queues.map(|queue| queue.len()).sum::<usize>() == 0 {
+        // What a gear that goes has put off comes before what takes the shorter way from now on.
+        let has_put_off = cut.leaving.values().any(|cell| cell.is_up() && !cell.pending.is_empty());
+        if queues.map(|queue| queue.len()).sum::<usize>() == 0 && !has_put_off {
             return;
         }
         let CutOver { before, led, next, leaving, .. } = cut;

@@ -10,12 +10,12 @@
 //! Several are shut one after the other, in the order of the flow: the receiver of one may be the sender of the next, and
 //! must not wait at it while it still has something to deliver.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use flux_scenario::circuit::Circuit;
 use flux_world::Clock;
 
-use super::{Standing, journals::WIRES_DIRECTORY};
+use super::journals::WIRES_DIRECTORY;
 use crate::{
     durable::{Durable, Gate, directory_name},
     rack::{ChangeError, Rack},
@@ -130,11 +130,11 @@ impl Ebb {
     pub(super) async fn run_empty_into(
         &mut self,
         receivers: &[String],
-        standing: &Standing,
+        called_back: &BTreeSet<String>,
     ) -> Result<(), ChangeError> {
         for at in 0..self.wires.len() {
             let (sender, receiver) = (self.wires[at].sender(), self.wires[at].receiver());
-            if receivers.contains(&receiver) && standing.contains_key(&(sender, 0)) {
+            if receivers.contains(&receiver) && called_back.contains(&sender) {
                 self.wait_for(at).await?;
             }
         }

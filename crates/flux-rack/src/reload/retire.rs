@@ -7,6 +7,7 @@ use std::{
 };
 
 use flux_gear::{Held, InPort, Terminus};
+use tokio::sync::Notify;
 
 use super::Standing;
 use crate::{
@@ -46,11 +47,31 @@ impl Visitor {
 struct Retiree {
     name: String,
     segment: SegmentHandle,
-    /// It goes on receiving for a while: replies to what it sent may still come to it and not to the one in its place.
-    lingers: bool,
-    /// Wires from others that retire, with the port they end at.
-    incoming: Vec<(Arc<Wire>, String)>,
+    stay: Stay,
+    /// Wires of the circuit before that it still takes from.
+    incoming: Vec<Incoming>,
     outgoing: Vec<Arc<Wire>>,
+}
+
+/// What a gear on its way out still receives.
+#[derive(Clone, Copy, PartialEq)]
+enum Stay {
+    /// All that is still sent to it: nobody is in its place.
+    ToTheEnd,
+    /// For a while, what is sent to it and not to the one in its place: replies to what it sent.
+    Lingers,
+    /// Nothing: that goes to the one in its place.
+    Leaves,
+}
+
+/// A wire of the circuit before that a gear on its way out takes from.
+struct Incoming {
+    wire: Arc<Wire>,
+    port: String,
+    /// Who takes from it when the gear is gone, if somebody does.
+    heir: Arc<Notify>,
+    /// The gear itself.
+    own: Arc<Notify>,
 }
 
 impl Rack {
@@ -61,7 +82,7 @@ impl Rack {
             let name = &before.circuit.gears[gear].name;
             for number in 0..before.seats[gear].places.len() {
                 let Some(cell) = leaving.remove(&(name.clone(), number)) else { continue };
-                if cell.is_up() {
+                if cell.has_work() {
                     let is_replaced = self.assembly.gear(name).is_some();
                     // One that was replaced sends the way of the other.
                     let routes = if is_replaced {
@@ -71,8 +92,12 @@ impl Rack {
                             |output: &str| before.targets(gear, &led[gear], output).unwrap_or_default();
                         Arc::new(Routes::queued(&cell.outputs, leads))
                     };
-                    let lingers = is_replaced && before.circuit.gears[gear].terminus == Terminus::Io;
-                    retirees.push(self.retiree(cell, routes, lingers));
+                    let stay = match before.circuit.gears[gear].terminus {
+                        _ if !is_replaced => Stay::ToTheEnd,
+                        Terminus::Io => Stay::Lingers,
+                        Terminus::Opaque | Terminus::Transparent => Stay::Leaves,
+                    };
+                    retirees.push(self.retiree(cell, routes, stay));
                 } else {
                     let shared = self.shared.clone();
                     self.retiring.spawn(async move { stop(cell, &shared).await });
@@ -86,16 +111,27 @@ impl Rack {
         }
     }
 
-    fn retiree(&self, cell: Cell, routes: Arc<Routes>, lingers: bool) -> Retiree {
-        let to_it = || self.visitors.iter().filter(|visitor| visitor.to.0 == cell.name);
+    fn retiree(&self, cell: Cell, routes: Arc<Routes>, stay: Stay) -> Retiree {
+        let is_to_it = |visitor: &&Visitor| stay != Stay::Leaves && visitor.to.0 == cell.name;
+        let to_it: Vec<&Visitor> = self.visitors.iter().filter(is_to_it).collect();
+        let heirs: Vec<Arc<Notify>> = to_it.iter().map(|visitor| visitor.wire.bell()).collect();
         let from_it = self.visitors.iter().filter(|visitor| visitor.from == cell.name);
-        let intakes = to_it().filter_map(|visitor| visitor.intake(0, &cell.inputs)).collect();
+        let outgoing = from_it.map(|visitor| visitor.wire.clone()).collect();
+        let intakes = to_it.iter().filter_map(|visitor| visitor.intake(0, &cell.inputs)).collect();
+        let name = cell.name.clone();
+        let segment = self.run(vec![(cell, routes)], (intakes, Vec::new()), true);
+        let incoming = |(visitor, heir): (&Visitor, Arc<Notify>)| Incoming {
+            wire: visitor.wire.clone(),
+            port: visitor.to.1.clone(),
+            heir,
+            own: visitor.wire.bell(),
+        };
         Retiree {
-            incoming: to_it().map(|visitor| (visitor.wire.clone(), visitor.to.1.clone())).collect(),
-            outgoing: from_it.map(|visitor| visitor.wire.clone()).collect(),
-            lingers,
-            name: cell.name.clone(),
-            segment: self.run(vec![(cell, routes)], (intakes, Vec::new()), true),
+            incoming: to_it.into_iter().zip(heirs).map(incoming).collect(),
+            outgoing,
+            stay,
+            name,
+            segment,
         }
     }
 
@@ -118,26 +154,30 @@ impl Rack {
 /// Drains gears one after the other, then stops them. At the deadline what is left becomes dead letters.
 async fn finish(retirees: Vec<Retiree>, shared: &Shared) {
     let deadline = shared.world.clock.now() + shared.settings.drain_timeout;
-    for Retiree { name, segment, lingers, incoming, outgoing } in retirees {
-        if lingers {
+    for Retiree { name, segment, stay, incoming, outgoing } in retirees {
+        if stay == Stay::Lingers {
             shared.world.clock.sleep(LINGER).await;
         }
         if shared.world.clock.timeout_at(deadline, drained(&segment, &incoming, shared)).await.is_err() {
             tracing::warn!(gear = name, "a gear that was taken out did not finish in time");
         }
-        for (wire, port) in &incoming {
+        for Incoming { wire, port, .. } in incoming.iter().filter(|_| stay == Stay::ToTheEnd) {
             bury(wire, &name, port, shared).await;
         }
         for cell in segment.leave(&shared.world, shared.settings.stop_timeout).await.unwrap_or_default() {
             stop(cell, shared).await;
+        }
+        // What is still sent to it is for the one in its place.
+        for Incoming { wire, heir, own, .. } in &incoming {
+            wire.reconnect(own, heir);
         }
         outgoing.iter().for_each(|wire| wire.close());
         tracing::info!(gear = name, "gear taken out");
     }
 }
 
-async fn drained(segment: &SegmentHandle, incoming: &[(Arc<Wire>, String)], shared: &Shared) {
-    for (wire, _) in incoming {
+async fn drained(segment: &SegmentHandle, incoming: &[Incoming], shared: &Shared) {
+    for Incoming { wire, .. } in incoming {
         wire.wait_until_empty().await;
     }
     segment.drain(0, shared.world.clock).await;

@@ -1,13 +1,16 @@
 //! What a segment does when a message cannot simply go on.
 
+use std::sync::Arc;
+
 use flux_gear::{Fault, FaultClass, FluxMsg, OutPort, Step, Waiting};
-use flux_world::Backoff;
+use flux_world::{Backoff, planted};
 
 use super::{Exception, Segment, Work};
 use crate::{
-    cell::State,
+    cell::{Cell, State},
     contain::{Contained, panicked},
     dead_letters::{DeadLetter, stamp},
+    stats::GearCounters,
 };
 
 impl Segment {
@@ -131,7 +134,7 @@ impl Segment {
         let id = work.msg.msg().id;
         let cell = &mut self.cells[work.cell];
         cell.fail(&fault, &self.shared).await;
-        if cell.suspect.replace(id) == Some(id) {
+        if cell.suspect.replace(id) == Some(id) || planted("message_blamed_at_once") {
             self.give_up(work, &fault, 2).await;
         } else {
             cell.pending.push_front((work.port, work.msg));
@@ -170,11 +173,10 @@ impl Segment {
 
     /// A message that left by a port without a wire.
     async fn stray(&mut self, cell: usize, port: OutPort, msg: FluxMsg) {
-        let cell = &self.cells[cell];
-        let port = cell.outputs.get(port.place()).map_or("", String::as_str);
-        cell.counters.dead_lettered.add(1);
-        let letter = DeadLetter::stray(msg, &cell.name, port, self.shared.world.clock.unix_ns());
-        self.shared.dead_letters.keep(letter).await;
+        let Cell { name, outputs, counters, .. } = &self.cells[cell];
+        let port = outputs.get(port.place()).map_or("", String::as_str);
+        let letter = DeadLetter::stray(msg, name, port, self.shared.world.clock.unix_ns());
+        self.keep(letter, counters.clone()).await;
     }
 
     async fn bury(
@@ -186,13 +188,15 @@ impl Segment {
         message: String,
         attempts: u32,
     ) {
-        let cell = &self.cells[cell];
-        cell.counters.dead_lettered.add(1);
+        let Cell { name, counters, .. } = &self.cells[cell];
         let unix_ns = self.shared.world.clock.unix_ns();
-        let gear = cell.name.clone();
-        self.shared
-            .dead_letters
-            .keep(DeadLetter::new(msg, &gear, &port, reason, message, attempts, unix_ns))
-            .await;
+        let letter = DeadLetter::new(msg, name, &port, reason, message, attempts, unix_ns);
+        self.keep(letter, counters.clone()).await;
+    }
+
+    /// Counted once it is kept: until then its message may still be given up.
+    async fn keep(&mut self, letter: DeadLetter, counters: Arc<GearCounters>) {
+        self.shared.dead_letters.keep(letter).await;
+        counters.dead_lettered.add(1);
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Patience {
     attempts: u32,
     /// Whether that is under way and has not failed yet.
     is_trying: bool,
+    /// Whether nothing is tried again here: the rack is on its way out.
+    pub(crate) is_over: bool,
     shown: Arc<stats::Waiting>,
 }
 
@@ -36,11 +38,15 @@ impl Segment {
         let wire = self.taking.map(|at| self.intakes[at].wire.name.clone());
         let cell = &mut self.cells[work.cell];
         cell.counters.fault(fault.class());
+        // It will be processed when it passes; this was an attempt that has to be made again.
+        cell.tally.processed = cell.tally.processed.saturating_sub(1);
+        cell.counters.retried.add(1);
         let patience = cell.patience.get_or_insert_with(|| Patience {
             retry_at: now,
             backoff: Backoff::new(settings.retry_backoff),
             attempts: 0,
             is_trying: false,
+            is_over: false,
             shown: cell.counters.begin_to_wait(now, wire),
         });
         patience.is_trying = false;
@@ -97,12 +103,12 @@ impl Segment {
 
     /// Tries what waits with a gear again, in the order in which it came.
     pub(super) async fn try_again(&mut self, cell: usize) {
-        let Some(patience) = &mut self.cells[cell].patience else { return self.deliver_pending(cell).await };
+        let Some(patience) = &mut self.cells[cell].patience.as_mut().filter(|patience| !patience.is_over)
+        else {
+            return self.deliver_pending(cell).await;
+        };
         patience.is_trying = true;
         patience.retry_at = self.shared.world.clock.now();
-        if patience.attempts > 0 {
-            self.cells[cell].counters.retried.add(1);
-        }
         self.requeue_pending(cell);
         self.run_returned(cell);
         self.run_stack().await;

@@ -92,7 +92,7 @@ async fn dropped_letters_are_gone_for_good_also_in_the_middle() {
     let second = all(state.path())[1].id.to_string();
     let handled =
         running.rack.drop_letters(&Filter { ids: vec![second], ..Filter::default() }, 9).await.unwrap();
-    assert_eq!((handled.letters, running.rack.dead_letters().len()), (1, 3));
+    assert_eq!((handled.len(), running.rack.dead_letters().len()), (1, 3));
     running.rack.shut_down().await;
 
     let left = |letters: Vec<Letter>| letters.iter().map(payload).collect::<Vec<_>>();
@@ -212,7 +212,7 @@ async fn an_old_letter_keeps_nothing_on_disk_but_itself() {
         until_letters(&running, state.path(), 601).await;
         let before = segments(state.path());
         assert!(before > 8, "{before} segments");
-        assert_eq!(running.rack.drop_letters(&dropped, usize::MAX).await.unwrap().letters, 600);
+        assert_eq!(running.rack.drop_letters(&dropped, usize::MAX).await.unwrap().len(), 600);
         within(async {
             while segments(state.path()) > 4 {
                 tokio::task::yield_now().await;
@@ -238,7 +238,7 @@ async fn what_is_moved_is_replayed_and_dropped_as_before() {
     let mut running = running;
     until_letters(&running, state.path(), 600).await;
     let dropped = Filter { reason: Some("ordered".into()), ..Filter::default() };
-    assert_eq!(running.rack.drop_letters(&dropped, usize::MAX).await.unwrap().letters, 588);
+    assert_eq!(running.rack.drop_letters(&dropped, usize::MAX).await.unwrap().len(), 588);
     within(async {
         while segments(state.path()) > 4 {
             tokio::task::yield_now().await;
@@ -249,7 +249,7 @@ async fn what_is_moved_is_replayed_and_dropped_as_before() {
     // No wire leaves the port: they are refused, and stay.
     let handled = running.rack.replay(&Filter::default(), 5).await.unwrap();
     assert_eq!((handled.letters, handled.refused.len()), (0, 1));
-    assert_eq!(running.rack.drop_letters(&Filter::default(), 2).await.unwrap().letters, 2);
+    assert_eq!(running.rack.drop_letters(&Filter::default(), 2).await.unwrap().len(), 2);
     until_letters(&running, state.path(), 10).await;
     running.rack.shut_down().await;
     assert_eq!(all(state.path()).len(), 10);

@@ -7,6 +7,7 @@ mod durable;
 mod durable_crash;
 mod faults;
 mod flow;
+mod found;
 mod fused;
 mod gears;
 mod going;

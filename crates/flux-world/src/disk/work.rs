@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 #[cfg(feature = "sim")]
-use tokio::{sync::Notify, task::AbortHandle};
+use tokio::sync::Notify;
 
 #[cfg(feature = "sim")]
 use crate::sim::SimDisk;
@@ -62,8 +62,8 @@ impl Bell {
     }
 }
 
-/// Owns a worker's thread. When dropped it lets the worker do what already waits, and waits for the thread to end; a
-/// simulated one is aborted where it stands.
+/// Owns a worker's thread. When dropped it lets the worker do what already waits, and waits for the thread to end. A
+/// simulated one comes to the same end, and is not waited for.
 #[derive(Debug)]
 pub struct Worker {
     bell: Bell,
@@ -75,7 +75,7 @@ pub struct Worker {
 enum Handle {
     Thread(Option<JoinHandle<()>>),
     #[cfg(feature = "sim")]
-    Task(AbortHandle),
+    Task,
 }
 
 impl Worker {
@@ -92,9 +92,10 @@ impl Worker {
     pub(super) fn on_task(disk: SimDisk, work: impl Work) -> Self {
         let is_ending = Arc::new(AtomicBool::new(false));
         let notify = Arc::new(Notify::new());
-        let task = tokio::spawn(run_simulated(disk, work, notify.clone(), is_ending.clone()));
+        // It ends by itself when its handle is dropped, or with its runtime.
+        drop(tokio::spawn(run_simulated(disk, work, notify.clone(), is_ending.clone())));
         let bell = Bell { kind: BellKind::Task(notify) };
-        Self { bell, is_ending, handle: Handle::Task(task.abort_handle()) }
+        Self { bell, is_ending, handle: Handle::Task }
     }
 
     /// The bell of this worker.
@@ -115,7 +116,7 @@ impl Drop for Worker {
                 let _ = other.map(JoinHandle::join);
             }
             #[cfg(feature = "sim")]
-            Handle::Task(task) => task.abort(),
+            Handle::Task => self.bell.ring(),
         }
     }
 }
@@ -195,6 +196,46 @@ mod tests {
         fn give_up(&mut self) {
             self.told.send(0).unwrap();
         }
+    }
+
+    /// Takes a while, and says when somebody was told of it.
+    #[cfg(feature = "sim")]
+    struct Tells(mpsc::Sender<()>);
+
+    #[cfg(feature = "sim")]
+    impl Work for Tells {
+        fn work(&mut self) {
+            self.give_up();
+        }
+
+        fn report(&mut self) -> Rest {
+            self.give_up();
+            Rest::UntilRung
+        }
+
+        fn give_up(&mut self) {
+            self.0.send(()).unwrap();
+        }
+    }
+
+    #[cfg(feature = "sim")]
+    #[test]
+    fn a_simulated_worker_that_is_dropped_at_work_still_tells_what_it_did() {
+        crate::sim::Sim::run(1, async |sim| {
+            let (told, hears) = mpsc::channel();
+            let (world, disk) = (sim.world(), sim.disk("local"));
+            let second = Duration::from_secs(1);
+            disk.set_latency(crate::sim::DiskLatency { sync: second, ..Default::default() });
+            world.disk.make_dir(std::path::Path::new("/data")).unwrap();
+            world.disk.write_atomic(std::path::Path::new("/data/a"), b"x").unwrap();
+            let worker = world.disk.employ("tells", Tells(told)).unwrap();
+            world.clock.sleep(second / 2).await;
+            assert_eq!(hears.try_iter().count(), 1, "it is at work");
+            drop(worker);
+            world.clock.sleep(second * 9).await;
+            assert_eq!(hears.try_iter().count(), 1, "it told of it, and began nothing else");
+            assert!(hears.recv().is_err(), "it is gone");
+        });
     }
 
     #[test]

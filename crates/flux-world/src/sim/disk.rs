@@ -247,12 +247,17 @@ impl State {
         }
     }
 
-    /// The machine stops here and starts again: what was not synced is there in part.
-    pub(super) fn crash(&mut self) {
+    /// The program that uses it is gone: what it held is void, what it wrote is there.
+    pub(super) fn end_process(&mut self) {
         self.boot += 1;
         self.owed = Duration::ZERO;
         self.locks.clear();
         self.faults.restart();
+    }
+
+    /// The machine stops here and starts again: what was not synced is there in part.
+    pub(super) fn crash(&mut self) {
+        self.end_process();
         let kept = self.entropy.below(self.names_pending.len() as u64 + 1) as usize;
         self.names_pending.truncate(kept);
         self.settle_names(|_| true);

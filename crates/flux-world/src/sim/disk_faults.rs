@@ -67,6 +67,12 @@ impl SimDisk {
         self.state.lock().crash();
     }
 
+    /// Ends the program that uses the disk, as `kill -9` does: files and locks held from before are void, and all that was
+    /// written is there, synced or not.
+    pub fn end_process(&self) {
+        self.state.lock().end_process();
+    }
+
     /// Lets `changes` more calls that change something succeed; from then on the machine is down and every one fails, until
     /// [`SimDisk::crash`]. A walk over all values stops a program between any two of its writes.
     pub fn stop_after(&self, changes: u64) {
@@ -103,6 +109,11 @@ impl SimDisk {
         self.state.lock().used_bytes()
     }
 
+    /// Bytes that a crash now may lose or tear, by whole sectors.
+    pub fn unsynced_bytes(&self) -> u64 {
+        self.state.lock().names.values().map(|sectors| sectors.lock().unsynced_bytes()).sum()
+    }
+
     /// Flips the bits of `mask` in one byte of a file, behind everybody's back. False when there is no such byte.
     pub fn corrupt(&self, path: &Path, offset: u64, mask: u8) -> bool {
         let state = self.state.lock();
@@ -133,7 +144,9 @@ mod tests {
             file.write_at(0, &[1; 1_024]).unwrap();
             file.sync_data().unwrap();
             world.disk.sync_dir(directory).unwrap();
+            assert_eq!(disk.unsynced_bytes(), 0);
             file.write_at(1_024, &[2; 4_096]).unwrap();
+            assert_eq!(disk.unsynced_bytes(), 4_096);
             world.disk.create(&directory.join("b")).unwrap();
             disk.crash();
             assert!(file.write_at(0, b"x").is_err(), "its process is gone");
@@ -145,6 +158,20 @@ mod tests {
             }
         }
         assert!(kept > 0 && lost > 0, "{kept} kept, {lost} lost");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_process_loses_nothing_that_was_written() {
+        let sim = Sim::new(1);
+        let (world, disk) = (sim.world(), sim.disk("local"));
+        world.disk.make_dir(Path::new("/data")).unwrap();
+        let file = world.disk.create(Path::new("/data/a")).unwrap();
+        let _held = world.disk.lock(Path::new("/data/LOCK")).unwrap();
+        file.write_at(0, b"written").unwrap();
+        disk.end_process();
+        assert!(file.write_at(0, b"x").is_err(), "its process is gone");
+        assert_eq!(world.disk.read(Path::new("/data/a"), 99).unwrap(), "written");
+        world.disk.lock(Path::new("/data/LOCK")).unwrap();
     }
 
     #[tokio::test(start_paused = true)]

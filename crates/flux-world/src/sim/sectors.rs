@@ -39,6 +39,11 @@ impl Sectors {
         self.bytes.next_multiple_of(SECTOR_BYTES)
     }
 
+    /// Sectors that differ from what is on disk.
+    pub(super) fn unsynced_bytes(&self) -> u64 {
+        self.synced.len() as u64 * SECTOR_BYTES
+    }
+
     /// Space it would take in addition if it were `bytes` long.
     pub(super) fn growth_bytes(&self, bytes: u64) -> u64 {
         bytes.next_multiple_of(SECTOR_BYTES).saturating_sub(self.allocated_bytes())

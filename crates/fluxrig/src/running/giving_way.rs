@@ -61,7 +61,7 @@ impl Running {
         let kept_in = self.state_dir.as_ref().map_or(STATE_DIR.as_ref(), StateDir::path);
         let surroundings = surroundings(&self.plan, kept_in, self.files.clone(), self.state_dir.is_some());
         match Box::pin(Rack::boot_with(circuit, surroundings, estate)).await {
-            Ok(rack) => {
+            Ok(mut rack) => {
                 rack.resume().await;
                 self.rack = rack;
             }
