@@ -22,7 +22,8 @@ cargo xtask <chore>
 
   test        everything that must hold: format, lints, layers, tidy, every test, reference pages
   ci          the same with every foreign peer required
-  sim         whole racks in a simulated world, a seed each (`--seed N`, `--minutes M`, `--seeds K`, `--json`)
+  sim         whole racks in a simulated world, a seed each (`--seed N`, `--minutes M`, `--seeds K`, `--json`,
+              `--planted`: bugs on purpose, each of which it must see)
   chaos       a rack that is killed, cut off, and has its files torn under load, its ledgers compared (`--help`)
   layers      the crates import only what ARCHITECTURE.md allows
   tidy        the source keeps its own rules

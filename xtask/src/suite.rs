@@ -16,6 +16,7 @@ pub(crate) fn run() -> Result<()> {
     tests()?;
     shell::run("cargo test --workspace --doc --quiet")?;
     simulation::minute()?;
+    simulation::planted()?;
     chaos::minute()?;
     println!("\nall good, in {} s", began.elapsed().as_secs());
     Ok(())

@@ -35,6 +35,13 @@ impl Chance {
         self.0.below(1 << (bits + 1)).min(max.into()) as u32
     }
 
+    /// Another order, in which the last stays last.
+    pub(crate) fn shuffle_all_but_last<T>(&self, items: &mut [T]) {
+        for at in (1..items.len().saturating_sub(1)).rev() {
+            items.swap(at, self.between(0..=at as u32) as usize);
+        }
+    }
+
     /// A stream of its own.
     pub(crate) fn seed(&self) -> u64 {
         self.0.next_u64()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::plan::{GearPlan, LifeEnd, Plan, Trouble};
+use crate::plan::{Act, GearPlan, LifeEnd, Plan, Promise, Trouble, Version, WirePlan};
 
 /// What was seen, by name: in one run how often, in a sum over runs in how many of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -28,16 +28,47 @@ impl Coverage {
         });
     }
 
+    /// What is done to the rack, or to what it stands on.
+    pub(crate) fn act(&mut self, act: Act) {
+        self.saw(match act {
+            Act::Reload(_) => "reload",
+            Act::FailSyncs(_) => "failed_sync",
+            Act::Fill(_) => "full_disk",
+            Act::Slow(_) => "slow_disk",
+            Act::Lie => "lying_disk",
+        });
+    }
+
+    /// One version became another.
+    pub(crate) fn reloaded(&mut self, from: &Version, to: &Version) {
+        let facts = [
+            ("reload_fuses", from.fuse != to.fuse),
+            ("reload_adds_gear", !from.without.is_subset(&to.without)),
+            ("reload_removes_gear", !to.without.is_subset(&from.without)),
+            ("reload_replaces_gear", from.revised != to.revised),
+            ("reload_makes_wire_hot", !to.hot.is_subset(&from.hot)),
+            ("reload_makes_wire_durable", !from.hot.is_subset(&to.hot)),
+            ("reload_changes_instances", from.parallel != to.parallel),
+        ];
+        facts.into_iter().filter(|(_, is)| *is).for_each(|(name, _)| self.saw(name));
+    }
+
     /// What can be told from the plan.
     pub(crate) fn planned(&mut self, plan: &Plan) {
         let is_any = |is: fn(&GearPlan) -> bool| plan.gears.iter().any(is);
+        let is_any_wire = |is: fn(&WirePlan) -> bool| plan.wires.iter().any(is);
+        let promises =
+            |is: fn(&Promise) -> bool| plan.wires.iter().any(|wire| wire.durable.is_some_and(|it| is(&it)));
         let facts = [
-            ("fused", plan.knobs.fuse),
-            ("unfused", !plan.knobs.fuse),
+            ("fused", plan.versions.iter().any(|version| version.fuse)),
+            ("unfused", plan.versions.iter().any(|version| !version.fuse)),
             ("partitioned_gear", is_any(|gear| matches!(gear, GearPlan::Work { parallel: 2.., .. }))),
             ("conversation", is_any(|gear| matches!(gear, GearPlan::Caller(_)))),
-            ("durable_wire", plan.wires.iter().any(|wire| wire.is_durable)),
-            ("error_port", plan.wires.iter().any(|wire| wire.port == "error")),
+            ("durable_wire", is_any_wire(|wire| wire.durable.is_some())),
+            ("durable_wire_ack_os", promises(|promise| promise.is_os)),
+            ("durable_wire_dedupe", promises(|promise| promise.dedupe)),
+            ("error_port", is_any_wire(|wire| wire.port == "error")),
+            ("dead_letters_on_disk", plan.knobs.has_letters_on_disk),
             ("drain_under_load", plan.lives.iter().any(|life| matches!(life.end, LifeEnd::Drain { .. }))),
         ];
         facts.into_iter().filter(|(_, is)| *is).for_each(|(name, _)| self.saw(name));

@@ -1,11 +1,14 @@
-//! From a seed to a plan: topology, load, troubles, knobs and lives.
+//! From a seed to a plan: topology, load, troubles, knobs, versions and lives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::chance::Chance;
-use crate::expect::port_of;
+use crate::expect::{Outcome, port_of};
 use crate::payload::GEARS_MAX;
-use crate::plan::{At, FeedPlan, GearPlan, Knobs, Life, LifeEnd, Plan, Trouble, WirePlan};
+use crate::plan::{At, FeedPlan, GearPlan, Knobs, Plan, Promise, Trouble, WirePlan};
+
+mod lives;
+mod versions;
 
 /// Messages a plan has at least, all sources together.
 const MESSAGES_MIN: u32 = 1_000;
@@ -19,23 +22,33 @@ pub fn draw(seed: u64) -> Plan {
         wires: Vec::new(),
         troubles: BTreeMap::new(),
         knobs: knobs(&chance),
+        versions: Vec::new(),
         lives: Vec::new(),
     };
     topology(&chance, &mut plan);
-    troubles(&chance, &mut plan);
-    plan.lives = lives(&chance, &plan);
+    let leavable = versions::leavable(&chance, &mut plan);
+    troubles(&chance, &mut plan, &leavable);
+    journals(&chance, &mut plan);
+    plan.versions = versions::draw(&chance, &plan, &leavable);
+    patience(&chance, &mut plan);
+    plan.lives = lives::draw(&chance, &plan);
+    debug_assert!(plan.is_sound(), "seed {seed}");
     plan
 }
 
 fn knobs(chance: &Chance) -> Knobs {
     Knobs {
-        fuse: !chance.one_in(3),
         queue_messages: chance.pick(&[1, 2, 7, 64, 64, 1024]),
         batch_messages: chance.pick(&[1, 2, 16, 64, 64, 64]),
         attempts: chance.between(2..=5),
         dead_letters: chance.pick(&[1, 5, 10_000, 10_000]),
-        drain_ms: 30_000,
+        drain_ms: chance.pick(&[30_000, 30_000, 30_000, 500]),
         sync_us: chance.skewed(5_000),
+        has_letters_on_disk: !chance.one_in(4),
+        segment_kib: chance.pick(&[64, 64, 256, 1_024]),
+        journal_kib: chance.one_in(4).then(|| chance.between(2..=8)).map(|segments| segments * 1_024),
+        window_messages: chance.pick(&[1, 10, 100, 8_192, 8_192]),
+        looks_ms: chance.pick(&[10, 50, 300]),
     }
 }
 
@@ -98,7 +111,7 @@ fn connect(chance: &Chance, plan: &mut Plan, from: usize, to: usize) {
 }
 
 fn add(plan: &mut Plan, from: usize, port: &'static str, to: usize) {
-    let wire = WirePlan { from, port, to, is_durable: false };
+    let wire = WirePlan { from, port, to, durable: None };
     if !plan.wires.contains(&wire) {
         plan.wires.push(wire);
     }
@@ -142,7 +155,7 @@ fn mark_branches(plan: &mut Plan) {
     }
 }
 
-fn troubles(chance: &Chance, plan: &mut Plan) {
+fn troubles(chance: &Chance, plan: &mut Plan, leavable: &BTreeSet<usize>) {
     let feeds: Vec<usize> = (0..plan.gears.len()).filter(|&gear| plan.feed(gear).is_some()).collect();
     let share = chance.pick(&[0, 3, 10, 40]);
     for _ in 0..share {
@@ -151,7 +164,9 @@ fn troubles(chance: &Chance, plan: &mut Plan) {
         let gear = chance.between(0..=plan.gears.len() as u32 - 1) as usize;
         let n = chance.between(0..=messages - 1);
         let trouble = trouble(chance, plan, gear);
-        if !matches!(plan.gears[gear], GearPlan::Feed(_)) {
+        // Where a gear may not be, nothing may depend on it.
+        let is_harmless = matches!(trouble.outcome(), Outcome::Done);
+        if !matches!(plan.gears[gear], GearPlan::Feed(_)) && (is_harmless || !leavable.contains(&gear)) {
             plan.troubles.insert(At { gear, feed, n }, trouble);
         }
     }
@@ -173,16 +188,31 @@ fn trouble(chance: &Chance, plan: &Plan, gear: usize) -> Trouble {
     }
 }
 
-fn lives(chance: &Chance, plan: &Plan) -> Vec<Life> {
-    let events = plan.messages() * 6;
-    let mut lives = Vec::new();
-    for _ in 0..chance.pick(&[0, 1, 1, 2, 3]) {
-        let events = chance.between(1..=events);
-        let is_crash = !chance.one_in(4);
-        lives
-            .push(Life { end: if is_crash { LifeEnd::Crash { events } } else { LifeEnd::Drain { events } } });
+/// What a durable wire brought waits for as long as a fault is the world's. So such a fault passes there, sooner or later.
+fn patience(chance: &Chance, plan: &mut Plan) {
+    let gears: Vec<(bool, bool)> =
+        (0..plan.gears.len()).map(|gear| (plan.may_be_patient(gear), plan.is_patient(gear))).collect();
+    for (at, trouble) in &mut plan.troubles {
+        let (may_be, is) = gears[at.gear];
+        let times = match trouble {
+            Trouble::TransientAlways | Trouble::WaitTooLong if may_be => 1,
+            Trouble::Transient(times) if is && chance.one_in(2) => *times,
+            _ => continue,
+        };
+        let passes = if is { times + chance.between(0..=3 * plan.knobs.attempts) } else { times };
+        *trouble = Trouble::Transient(passes);
     }
-    let events = chance.between(1..=events);
-    lives.push(Life { end: if chance.one_in(4) { LifeEnd::Drain { events } } else { LifeEnd::Finish } });
-    lives
+}
+
+/// Which wires are durable: at least one.
+fn journals(chance: &Chance, plan: &mut Plan) {
+    let sure = chance.between(0..=plan.wires.len() as u32 - 1) as usize;
+    let share = chance.pick(&[2, 3, 6]);
+    let ways: Vec<u32> = plan.wires.iter().map(|wire| plan.ways_to(wire.from)).collect();
+    for (at, wire) in plan.wires.iter_mut().enumerate() {
+        let is_durable = at == sure || chance.one_in(share);
+        // Where ways that parted meet again, a wire has copies of one message, which have the same id.
+        let dedupe = chance.one_in(3) && ways[at] <= 1;
+        wire.durable = is_durable.then_some(Promise { is_os: chance.one_in(6), dedupe });
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::payload::Trail;
-use crate::plan::{At, GearPlan, Plan, Trouble};
+use crate::plan::{At, GearPlan, Plan, Promise, Trouble};
 
 /// An end of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,14 +28,20 @@ pub(crate) enum End {
     },
 }
 
-/// An end a message must come to.
+/// An end a message must come to, and what the way there may do to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Expected {
     pub(crate) end: End,
-    /// Whether the first wire on the way is durable.
-    pub(crate) is_safe_when_emitted: bool,
-    /// Durable wires on the way.
-    pub(crate) durable_wires: u32,
+    /// Journals on the way, that of the dead letters included.
+    pub(crate) journals: u32,
+    /// Of those, how many after the last that leaves out what it carried before: each may multiply what a crash repeats.
+    pub(crate) repeaters: u32,
+    /// Whether one of them calls a message safe before the disk has it.
+    pub(crate) is_os: bool,
+    /// Whether only some versions lead there.
+    pub(crate) is_optional: bool,
+    /// Whether a reload may leave messages behind in a journal on the way, while later ones go another way.
+    pub(crate) may_be_overtaken: bool,
 }
 
 /// What becomes of a message in a gear.
@@ -62,21 +68,30 @@ impl Trouble {
     }
 }
 
-/// A message on its way.
-#[derive(Clone, Copy)]
-struct Way {
-    trail: Trail,
-    failed_at: Option<usize>,
-    is_safe_when_emitted: Option<bool>,
-    durable_wires: u32,
+/// A plan as messages see it.
+pub(crate) struct Terrain<'a> {
+    plan: &'a Plan,
+    /// By wire.
+    flipping: Vec<bool>,
+    /// By gear.
+    optional: Vec<bool>,
 }
 
-/// All ends of message `n` of a feed, once each: every one is told from the others by its trail.
-pub(crate) fn ends(plan: &Plan, feed: usize, n: u32) -> Vec<Expected> {
-    let mut walk = Walk { plan, feed, n, ends: Vec::new() };
-    let way = Way { trail: Trail::default(), failed_at: None, is_safe_when_emitted: None, durable_wires: 0 };
-    walk.leave(feed, "out", way);
-    walk.ends
+impl Terrain<'_> {
+    pub(crate) fn new(plan: &Plan) -> Terrain<'_> {
+        Terrain {
+            flipping: (0..plan.wires.len()).map(|wire| plan.is_flipping(wire)).collect(),
+            optional: (0..plan.gears.len()).map(|gear| plan.is_optional(gear)).collect(),
+            plan,
+        }
+    }
+
+    /// All ends of message `n` of a feed, once each: every one is told from the others by its trail.
+    pub(crate) fn ends(&self, feed: usize, n: u32) -> Vec<Expected> {
+        let mut walk = Walk { terrain: self, feed, n, ends: Vec::new() };
+        walk.leave(feed, "out", Way::default());
+        walk.ends
+    }
 }
 
 /// The port at which a gear emits a message that it passes on.
@@ -88,21 +103,53 @@ pub(crate) fn port_of(gear: &GearPlan, n: u32) -> &'static str {
     }
 }
 
+/// A message on its way.
+#[derive(Clone, Copy, Default)]
+struct Way {
+    trail: Trail,
+    failed_at: Option<usize>,
+    journals: u32,
+    repeaters: u32,
+    is_os: bool,
+    is_optional: bool,
+    may_be_overtaken: bool,
+}
+
 struct Walk<'a> {
-    plan: &'a Plan,
+    terrain: &'a Terrain<'a>,
     feed: usize,
     n: u32,
     ends: Vec<Expected>,
 }
 
+impl Way {
+    fn through(&mut self, promise: Promise, is_flipping: bool, may_forget: bool) {
+        self.journals += 1;
+        self.repeaters += 1;
+        // One that is hot at times, or whose window may be short, lets everything through.
+        if promise.dedupe && !is_flipping && !may_forget {
+            self.repeaters = 1;
+        }
+        self.is_os |= promise.is_os;
+        self.may_be_overtaken |= is_flipping;
+    }
+}
+
 impl Walk<'_> {
     fn leave(&mut self, gear: usize, port: &str, way: Way) {
+        let Terrain { plan, flipping, optional } = self.terrain;
         let mut is_wired = false;
-        for wire in self.plan.wires_from(gear, port) {
+        for (at, wire) in plan.wires.iter().enumerate() {
+            if (wire.from, wire.port) != (gear, port) {
+                continue;
+            }
             is_wired = true;
             let mut way = way;
-            way.is_safe_when_emitted.get_or_insert(wire.is_durable);
-            way.durable_wires += u32::from(wire.is_durable);
+            if let Some(promise) = wire.durable {
+                way.through(promise, flipping[at], plan.knobs.journal_kib.is_some());
+            }
+            // A gear that passes on as it is may be left out without a difference; a shelf may not.
+            way.is_optional |= optional[wire.to] && plan.gears[wire.to] == GearPlan::Shelf;
             self.enter(wire.to, way);
         }
         if !is_wired {
@@ -111,14 +158,15 @@ impl Walk<'_> {
     }
 
     fn enter(&mut self, gear: usize, way: Way) {
-        let trouble = self.plan.troubles.get(&At { gear, feed: self.feed, n: self.n });
+        let plan = self.terrain.plan;
+        let trouble = plan.troubles.get(&At { gear, feed: self.feed, n: self.n });
         if let Some(Outcome::Failed(reason)) = trouble.map(|trouble| trouble.outcome()) {
-            return match self.plan.wires_from(gear, "error").next() {
+            return match plan.wires_from(gear, "error").next() {
                 Some(_) => self.leave(gear, "error", Way { failed_at: Some(gear), ..way }),
                 None => self.end(End::Dead { gear, reason, trail: way.trail }, way),
             };
         }
-        match &self.plan.gears[gear] {
+        match &plan.gears[gear] {
             GearPlan::Work { marks: false, .. } => self.leave(gear, "out", way),
             kind @ (GearPlan::Work { .. } | GearPlan::Fork) => {
                 self.leave(gear, port_of(kind, self.n), Way { trail: way.trail.and(gear), ..way });
@@ -130,12 +178,14 @@ impl Walk<'_> {
         }
     }
 
-    fn end(&mut self, end: End, way: Way) {
-        self.ends.push(Expected {
-            end,
-            is_safe_when_emitted: way.is_safe_when_emitted == Some(true),
-            durable_wires: way.durable_wires,
-        });
+    fn end(&mut self, end: End, mut way: Way) {
+        if matches!(end, End::Dead { .. }) && self.terrain.plan.knobs.has_letters_on_disk {
+            way.through(Promise { is_os: false, dedupe: false }, false, false);
+            // Their journal is kept short: a letter that stays moves behind later ones.
+            way.may_be_overtaken = true;
+        }
+        let Way { journals, repeaters, is_os, is_optional, may_be_overtaken, .. } = way;
+        self.ends.push(Expected { end, journals, repeaters, is_os, is_optional, may_be_overtaken });
     }
 }
 

@@ -7,6 +7,8 @@ mod shelf;
 mod work;
 
 use flux_gear::{Fault, FluxMsg, GearContext, Registry};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use crate::plan::Trouble;
 
@@ -23,6 +25,33 @@ pub(crate) fn registry() -> Registry {
 /// A gear's place in the plan, told by its name.
 pub(crate) fn place(name: &str) -> Option<usize> {
     name.strip_prefix('g')?.parse().ok()
+}
+
+/// The configuration of a gear that is no source.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// Whether it puts its mark on what it passes on.
+    #[serde(default)]
+    marks: bool,
+    /// Changes nothing but that the gear is another.
+    #[serde(default, rename = "revision")]
+    _revision: u32,
+    /// Where it fails.
+    #[serde(default)]
+    fails_at: Option<FailsAt>,
+}
+
+#[derive(Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum FailsAt {
+    Init,
+    Start,
+}
+
+/// Fails where a gear is told to.
+fn pass(stage: FailsAt, fails_at: Option<FailsAt>) -> Result<(), Fault> {
+    if fails_at == Some(stage) { Err(Fault::fatal("as ordered")) } else { Ok(()) }
 }
 
 fn place_of(ctx: &GearContext) -> Result<usize, Fault> {

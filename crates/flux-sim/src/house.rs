@@ -24,7 +24,7 @@ pub(crate) struct House {
     pub(crate) ledger: Ledger,
     pub(crate) coverage: Coverage,
     pub(crate) trace: Trace,
-    /// Rings at each event.
+    /// Rings from the event on at which the driver is to look.
     pub(crate) bell: Arc<Notify>,
     /// What gears were called for, by gear: attempts, and those that failed.
     pub(crate) calls: Vec<Calls>,
@@ -36,6 +36,15 @@ pub(crate) struct House {
     events: u32,
     /// The event of this life at which it stops.
     stops_at: Option<u32>,
+    /// The event from which on the bell rings.
+    pub(crate) wakes_at: u32,
+    began_unix_ns: i64,
+    /// Whether the disk said that it had synced and had not, since the power failed last.
+    pub(crate) has_lied: bool,
+    /// Whether the run ends here, with nothing more to be asked of the rack.
+    pub(crate) is_over: bool,
+    /// Whether such a lie came to light.
+    pub(crate) was_lied_to: bool,
 }
 
 /// What a gear was called for in one life.
@@ -69,6 +78,11 @@ pub(crate) fn move_in(plan: Arc<Plan>, is_read: bool) {
         is_alive: false,
         events: 0,
         stops_at: None,
+        wakes_at: 0,
+        began_unix_ns: 0,
+        has_lied: false,
+        was_lied_to: false,
+        is_over: false,
         plan,
     };
     HOUSE.set(Some(house));
@@ -83,11 +97,17 @@ impl House {
     /// A life of the rack begins; it stops by itself at that event.
     pub(crate) fn begin_life(&mut self, life: usize, clock: Clock, stops_at: Option<u32>) {
         self.clock = Some((clock, clock.now()));
+        self.began_unix_ns = clock.unix_ns();
         self.ledger.begin_life();
         self.calls = vec![Calls::default(); self.plan.gears.len()];
         (self.is_alive, self.events, self.stops_at) = (true, 0, stops_at);
         self.bell = Arc::default();
         self.note(Event::Boots { life });
+    }
+
+    /// Events of this life so far.
+    pub(crate) fn events(&self) -> u32 {
+        self.events
     }
 
     /// Nothing that happens from now on counts: the machine is down.
@@ -107,7 +127,9 @@ impl House {
         let here = self.clock.map_or(0, |(clock, began)| (clock.now() - began).as_nanos() as u64);
         self.trace.note(self.elapsed_ns + here, event);
         self.events += 1;
-        self.bell.notify_waiters();
+        if self.events >= self.wakes_at {
+            self.bell.notify_one();
+        }
     }
 
     pub(crate) fn emits(&mut self, feed: usize, n: u32) {
@@ -183,16 +205,31 @@ impl House {
         }
     }
 
-    /// The operator took a dead letter out.
-    pub(crate) fn dead(&mut self, gear: usize, reason: &str, payload: &[u8]) {
-        const REASONS: [&str; 6] = ["ordered", "transient", "fatal", "panic", "timeout", "no_wire"];
+    /// The operator took a dead letter out, one of this life or an earlier one.
+    pub(crate) fn dead(&mut self, gear: usize, reason: &str, payload: &[u8], unix_ns: i64) {
+        const REASONS: [&str; 10] = [
+            "ordered",
+            "transient",
+            "fatal",
+            "panic",
+            "timeout",
+            "no_wire",
+            "gone",
+            "given_up",
+            "undecodable",
+            "too_long",
+        ];
+        if reason == "gone" && gear < self.plan.gears.len() && self.plan.is_beside(gear) {
+            // A reload took the gear out while the message was on its way there.
+            return self.coverage.saw("dead_letter_gone");
+        }
         let reason = REASONS.into_iter().find(|known| *known == reason).unwrap_or("another reason");
         let trail = Label::read(payload).map(|label| label.trail).unwrap_or_default();
         let plan = self.plan.clone();
         if let Some(Label { feed, n, .. }) =
             self.ledger.ended(&plan, End::Dead { gear, reason, trail }, payload)
         {
-            self.calls[gear].dead += 1;
+            self.calls[gear].dead += u64::from(unix_ns >= self.began_unix_ns);
             self.note(Event::Dead { gear, feed, n });
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flux_rack::{Discarded, DrainReport, RackStats};
+use flux_rack::{Discarded, DrainReport, RackStats, WireStats};
 
 use crate::gears;
 use crate::house::House;
@@ -17,16 +17,24 @@ const STOPS_WITHIN: Duration = Duration::from_secs(4);
 pub(crate) fn stuck(house: &mut House, stats: &RackStats) {
     match house.ledger.missing(Owed::at_the_end) {
         // Nothing is under way that could still bring it.
-        Some((first, more)) if stats.wires.iter().all(|wire| wire.depth == 0) => {
+        Some((first, more)) if stats.wires.iter().all(|wire| waiting_on(wire) == 0) => {
             house.ledger.violate(Rule::NothingLost, format!("{first}, and {more} more"));
         }
         _ => {
-            let waiting = stats.wires.iter().filter(|wire| wire.depth > 0);
-            let waiting: Vec<String> =
-                waiting.map(|wire| format!("{} on {}", wire.depth, wire.name)).collect();
+            let waiting = stats.wires.iter().filter(|wire| waiting_on(wire) > 0);
+            let waiting: Vec<String> = waiting
+                .map(|wire| {
+                    let stuck = wire.durable.as_ref().and_then(|durable| durable.stuck.as_deref());
+                    format!("{} on {} {}", waiting_on(wire), wire.name, stuck.unwrap_or_default())
+                })
+                .collect();
             house.ledger.violate(Rule::Progress, format!("nothing moves; waiting: {}", waiting.join(", ")));
         }
     }
+}
+
+fn waiting_on(wire: &WireStats) -> u64 {
+    (wire.depth as u64).max(wire.durable.as_ref().map_or(0, |durable| durable.unsettled))
 }
 
 /// All work of a life is done and the rack is at rest: its counters must say what the gears were called for.
@@ -35,13 +43,19 @@ pub(crate) fn finished(house: &mut House, stats: &RackStats) {
         // What is still under way is counted at a time of its own.
         return;
     }
-    for (gear, (stats, calls)) in stats.gears.iter().zip(&house.calls).enumerate() {
+    for stats in &stats.gears {
+        let Some(gear) = gears::place(&stats.name).filter(|&gear| !house.plan.is_optional(gear)) else {
+            continue;
+        };
+        let calls = house.calls[gear];
         let seen = [
             ("processed and retried", stats.processed + stats.retried, calls.entered),
             ("faults", stats.invalid + stats.transient + stats.fatal, calls.failed),
             ("dead letters", stats.dead_lettered, calls.dead),
         ];
-        for (what, counted, happened) in seen {
+        // A journal that failed has some letters twice.
+        let seen = if house.ledger.has_failures() { &seen[..2] } else { &seen[..] };
+        for &(what, counted, happened) in seen {
             if counted != happened {
                 let detail = format!("g{gear}: {counted} {what} counted, {happened} seen");
                 house.ledger.violate(Rule::CountersAgree, detail);
@@ -54,14 +68,16 @@ pub(crate) fn finished(house: &mut House, stats: &RackStats) {
 pub(crate) fn drained(house: &mut House, report: &DrainReport, letters: u64) {
     let deadline = Duration::from_millis(house.plan.knobs.drain_ms.into());
     if report.took > deadline + STOPS_WITHIN {
-        house.ledger.violate(Rule::DrainInTime, format!("it took {:?} of {deadline:?}", report.took));
+        let detail = format!("it took {:?} of {deadline:?}, left: {}", report.took, left(report));
+        house.ledger.violate(Rule::DrainInTime, detail);
     }
     if report.took < deadline && !report.left.is_empty() {
-        let left: Vec<String> = report.left.iter().map(ToString::to_string).collect();
-        house.ledger.violate(Rule::DrainClean, format!("left: {}", left.join(", ")));
+        house.ledger.violate(Rule::DrainClean, format!("left: {}", left(report)));
     }
-    // A caller that fails over an answer after it was drained is down when the rack stops.
-    let is_down = |discarded: &&Discarded| discarded.reason == "down" && is_caller(house, &discarded.gear);
+    // A caller that fails over an answer after it was drained is down when the rack stops; at the deadline any gear may be.
+    let is_late = report.took >= deadline;
+    let is_down =
+        |discarded: &&Discarded| discarded.reason == "down" && (is_late || is_caller(house, &discarded.gear));
     let given_up = report.discarded.iter().filter(is_down).count();
     let discarded = report.discarded.iter().filter(|discarded| !is_down(discarded));
     let discarded: u64 = discarded.map(|discarded| discarded.messages).sum();
@@ -70,13 +86,18 @@ pub(crate) fn drained(house: &mut House, report: &DrainReport, letters: u64) {
         house.ledger.violate(Rule::CountersAgree, detail);
     }
     if !report.left.is_empty() || given_up > 0 {
+        house.ledger.disturbed();
         return;
     }
     house.coverage.saw("clean_drain");
     if let Some((first, more)) = house.ledger.missing(Owed::after_drain) {
         house.ledger.violate(Rule::NothingLost, format!("after a clean drain {first}, and {more} more"));
     }
-    house.ledger.close_ended();
+    house.ledger.drained_clean();
+}
+
+fn left(report: &DrainReport) -> String {
+    report.left.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn is_caller(house: &House, gear: &str) -> bool {

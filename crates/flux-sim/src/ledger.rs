@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::expect::{End, Expected, ends};
+use crate::expect::{End, Expected, Terrain};
 use crate::payload::Label;
 use crate::plan::{GearPlan, Plan};
 use crate::rules::{Rule, Violation};
@@ -18,6 +18,16 @@ pub(crate) struct Ledger {
     /// By way: the highest number that arrived for the first time.
     ways: BTreeMap<Way, u32>,
     life: u32,
+    /// Times at which what had arrived may have come to arrive again: crashes, journals that failed.
+    disturbances: u32,
+    /// Of those, journals that failed: what was not known to be safe is in them twice.
+    failures: u32,
+    /// Reloads and drains: what waited for the world went back to its journal.
+    returns: u32,
+    /// Whether messages may have to wait for the world.
+    may_wait: bool,
+    /// Both, as they were when this life began: what is to fail later in it may concern whatever was sent before.
+    before_life: (u32, u32),
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -27,12 +37,15 @@ struct Entry {
     ends: Vec<EndEntry>,
     /// Times it was emitted in all, and in the last life in which it was.
     emissions: u32,
-    emissions_in_life: u32,
-    life_first: u32,
-    life_last: u32,
+    /// Disturbances before the first.
+    disturbances_before: u32,
+    failures_before: u32,
     /// The life in which it was accepted, if it was.
     accepted: Option<u32>,
     is_settled: bool,
+    /// A lie of the disk came to light after it was sent. What a journal lost in the middle, the one before it sends once more:
+    /// behind what was not lost.
+    may_be_late: bool,
     /// Its source began anew without it, and never sends it again.
     is_given_up: bool,
 }
@@ -43,6 +56,10 @@ struct EndEntry {
     arrivals: u32,
     arrivals_in_life: u32,
     life_last: u32,
+    /// What had it was lost, and was allowed to be.
+    is_excused: bool,
+    /// The same, and where it comes from it may come again: behind what was not lost.
+    may_be_late: bool,
     /// A clean drain came after its arrival: it cannot come again unless it is sent again.
     emissions_closed: u32,
 }
@@ -60,7 +77,8 @@ struct Way {
 impl Ledger {
     pub(crate) fn new(plan: &Plan) -> Ledger {
         let feeds = (0..plan.gears.len()).filter(|&gear| plan.feed(gear).is_some());
-        Ledger { sent: feeds.map(|feed| (feed, Vec::new())).collect(), ..Ledger::default() }
+        let sent = feeds.map(|feed| (feed, Vec::new())).collect();
+        Ledger { sent, may_wait: plan.may_wait(), ..Ledger::default() }
     }
 
     pub(crate) fn violate(&mut self, rule: Rule, detail: String) {
@@ -71,11 +89,48 @@ impl Ledger {
 
     pub(crate) fn begin_life(&mut self) {
         self.life += 1;
+        self.before_life = (self.disturbances, self.failures);
+    }
+
+    /// What had arrived may from now on arrive again.
+    pub(crate) fn disturbed(&mut self) {
+        self.disturbances += 1;
+    }
+
+    /// Journals are about to fail, so many times.
+    pub(crate) fn journals_fail(&mut self, times: u32) {
+        self.disturbances += times;
+        self.failures += times;
+    }
+
+    /// What waits for the world goes back to its journal, and comes again on every branch of its way.
+    pub(crate) fn returned(&mut self) {
+        self.returns += 1;
+    }
+
+    /// Whether journals failed.
+    pub(crate) fn has_failures(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// The power failed. What only the operating system had may be gone; where the disk lied, anything.
+    pub(crate) fn power_failed(&mut self, has_lied: bool) {
+        for entry in self.sent.values_mut().flatten().filter(|_| has_lied) {
+            entry.may_be_late = true;
+            // That it had ended may be forgotten.
+            entry.ends.iter_mut().for_each(|end| end.emissions_closed = 0);
+        }
+        let ends = self.sent.values_mut().flatten().flat_map(|entry| &mut entry.ends);
+        ends.for_each(|end| end.may_be_late |= end.arrivals == 0 && end.expected.is_os);
+        let accepted = self.sent.values_mut().flatten().filter(|entry| entry.accepted.is_some());
+        for end in accepted.flat_map(|entry| &mut entry.ends) {
+            end.is_excused |= end.arrivals == 0 && (has_lied || end.expected.is_os);
+        }
     }
 
     /// A feed is about to emit a message, for the first time or again.
     pub(crate) fn emits(&mut self, plan: &Plan, feed: usize, n: u32) {
-        let life = self.life;
+        let (life, (disturbances_before, failures_before)) = (self.life, self.before_life);
         let entries = self.sent.entry(feed).or_default();
         if n as usize == entries.len() {
             let of_end = |expected| EndEntry {
@@ -83,25 +138,22 @@ impl Ledger {
                 arrivals: 0,
                 arrivals_in_life: 0,
                 life_last: life,
+                is_excused: false,
+                may_be_late: false,
                 emissions_closed: 0,
             };
             entries.push(Entry {
-                ends: ends(plan, feed, n).into_iter().map(of_end).collect(),
+                ends: Terrain::new(plan).ends(feed, n).into_iter().map(of_end).collect(),
                 emissions: 0,
-                emissions_in_life: 0,
-                life_first: life,
-                life_last: life,
+                disturbances_before,
+                failures_before,
+                may_be_late: false,
                 accepted: None,
                 is_settled: false,
                 is_given_up: false,
             });
         }
-        let entry = &mut entries[n as usize];
-        if entry.life_last != life {
-            (entry.life_last, entry.emissions_in_life) = (life, 0);
-        }
-        entry.emissions += 1;
-        entry.emissions_in_life += 1;
+        entries[n as usize].emissions += 1;
     }
 
     /// The emission of a message came back without an error.
@@ -118,7 +170,7 @@ impl Ledger {
         let early = entry.ends.iter().find(|end| {
             let is_dead = matches!(end.expected.end, End::Dead { .. });
             // A dead letter is seen when the operator takes it out, which comes later.
-            end.arrivals == 0 && end.expected.durable_wires == 0 && !is_dead
+            end.arrivals == 0 && end.expected.journals == 0 && !is_dead && !end.expected.is_optional
         });
         if let Some(end) = early.map(|end| end.expected.end) {
             self.violate(Rule::SettledAfterDelivery, format!("g{feed} #{n} is settled and not at {end}"));
@@ -148,7 +200,13 @@ impl Ledger {
         let Some(entry) = self.sent.get_mut(&feed).and_then(|entries| entries.get_mut(n as usize)) else {
             return self.violate(Rule::RightEnd, format!("g{feed} #{n} at {end} was never sent"));
         };
-        let (emissions, first) = (entry.emissions, entry.life_first);
+        let emissions = entry.emissions;
+        let repeats = 1 + self.disturbances - entry.disturbances_before;
+        // Where one branch of its way waits for the world, the others get it again.
+        let returns = if self.may_wait { self.returns } else { 0 };
+        // Each failure may leave one more copy behind, and has those handed out again that were there.
+        let failures = 1 + self.failures - entry.failures_before;
+        let again = failures.saturating_mul(failures) + returns;
         let Some(at) = entry.ends.iter_mut().find(|at| at.expected.end == end) else {
             let ends: Vec<String> = entry.ends.iter().map(|end| end.expected.end.to_string()).collect();
             let detail = format!("g{feed} #{n} came to {end}; its ends: {}", ends.join(", "));
@@ -160,27 +218,29 @@ impl Ledger {
         at.arrivals += 1;
         at.arrivals_in_life += 1;
         let open = emissions - at.emissions_closed;
-        // Each durable wire may hand out again, after a crash, what it had handed out before it.
-        let again = if first == life { 0 } else { at.expected.durable_wires };
-        let arrivals = if at.expected.durable_wires == 0 && at.emissions_closed == 0 {
-            at.arrivals
+        let Expected { journals, repeaters, .. } = at.expected;
+        let (arrivals, bound) = if journals == 0 {
+            (if at.emissions_closed == 0 { at.arrivals } else { at.arrivals_in_life }, open)
         } else {
-            at.arrivals_in_life
+            // Each journal hands out again what it had handed out, and the next one takes it for something new.
+            let copies = repeats.saturating_pow(repeaters - 1).saturating_mul(again);
+            (at.arrivals_in_life, open.saturating_mul(copies))
         };
-        if arrivals > open * (1 + again) {
+        if arrivals > bound {
             let detail = format!("g{feed} #{n} came to {end} {} times, sent {emissions} times", at.arrivals);
             self.violate(Rule::NoDuplicates, detail);
         }
     }
 
     fn keep_order(&mut self, plan: &Plan, feed: usize, n: u32, end: End, key: u8) {
-        let is_first = |end_entry: &EndEntry| end_entry.expected.end == end && end_entry.arrivals == 1;
-        if !self
-            .sent
-            .get(&feed)
-            .and_then(|all| all.get(n as usize))
-            .is_some_and(|e| e.ends.iter().any(is_first))
-        {
+        let entry = self.sent.get(&feed).and_then(|all| all.get(n as usize));
+        let mut ends = entry.iter().filter(|entry| !entry.may_be_late).flat_map(|entry| &entry.ends);
+        let is_first = |at: &EndEntry| {
+            // A shelf that is put back is another one: what waits for the one that was taken out may come later.
+            let is_free = at.may_be_late || at.expected.may_be_overtaken || at.expected.is_optional;
+            at.expected.end == end && at.arrivals == 1 && !is_free
+        };
+        if !ends.any(is_first) {
             return;
         }
         let is_fork = |gear: usize| plan.gears[gear] == GearPlan::Fork;
@@ -247,7 +307,7 @@ impl Ledger {
         let mut missing = self.sent.iter().flat_map(|(feed, entries)| {
             let is_owed = &is_owed;
             entries.iter().enumerate().flat_map(move |(n, entry)| {
-                let absent = entry.ends.iter().filter(|end| end.arrivals == 0);
+                let absent = entry.ends.iter().filter(|end| end.arrivals == 0 && !end.expected.is_optional);
                 absent
                     .filter(move |end| is_owed(&Owed::new(entry, end, self.life)))
                     .map(move |end| format!("g{feed} #{n} is not at {}", end.expected.end))
@@ -257,53 +317,62 @@ impl Ledger {
         Some((first, missing.count()))
     }
 
-    /// After a clean drain nothing of what has ended is delivered again.
-    pub(crate) fn close_ended(&mut self) {
-        for entry in self.sent.values_mut().flatten().filter(|entry| entry.is_complete()) {
-            entry.ends.iter_mut().for_each(|end| end.emissions_closed = entry.emissions);
+    /// After a clean drain nothing of what has ended is delivered again, and all else that was accepted is safe.
+    pub(crate) fn drained_clean(&mut self) {
+        let (life, disturbances) = (self.life, self.disturbances);
+        for entry in self.sent.values_mut().flatten() {
+            entry.is_settled |= entry.accepted == Some(life);
+            // What waited for the world at one end comes again to all of them.
+            if !entry.is_complete() || self.may_wait {
+                continue;
+            }
+            let is_undisturbed = entry.disturbances_before == disturbances;
+            // A second copy may wait in a journal.
+            let is_done = |end: &&mut EndEntry| match end.expected.journals {
+                0 => end.arrivals > 0,
+                _ => is_undisturbed && end.arrivals >= entry.emissions,
+            };
+            for end in entry.ends.iter_mut().filter(is_done) {
+                end.emissions_closed = entry.emissions;
+            }
         }
     }
 }
 
 impl Entry {
     fn is_complete(&self) -> bool {
-        self.ends.iter().all(|end| end.arrivals > 0)
+        self.ends.iter().all(|end| end.arrivals > 0 || end.expected.is_optional)
     }
 }
 
 /// What is owed to a message: facts that decide whether it must come to an end.
 pub(crate) struct Owed {
     /// It was accepted in the life that now ends.
-    pub(crate) is_accepted_now: bool,
-    /// It was accepted in this life or an earlier one.
-    pub(crate) is_accepted: bool,
-    /// Its receipt is settled.
-    pub(crate) is_settled: bool,
-    /// The first wire on the way is durable.
-    pub(crate) is_safe_when_emitted: bool,
-    /// Durable wires on the way.
-    pub(crate) durable_wires: u32,
+    is_accepted_now: bool,
+    /// It was said to be safe.
+    is_settled: bool,
+    is_excused: bool,
+    /// Journals on the way.
+    journals: u32,
 }
 
 impl Owed {
     /// Once all work is done: what was accepted in this life, and what an earlier one had made safe.
     pub(crate) fn at_the_end(&self) -> bool {
-        let is_safe = self.is_accepted && self.is_safe_when_emitted;
-        self.is_accepted_now || self.is_settled || is_safe
+        self.is_accepted_now || self.is_settled && !self.is_excused
     }
 
     /// After a drain that left nothing: what was accepted in this life and rests on no disk.
     pub(crate) fn after_drain(&self) -> bool {
-        self.is_accepted_now && self.durable_wires == 0
+        self.is_accepted_now && self.journals == 0
     }
 
     fn new(entry: &Entry, end: &EndEntry, life: u32) -> Owed {
         Owed {
             is_accepted_now: entry.accepted == Some(life),
-            is_accepted: entry.accepted.is_some(),
             is_settled: entry.is_settled,
-            is_safe_when_emitted: end.expected.is_safe_when_emitted,
-            durable_wires: end.expected.durable_wires,
+            is_excused: end.is_excused,
+            journals: end.expected.journals,
         }
     }
 }

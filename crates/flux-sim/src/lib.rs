@@ -22,9 +22,12 @@ mod ledger;
 mod panics;
 mod payload;
 pub mod plan;
+#[cfg(feature = "planted")]
+mod planted;
 mod rules;
 mod run;
 mod scenario;
+mod shift;
 mod shrink;
 mod trace;
 
@@ -32,6 +35,8 @@ pub use coverage::Coverage;
 pub use draw::draw;
 pub use hunt::{Found, Hunt, Sum};
 pub use plan::Plan;
+#[cfg(feature = "planted")]
+pub use planted::{BUGS, Hunted, SEEDS_MAX, hunt_planted};
 pub use rules::{Rule, Violation};
 pub use run::{Outcome, run, run_traced};
 pub use scenario::text;

@@ -26,6 +26,13 @@ struct Options {
     /// Print every event of the seed.
     #[arg(long)]
     trace: bool,
+    /// Plant bugs in the engine, one after the other, and show that each is found.
+    #[cfg(feature = "planted")]
+    #[arg(long)]
+    planted: bool,
+    /// How many of the last events of the smallest plan to print.
+    #[arg(long, value_name = "N", default_value_t = 80)]
+    events: usize,
     /// Do not look for the smallest plan that shows a violation.
     #[arg(long)]
     no_shrink: bool,
@@ -36,6 +43,10 @@ const VIOLATIONS_MAX: usize = 10;
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    #[cfg(feature = "planted")]
+    if options.planted {
+        return planted(options.json);
+    }
     if options.trace {
         return trace(options.seed.unwrap_or(0));
     }
@@ -65,26 +76,47 @@ fn main() -> ExitCode {
             println!("seed {}: {}", found.seed, found.violation);
         }
         if let Some(found) = sum.violations.first() {
-            explain(found, !options.no_shrink);
+            explain(found, !options.no_shrink, options.events);
         }
     }
     ExitCode::from(u8::from(!sum.violations.is_empty()))
 }
 
 /// Prints the smallest plan that shows what a seed shows, and what happens in it.
-fn explain(Found { seed, violation }: &Found, is_shrunk: bool) {
+fn explain(Found { seed, violation }: &Found, is_shrunk: bool, events: usize) {
     let plan = draw(*seed);
     let plan = if is_shrunk { shrink(&plan, violation.rule) } else { plan };
     let outcome = run_traced(&plan);
-    println!("\nseed {seed}, made smaller:\n\n{}\n{plan:#?}\n", text(&plan));
-    outcome.lines.iter().rev().take(80).rev().for_each(|line| println!("{line}"));
+    println!("\nseed {seed}, made smaller:\n\n{}\n{plan}\n", text(&plan, 0));
+    outcome.lines.iter().rev().take(events).rev().for_each(|line| println!("{line}"));
     outcome.violations.iter().for_each(|violation| println!("violated: {violation}"));
     println!("again: cargo xtask sim --seed {seed}");
 }
 
+/// Whether each planted bug is found, and at which seed.
+#[cfg(feature = "planted")]
+fn planted(is_json: bool) -> ExitCode {
+    let all = flux_sim::hunt_planted(|hunted| {
+        if !is_json {
+            println!("{hunted}");
+        }
+    });
+    if is_json {
+        println!("{}", serde_json::json!(all));
+    }
+    ExitCode::from(u8::from(all.iter().any(|hunted| hunted.found.is_none())))
+}
+
 fn trace(seed: u64) -> ExitCode {
+    // What the rack logs is told between the events, but by the clock on the wall.
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .without_time()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
+        .with_writer(std::io::stderr)
+        .init();
     let plan = draw(seed);
-    println!("{}", text(&plan));
+    println!("{}\n{plan}", text(&plan, 0));
     let outcome = run_traced(&plan);
     outcome.lines.iter().for_each(|line| println!("{line}"));
     println!("hash {:016x}, {:016x} again", outcome.hash, run(&plan).hash);

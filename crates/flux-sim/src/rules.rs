@@ -24,6 +24,8 @@ pub enum Rule {
     DrainInTime,
     /// A drain with time enough and nothing dead leaves nothing.
     DrainClean,
+    /// A version that can run goes live, one that cannot changes nothing.
+    Reloads,
     /// Work goes on until all is done.
     Progress,
     /// The rack boots again after whatever happened.
@@ -53,6 +55,7 @@ impl fmt::Display for Rule {
             Rule::CountersAgree => "the counters say what happened",
             Rule::DrainInTime => "a drain ends by its deadline",
             Rule::DrainClean => "a drain with time enough leaves nothing",
+            Rule::Reloads => "a version that can run goes live, one that cannot changes nothing",
             Rule::Progress => "work goes on until all is done",
             Rule::Boots => "the rack boots again",
             Rule::PanicsContained => "a panic stays in its gear",

@@ -2,45 +2,78 @@
 
 use std::fmt::Write as _;
 
-use flux_scenario::{Catalog, Circuit, Fuse, load, settings::RackSettings, units};
+use flux_scenario::{
+    Catalog, Circuit, Fuse, load,
+    settings::{DeadLetterPlace, RackSettings, Store},
+    units,
+};
 
-use crate::plan::{GearPlan, Knobs, Plan};
+use crate::plan::{GearPlan, Knobs, Plan, Promise};
 
-/// The plan's gears and wires as a scenario.
-pub fn text(plan: &Plan) -> String {
+/// A version of the plan as a scenario.
+pub fn text(plan: &Plan, version: usize) -> String {
+    let version = &plan.versions[version];
     let mut text = String::from("meta: {name: simulated, version: 1.0.0}\ngears:\n");
-    for (place, gear) in plan.gears.iter().enumerate() {
-        let rest = match gear {
-            GearPlan::Feed(_) => "type: feed".into(),
-            GearPlan::Caller(_) => "type: caller".into(),
-            GearPlan::Fork => "type: fork".into(),
-            GearPlan::Shelf => "type: shelf".into(),
-            GearPlan::Work { marks, parallel: 1 } => format!("type: work, config: {{marks: {marks}}}"),
+    for (place, gear) in plan.gears.iter().enumerate().filter(|(place, _)| !version.without.contains(place)) {
+        let mut config = Vec::new();
+        if version.revised.contains(&place) {
+            config.push("revision: 1");
+        }
+        if let Some(broken) = version.broken.filter(|broken| broken.gear == place) {
+            config.push(if broken.is_late { "fails_at: start" } else { "fails_at: init" });
+        }
+        let (kind, parallel) = match gear {
+            GearPlan::Feed(_) => ("feed", 1),
+            GearPlan::Caller(_) => ("caller", 1),
+            GearPlan::Fork => ("fork", 1),
+            GearPlan::Shelf => ("shelf", 1),
             GearPlan::Work { marks, parallel } => {
-                format!(
-                    "type: work, config: {{marks: {marks}}}, parallel: {parallel}, partition_by: meta.key"
-                )
+                config.push(if *marks { "marks: true" } else { "marks: false" });
+                ("work", *parallel)
             }
         };
+        let config = config.join(", ");
+        let mut rest = format!("type: {kind}, config: {{{config}}}");
+        if parallel > 1 {
+            let parallel = version.parallel.unwrap_or(parallel);
+            rest.push_str(&format!(", parallel: {parallel}, partition_by: meta.key"));
+        }
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  - {{name: g{place}, {rest}}}");
     }
     text.push_str("wires:\n");
-    for wire in &plan.wires {
-        let lane = if wire.is_durable { ", lane: durable" } else { "" };
+    for wire in plan.wires_in(version) {
+        let lane = wire.durable.map_or_else(String::new, |Promise { is_os, dedupe }| {
+            let ack = if is_os { "os" } else { "disk" };
+            format!(", lane: durable, ack: {ack}, dedupe: {dedupe}")
+        });
         let _ = writeln!(text, "  - {{from: g{}.{}, to: g{}.in{lane}}}", wire.from, wire.port, wire.to);
     }
     text
 }
 
-/// The circuit of a plan.
+/// The circuit of a version.
 ///
 /// # Errors
 /// What `check` says of the scenario.
-pub(crate) fn circuit(plan: &Plan, catalog: &Catalog) -> Result<Circuit, String> {
-    let fuse = if plan.knobs.fuse { Fuse::On } else { Fuse::Off };
-    let compiled = load("simulated.yaml", &text(plan)).compile(None, catalog, fuse);
+pub(crate) fn circuit(plan: &Plan, version: usize, catalog: &Catalog) -> Result<Circuit, String> {
+    let fuse = if plan.versions[version].fuse { Fuse::On } else { Fuse::Off };
+    let compiled = load("simulated.yaml", &text(plan, version)).compile(None, catalog, fuse);
     compiled.map_err(|report| report.render(false))
+}
+
+/// How a plan's rack keeps messages on disk.
+pub(crate) fn store(knobs: &Knobs) -> Store {
+    let mut store = Store { segment_bytes: kib(knobs.segment_kib), ..Store::default() };
+    if let Some(journal_kib) = knobs.journal_kib {
+        store.bytes_max = kib(journal_kib);
+    }
+    store.window_messages = knobs.window_messages.try_into().unwrap_or(store.window_messages);
+    store
+}
+
+fn kib(kib: u32) -> units::ByteSize {
+    units::ByteSize(u64::from(kib) << 10)
 }
 
 /// The settings of a plan's rack.
@@ -55,6 +88,8 @@ pub(crate) fn settings(knobs: &Knobs) -> RackSettings {
     settings.error_restart.backoff = ms(5);
     settings.error_restart.backoff_max = ms(50);
     settings.dead_letters_max = knobs.dead_letters;
+    settings.dead_letters =
+        if knobs.has_letters_on_disk { DeadLetterPlace::Disk } else { DeadLetterPlace::Memory };
     settings.drain_timeout = ms(knobs.drain_ms);
     settings.process_timeout = ms(1_000);
     settings

@@ -1,6 +1,8 @@
 //! Makes a plan smaller for as long as it breaks the same rule.
 
-use crate::plan::{FeedPlan, GearPlan, LifeEnd, Plan};
+use std::collections::BTreeSet;
+
+use crate::plan::{At, Broken, FeedPlan, GearPlan, LifeEnd, Plan, Version, WirePlan};
 use crate::rules::Rule;
 use crate::run;
 
@@ -13,9 +15,11 @@ pub fn shrink(plan: &Plan, rule: Rule) -> Plan {
     loop {
         let before = search.best.clone();
         search.lives();
+        search.acts();
         search.troubles();
         search.gears();
         search.wires();
+        search.lanes();
         search.load();
         search.ends();
         if search.best == before || search.runs >= RUNS_MAX {
@@ -33,7 +37,7 @@ struct Search {
 impl Search {
     /// Keeps the candidate if it still fails, in whatever message.
     fn try_plan(&mut self, candidate: Plan) -> bool {
-        if candidate == self.best || self.runs >= RUNS_MAX {
+        if candidate == self.best || self.runs >= RUNS_MAX || !candidate.is_sound() {
             return false;
         }
         self.runs += 1;
@@ -99,6 +103,9 @@ impl Search {
         while at < self.best.wires.len() {
             let is_gone = self.try_edit(|plan| {
                 plan.wires.remove(at);
+                for version in &mut plan.versions {
+                    version.hot = moved(&version.hot, at);
+                }
             });
             at += usize::from(!is_gone);
         }
@@ -130,49 +137,90 @@ impl Search {
     /// Lets lives end earlier.
     fn ends(&mut self) {
         for at in 0..self.best.lives.len() {
-            let events = |end| match end {
-                LifeEnd::Crash { events } | LifeEnd::Drain { events } => events,
-                LifeEnd::Finish => 0,
-            };
-            let mut step = events(self.best.lives[at].end) / 2;
+            let mut step = self.best.lives[at].end.events().unwrap_or(0) / 2;
             while step > 0 {
                 self.try_edit(|plan| {
-                    if let LifeEnd::Crash { events } | LifeEnd::Drain { events } = &mut plan.lives[at].end {
-                        *events = events.saturating_sub(step).max(1);
-                    }
+                    let (LifeEnd::Crash { events, .. }
+                    | LifeEnd::Kill { events }
+                    | LifeEnd::Drain { events }) = &mut plan.lives[at].end
+                    else {
+                        return;
+                    };
+                    *events = events.saturating_sub(step).max(1);
                 });
                 step /= 2;
             }
         }
     }
+
+    /// Does less to the rack, and to less of a rack.
+    fn acts(&mut self) {
+        for life in 0..self.best.lives.len() {
+            let mut at = 0;
+            while at < self.best.lives[life].acts.len() {
+                let is_gone = self.try_edit(|plan| {
+                    plan.lives[life].acts.remove(at);
+                });
+                at += usize::from(!is_gone);
+            }
+            self.try_edit(|plan| plan.lives[life].version = 0);
+        }
+        for at in 1..self.best.versions.len() {
+            let first = self.best.versions[0].clone();
+            if self.try_edit(|plan| plan.versions[at] = first) {
+                continue;
+            }
+            let edits: [fn(&mut Version); 5] = [
+                |version| version.without.clear(),
+                |version| version.hot.clear(),
+                |version| version.revised.clear(),
+                |version| version.parallel = None,
+                |version| version.broken = None,
+            ];
+            for edit in edits {
+                self.try_edit(|plan| edit(&mut plan.versions[at]));
+            }
+        }
+    }
+
+    /// Makes wires hot.
+    fn lanes(&mut self) {
+        for at in 0..self.best.wires.len() {
+            self.try_edit(|plan| plan.wires[at].durable = None);
+        }
+    }
+}
+
+/// Places after one that goes move up.
+fn moved(places: &BTreeSet<usize>, gone: usize) -> BTreeSet<usize> {
+    let left = places.iter().filter(|&&place| place != gone);
+    left.map(|&place| place - usize::from(place > gone)).collect()
 }
 
 /// The plan without one gear; places after it move up.
 fn without(plan: &Plan, gear: usize) -> Plan {
     let mut plan = plan.clone();
     let leads_to: Vec<usize> = plan.wires_from(gear, "out").map(|wire| wire.to).collect();
-    let mut wires = Vec::new();
-    for wire in &plan.wires {
-        if wire.from == gear {
-            continue;
-        }
-        if wire.to == gear {
-            wires.extend(leads_to.iter().map(|&to| crate::plan::WirePlan { to, ..wire.clone() }));
-        } else {
-            wires.push(wire.clone());
-        }
+    let up = |place: usize| place - usize::from(place > gear);
+    let mut wires: Vec<(WirePlan, usize)> = Vec::new();
+    for (at, wire) in plan.wires.iter().enumerate().filter(|(_, wire)| wire.from != gear) {
+        let ends = if wire.to == gear { leads_to.clone() } else { vec![wire.to] };
+        let ends = ends.into_iter().filter(|&to| to != gear && to != wire.from);
+        wires.extend(ends.map(|to| (WirePlan { from: up(wire.from), to: up(to), ..wire.clone() }, at)));
     }
-    let moved = |place: usize| place - usize::from(place > gear);
-    wires.retain(|wire| wire.from != gear && wire.to != gear && wire.from != wire.to);
-    for wire in &mut wires {
-        (wire.from, wire.to) = (moved(wire.from), moved(wire.to));
+    wires.dedup_by(|(a, _), (b, _)| (a.from, a.port, a.to) == (b.from, b.port, b.to));
+    for version in &mut plan.versions {
+        let hot = wires.iter().enumerate().filter(|(_, (_, was))| version.hot.contains(was));
+        version.hot = hot.map(|(at, _)| at).collect();
+        version.without = moved(&version.without, gear);
+        version.revised = moved(&version.revised, gear);
+        let broken = version.broken.map(|broken| if broken.gear == gear { 0 } else { up(broken.gear) });
+        version.broken = version.broken.zip(broken).map(|(was, gear)| Broken { gear, ..was });
     }
-    wires.dedup();
-    plan.wires = wires;
+    plan.wires = wires.into_iter().map(|(wire, _)| wire).collect();
     plan.gears.remove(gear);
     let troubles = plan.troubles.into_iter().filter(|(at, _)| at.gear != gear && at.feed != gear);
-    let moved_at =
-        |at: crate::plan::At| crate::plan::At { gear: moved(at.gear), feed: moved(at.feed), n: at.n };
-    plan.troubles = troubles.map(|(at, trouble)| (moved_at(at), trouble)).collect();
+    let at_up = |at: At| At { gear: up(at.gear), feed: up(at.feed), n: at.n };
+    plan.troubles = troubles.map(|(at, trouble)| (at_up(at), trouble)).collect();
     plan
 }

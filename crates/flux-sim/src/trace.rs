@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::plan::Act;
+
 /// Lines kept of a run that somebody reads.
 const LINES_MAX: usize = 20_000;
 
@@ -18,8 +20,12 @@ pub(crate) enum Event {
     Arrives { gear: usize, feed: usize, n: u32 },
     Dead { gear: usize, feed: usize, n: u32 },
     Crashes,
+    Killed,
     Drains,
     Drained { is_clean: bool },
+    Reloads { to: usize },
+    Reloaded { is_done: bool },
+    Mishap { act: Act },
 }
 
 #[derive(Debug)]
@@ -72,6 +78,16 @@ impl Event {
             Event::Crashes => of(10, 0, 0, 0),
             Event::Drains => of(11, 0, 0, 0),
             Event::Drained { is_clean } => of(12, 0, is_clean.into(), 0),
+            Event::Killed => of(13, 0, 0, 0),
+            Event::Reloads { to } => of(14, 0, to, 0),
+            Event::Reloaded { is_done } => of(15, 0, is_done.into(), 0),
+            Event::Mishap { act } => match act {
+                Act::Reload(to) => of(16, 0, to, 0),
+                Act::FailSyncs(times) => of(17, 0, 0, times),
+                Act::Fill(ms) => of(18, 0, 0, ms),
+                Act::Slow(ms) => of(19, 0, 0, ms),
+                Act::Lie => of(20, 0, 0, 0),
+            },
         }
     }
 }
@@ -89,6 +105,11 @@ impl fmt::Display for Event {
             Event::Arrives { gear, feed, n } => write!(f, "g{feed} #{n} arrives at g{gear}"),
             Event::Dead { gear, feed, n } => write!(f, "g{feed} #{n} is a dead letter of g{gear}"),
             Event::Crashes => f.write_str("the machine crashes"),
+            Event::Killed => f.write_str("the process is killed"),
+            Event::Reloads { to } => write!(f, "version {to} is to go live"),
+            Event::Reloaded { is_done: true } => f.write_str("it is live"),
+            Event::Reloaded { is_done: false } => f.write_str("it is refused"),
+            Event::Mishap { act } => write!(f, "mishap: {act:?}"),
             Event::Drains => f.write_str("the rack is drained"),
             Event::Drained { is_clean: true } => f.write_str("the drain ends, clean"),
             Event::Drained { is_clean: false } => f.write_str("the drain ends, not clean"),

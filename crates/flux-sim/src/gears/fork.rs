@@ -1,12 +1,15 @@
 //! A gear that sends odd numbers one way and even ones the other.
 
-use flux_gear::{Category, Descriptor, Fault, FluxMsg, Gear, GearContext, InPort, OutPort, Outbox, Step};
+use flux_gear::{
+    Category, Descriptor, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, OutPort, Outbox, Step,
+};
 
-use super::{fail, feed::Nothing, place_of, work::marked};
+use super::{FailsAt, Settings, fail, pass, place_of, work::marked};
 use crate::house::house;
 use crate::payload::Label;
 
 pub(crate) struct Fork {
+    fails_at: Option<FailsAt>,
     place: usize,
     left: OutPort,
     right: OutPort,
@@ -14,7 +17,7 @@ pub(crate) struct Fork {
 
 impl Gear for Fork {
     const KIND: &'static str = "fork";
-    type Config = Nothing;
+    type Config = Settings;
 
     fn descriptor() -> Descriptor {
         Descriptor::new(Category::Logic, "sends to one of two ports")
@@ -23,8 +26,14 @@ impl Gear for Fork {
             .output("right", "even numbers")
     }
 
-    fn init(_: Nothing, ctx: &GearContext) -> Result<Fork, Fault> {
-        Ok(Fork { place: place_of(ctx)?, left: ctx.output("left")?, right: ctx.output("right")? })
+    fn init(config: Settings, ctx: &GearContext) -> Result<Fork, Fault> {
+        pass(FailsAt::Init, config.fails_at)?;
+        let fails_at = config.fails_at;
+        Ok(Fork { fails_at, place: place_of(ctx)?, left: ctx.output("left")?, right: ctx.output("right")? })
+    }
+
+    async fn start(&mut self, _: Emitter) -> Result<(), Fault> {
+        pass(FailsAt::Start, self.fails_at)
     }
 
     fn process(&mut self, _: InPort, msg: &FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {

@@ -2,25 +2,18 @@
 
 use std::time::Duration;
 
-use flux_gear::{Category, Descriptor, Fault, FluxMsg, Gear, GearContext, InPort, OutPort, Outbox, Step};
+use flux_gear::{
+    Category, Descriptor, Emitter, Fault, FluxMsg, Gear, GearContext, InPort, OutPort, Outbox, Step,
+};
 use flux_world::Clock;
-use schemars::JsonSchema;
-use serde::Deserialize;
 
-use super::{fail, place_of};
+use super::{FailsAt, Settings, fail, pass, place_of};
 use crate::house::house;
 use crate::payload::Label;
 use crate::plan::Trouble;
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct WorkConfig {
-    /// Whether it puts its mark on what it passes on.
-    #[serde(default)]
-    marks: bool,
-}
-
 pub(crate) struct Work {
+    fails_at: Option<FailsAt>,
     place: usize,
     marks: bool,
     out: OutPort,
@@ -29,7 +22,7 @@ pub(crate) struct Work {
 
 impl Gear for Work {
     const KIND: &'static str = "work";
-    type Config = WorkConfig;
+    type Config = Settings;
 
     fn descriptor() -> Descriptor {
         Descriptor::new(Category::Logic, "passes on")
@@ -38,9 +31,14 @@ impl Gear for Work {
             .partitionable()
     }
 
-    fn init(config: WorkConfig, ctx: &GearContext) -> Result<Work, Fault> {
-        let WorkConfig { marks } = config;
-        Ok(Work { place: place_of(ctx)?, marks, out: ctx.output("out")?, clock: ctx.world().clock })
+    fn init(config: Settings, ctx: &GearContext) -> Result<Work, Fault> {
+        let Settings { marks, fails_at, .. } = config;
+        pass(FailsAt::Init, fails_at)?;
+        Ok(Work { fails_at, place: place_of(ctx)?, marks, out: ctx.output("out")?, clock: ctx.world().clock })
+    }
+
+    async fn start(&mut self, _: Emitter) -> Result<(), Fault> {
+        pass(FailsAt::Start, self.fails_at)
     }
 
     fn process(&mut self, _: InPort, msg: &FluxMsg, out: &mut Outbox) -> Result<Step, Fault> {

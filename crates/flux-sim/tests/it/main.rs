@@ -1,6 +1,7 @@
-//! The simulation itself: a seed repeats, and a handful of them hold.
+//! The simulation itself: a seed repeats, a handful of them hold, and each has what a seed must have.
 
-use flux_sim::{draw, run};
+use flux_sim::plan::{Act, LifeEnd};
+use flux_sim::{draw, run, run_traced};
 
 #[test]
 fn a_seed_replays_itself() {
@@ -9,6 +10,9 @@ fn a_seed_replays_itself() {
         assert_eq!(draw(seed), plan, "seed {seed}");
         assert_eq!(run(&plan), run(&plan), "seed {seed}");
     }
+    let plan = draw(12);
+    let (once, again) = (run_traced(&plan), run_traced(&plan));
+    assert_eq!(once.lines, again.lines, "event by event, each at its time");
 }
 
 #[test]
@@ -17,10 +21,22 @@ fn another_seed_is_another_run() {
 }
 
 #[test]
-fn a_few_seeds_hold() {
-    for seed in 100..130 {
+fn every_seed_has_what_a_seed_must_have() {
+    for seed in 0..3_000 {
         let plan = draw(seed);
         assert!(plan.messages() >= 1_000 && plan.gears.len() >= 3, "seed {seed}");
-        assert_eq!(run(&plan).violations, [], "seed {seed}");
+        assert!(plan.wires.iter().any(|wire| wire.durable.is_some()), "seed {seed}");
+        assert!(plan.is_sound(), "seed {seed}");
+        let mut crashes = plan.lives.iter().filter(|life| matches!(life.end, LifeEnd::Crash { .. }));
+        assert!(crashes.next().is_some(), "seed {seed}");
+        let mut acts = plan.lives.iter().flat_map(|life| &life.acts);
+        assert!(acts.any(|(_, act)| matches!(act, Act::Reload(_))), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_few_seeds_hold() {
+    for seed in 100..120 {
+        assert_eq!(run(&draw(seed)).violations, [], "seed {seed}");
     }
 }
