@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use flux_gear::{Held, InPort};
+use flux_gear::{Held, InPort, Key};
 use flux_world::planted;
 use tokio::{
     sync::{Notify, mpsc, watch},
@@ -17,9 +17,9 @@ use crate::{
     assembly::{Assembly, Instance, ends, port_number},
     cell::Cell,
     dead_letters::DeadLetter,
-    draft::Draft,
+    draft::{Draft, partition_key},
     rack::{Rack, SegmentHandle},
-    routes::Routes,
+    routes::{Routes, shard},
     segment::{Heard, Intake, Segment},
     wire::Wire,
 };
@@ -78,6 +78,7 @@ impl Rack {
         if !planted("old_wires_not_run_out") {
             self.run_out(&mut cut, &ending).await;
         }
+        self.regroup(&mut cut);
         self.end_wires(&mut cut, &ending);
         // Before anything newer is taken from their wires.
         cut.leaving.values_mut().for_each(Cell::give_back_patient);
@@ -115,18 +116,58 @@ impl Rack {
                 continue;
             };
             cut.next.insert(name.clone(), cell);
-            if let Some(old) = cut.leaving.get_mut(&name) {
-                let inputs = old.inputs.clone();
-                old.patience = None;
-                for (port, msg) in std::mem::take(&mut old.pending) {
-                    if planted("waiting_left_behind") {
-                        continue;
-                    }
-                    let port = inputs.get(usize::from(port.0)).map_or("", String::as_str);
-                    self.leave_to(cut, &name, port, [msg].into());
+            let (Some(old), Some(new)) = (cut.leaving.get_mut(&name), cut.next.get_mut(&name)) else {
+                continue;
+            };
+            old.patience = None;
+            for (port, msg) in std::mem::take(&mut old.pending) {
+                if planted("waiting_left_behind") {
+                    continue;
+                }
+                let port = old.inputs.get(usize::from(port.0)).map_or("", String::as_str);
+                match new.inputs.iter().position(|input| input == port) {
+                    Some(at) => new.pending.push_back((InPort(port_number(at)), msg)),
+                    None => cut.strays.push(self.stray(msg, &name.0, port)),
                 }
             }
         }
+    }
+
+    /// Leaves what waits for an instance that no longer gets messages of that key to the one that does, once nothing is left in
+    /// the wires that could be overtaken by that.
+    fn regroup(&self, cut: &mut CutOver) {
+        let mut moving = Vec::new();
+        for (name, cell) in cut.next.iter_mut().chain(&mut cut.leaving) {
+            let Some(gear) = self.assembly.gear(&name.0) else { continue };
+            let instances = self.assembly.seats[gear].places.len();
+            let Some(key) = self.key(gear) else { continue };
+            let inputs = cell.inputs.clone();
+            let is_at_home = |held: &Held| shard(Some(&key), instances, held.msg()) == name.1;
+            let (stay, go): (VecDeque<_>, VecDeque<_>) =
+                std::mem::take(&mut cell.pending).into_iter().partition(|(_, held)| is_at_home(held));
+            if !go.is_empty() {
+                cell.patience = None;
+            }
+            cell.pending = stay;
+            for (port, msg) in go {
+                moving.push((
+                    name.clone(),
+                    inputs.get(usize::from(port.0)).cloned().unwrap_or_default(),
+                    msg,
+                ));
+            }
+        }
+        for (name, port, msg) in moving {
+            self.leave_to(cut, &name, &port, [msg].into());
+        }
+    }
+
+    fn key(&self, gear: usize) -> Option<Key> {
+        partition_key(&self.assembly.circuit.gears[gear]).expect("the draft has read it")
+    }
+
+    fn stray(&self, msg: Held, gear: &str, port: &str) -> DeadLetter {
+        DeadLetter::gone(msg.release(), gear, port, self.shared.world.clock.unix_ns())
     }
 
     fn ending(&self, cut: &CutOver) -> Vec<Ending> {
@@ -216,20 +257,32 @@ impl Rack {
         }
     }
 
-    /// Leaves messages to a gear, to be processed before all others, if it has that port.
-    fn leave_to(&self, cut: &mut CutOver, to: &(String, usize), port: &str, msgs: VecDeque<Held>) {
-        let (name, first) = (&to.0, (to.0.clone(), 0));
-        let stays = self.assembly.gear(name).is_some();
-        let standing = if stays { &mut cut.next } else { &mut cut.leaving };
-        let key = if standing.contains_key(to) { to } else { &first };
-        if let Some(cell) = standing.get_mut(key)
-            && let Some(at) = cell.inputs.iter().position(|input| input == port)
-        {
-            cell.pending.extend(msgs.into_iter().map(|msg| (InPort(port_number(at)), msg)));
-            return;
+    /// Leaves messages to a gear, to be processed before all others, if it has that port: to the instance that gets those of
+    /// their keys from now on.
+    fn leave_to(
+        &self,
+        cut: &mut CutOver,
+        (name, number): &(String, usize),
+        port: &str,
+        msgs: VecDeque<Held>,
+    ) {
+        let now = self.assembly.gear(name);
+        let standing = if now.is_some() { &mut cut.next } else { &mut cut.leaving };
+        let instances = now.map_or(1, |gear| self.assembly.seats[gear].places.len());
+        let key = now.and_then(|gear| {
+            partition_key(&self.assembly.circuit.gears[gear]).expect("the draft has read it")
+        });
+        let same = if standing.contains_key(&(name.clone(), *number)) { *number } else { 0 };
+        for msg in msgs {
+            let number = if key.is_some() { shard(key.as_ref(), instances, msg.msg()) } else { same };
+            if let Some(cell) = standing.get_mut(&(name.clone(), number))
+                && let Some(at) = cell.inputs.iter().position(|input| input == port)
+            {
+                cell.pending.push_back((InPort(port_number(at)), msg));
+                continue;
+            }
+            cut.strays.push(self.stray(msg, name, port));
         }
-        let unix_ns = self.shared.world.clock.unix_ns();
-        cut.strays.extend(msgs.into_iter().map(|msg| DeadLetter::gone(msg.release(), name, port, unix_ns)));
     }
 
     /// Starts a segment of the assembly with its gears, if they are there.

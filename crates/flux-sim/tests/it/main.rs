@@ -40,3 +40,10 @@ fn a_few_seeds_hold() {
         assert_eq!(run(&draw(seed)).violations, [], "seed {seed}");
     }
 }
+
+#[test]
+fn what_waits_follows_its_key_when_the_number_of_instances_changes() {
+    for seed in [17_037, 20_947, 41_445, 43_439] {
+        assert_eq!(run(&draw(seed)).violations, [], "seed {seed}");
+    }
+}
