@@ -69,15 +69,11 @@ impl Rack {
         self.feed();
         let ending = self.ending(&cut);
         // Once while those whose push was under way still get theirs in, and once more when nobody can.
-        if !planted("old_wires_not_run_out") {
-            self.run_out(&mut cut, &ending).await;
-        }
+        self.run_out(&mut cut, &ending).await;
         for gone in ending.iter().filter(|ending| ending.why == Why::Gone) {
             cut.before.wires[gone.wire].iter().for_each(|queue| queue.close());
         }
-        if !planted("old_wires_not_run_out") {
-            self.run_out(&mut cut, &ending).await;
-        }
+        self.run_out(&mut cut, &ending).await;
         self.regroup(&mut cut);
         self.end_wires(&mut cut, &ending);
         // Before anything newer is taken from their wires.
