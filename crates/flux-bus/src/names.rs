@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::limits::{ID_BYTES_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX};
+use crate::subject::text;
 
 macro_rules! word {
     ($(#[$doc:meta])* $word:ident, $what:literal, $bytes_max:ident, $is_good:expr, $rule:literal) => {
@@ -32,39 +33,7 @@ macro_rules! word {
             }
         }
 
-        impl fmt::Display for $word {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl fmt::Debug for $word {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:?}", self.0)
-            }
-        }
-
-        impl std::str::FromStr for $word {
-            type Err = Error;
-
-            fn from_str(text: &str) -> Result<Self, Error> {
-                Self::new(text)
-            }
-        }
-
-        impl TryFrom<String> for $word {
-            type Error = Error;
-
-            fn try_from(text: String) -> Result<Self, Error> {
-                Self::new(text)
-            }
-        }
-
-        impl From<$word> for String {
-            fn from(word: $word) -> String {
-                word.as_str().to_owned()
-            }
-        }
+        text!($word);
     };
 }
 

@@ -186,6 +186,7 @@ macro_rules! text {
         }
     };
 }
+pub(crate) use text;
 
 text!(Subject);
 text!(Pattern);
