@@ -83,8 +83,21 @@ impl Journal {
         config: Config,
         keys: Keys,
     ) -> Result<(Self, Recovery), OpenError> {
+        Self::reopen(world, directory, config, keys, u64::MAX)
+    }
+
+    /// The same after it failed, by who knows that nobody was told of records from `unsafe_from` on: what the last segment
+    /// has of them is cut, so that they can be appended again in their old places. [`Recovery::next`] is where to begin: it
+    /// is later only where records before it turned out to be safe.
+    pub fn reopen(
+        world: &World,
+        directory: &Path,
+        config: Config,
+        keys: Keys,
+        unsafe_from: u64,
+    ) -> Result<(Self, Recovery), OpenError> {
         config.validate()?;
-        let (shared, writer, recovery) = recovery::open(world, directory, config, keys)?;
+        let (shared, writer, recovery) = recovery::open(world, directory, config, keys, unsafe_from)?;
         let worker =
             world.disk.employ("journal", writer).map_err(|error| recovery::io_at(directory, error))?;
         let _ = shared.bell.set(worker.bell());

@@ -51,6 +51,7 @@ pub(crate) fn open(
     directory: &Path,
     config: Config,
     keys: Keys,
+    unsafe_from: u64,
 ) -> Result<(Arc<Shared>, Writer, Recovery), OpenError> {
     if keys.ids().any(|id| id == 0) {
         let reason = "a key's id is at least 1".to_owned();
@@ -71,7 +72,7 @@ pub(crate) fn open(
     }
     let mut roll = Roll::new(disk, directory, entry, &ids);
     let last = match segments.last() {
-        Some(last) => Some(recover_last(world, directory, last)?),
+        Some(last) => Some(recover_last(world, directory, last, unsafe_from)?),
         None => None,
     };
     let now_ns = world.clock.unix_ns();
@@ -152,10 +153,21 @@ fn follows(before: &Segment, header: &SegmentHeader) -> bool {
 
 /// Looks through the last segment, cuts its torn tail, and puts what remains on disk: after the death of a process it may
 /// only be with the operating system.
-fn recover_last(world: &World, directory: &Path, last: &Segment) -> Result<Survey, OpenError> {
+fn recover_last(
+    world: &World,
+    directory: &Path,
+    last: &Segment,
+    unsafe_from: u64,
+) -> Result<Survey, OpenError> {
     let path = segment::path_of(directory, last.id);
-    let found = survey(&mut Scan::open(&world.disk, &path)?, Behind::Nothing)?;
     let file = world.disk.open(&path).map_err(|error| io_at(&path, error))?;
+    let mut scan = Scan::open(&world.disk, &path)?;
+    if unsafe_from < u64::MAX
+        && let Some(offset) = scan.find_record(unsafe_from)?
+    {
+        file.set_bytes(offset).map_err(|error| io_at(&path, error))?;
+    }
+    let found = survey(&mut Scan::open(&world.disk, &path)?, Behind::Nothing)?;
     let settled = file.set_bytes(found.end).and_then(|()| file.sync_all());
     settled.map_err(|error| io_at(&path, error))?;
     let litter = world.disk.list(directory).map_err(|error| io_at(directory, error))?;

@@ -8,7 +8,7 @@ use flux_world::{Disk, DiskFile};
 
 use crate::error::{DamageKind, FormatError};
 use crate::limits::READ_BLOCK_BYTES;
-use crate::record::{ALIGN_BYTES, HEADER_BYTES, Header};
+use crate::record::{ALIGN_BYTES, HEADER_BYTES, Header, Kind};
 use crate::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 
 /// A record as it was read: both checks hold, the seal is still on.
@@ -98,6 +98,21 @@ impl Scan {
             return Ok(Found::Body(header));
         }
         Ok(Found::Record(Raw { header, offset, record }))
+    }
+
+    /// Where the first data record of this sequence or a later one begins, if only records come before it.
+    pub(crate) fn find_record(&mut self, sequence: u64) -> Result<Option<u64>, FormatError> {
+        loop {
+            let offset = self.offset;
+            match self.next()? {
+                Found::Record(Raw { header, .. }) | Found::Body(header) => {
+                    if header.kind == Kind::Data && header.sequence >= sequence {
+                        return Ok(Some(offset));
+                    }
+                }
+                Found::Nothing | Found::End => return Ok(None),
+            }
+        }
     }
 
     /// Moves to the next place where a record begins, behind this one; `false` at the end when there is none. Also says

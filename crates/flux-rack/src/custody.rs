@@ -1,8 +1,8 @@
 //! A journal with whoever appends to it, and what was appended and is not safe yet.
 //!
 //! The leases of what is appended end when the journal has it safe. A journal that fails (a sync that went wrong) is opened
-//! again, and what was not safe is appended again: whoever has more waits meanwhile, and nobody is told of a success that
-//! was none.
+//! again without what was not safe, for a file may seem to hold what never came to the disk; that is appended again, in its
+//! old places. Whoever has more waits meanwhile, and nobody is told of a success that was none.
 
 mod site;
 
@@ -356,9 +356,18 @@ impl Appender {
 
     /// Lets go of all that is safe.
     fn release_safe(&self) {
+        self.release_while(|parcel| parcel.receipt.is_safe());
+    }
+
+    /// Lets go of what the journal has before this sequence.
+    fn release_before(&self, next: u64) {
+        self.release_while(|parcel| parcel.receipt.sequences().end <= next);
+    }
+
+    fn release_while(&self, is_safe: impl Fn(&Parcel) -> bool) {
         let safe: Vec<Parcel> = {
             let mut state = self.state.lock();
-            let n = state.parcels.iter().take_while(|parcel| parcel.receipt.is_safe()).count();
+            let n = state.parcels.iter().take_while(|parcel| is_safe(parcel)).count();
             state.released += n as u64;
             state.parcels.drain(..n).collect()
         };
@@ -372,7 +381,8 @@ impl Appender {
         loop {
             clock.sleep(backoff.wait(clock.now(), &self.site.world.entropy)).await;
             match self.open_again().await {
-                Ok(journal) => {
+                Ok((journal, next)) => {
+                    self.release_before(next);
                     if self.append_again(&journal).await {
                         return;
                     }
@@ -395,14 +405,19 @@ impl Appender {
         }
     }
 
-    /// Opens it where it was. One that is gone is not begun anew beside what it held.
-    async fn open_again(&self) -> Result<Journal, JournalError> {
-        let had_files = matches!(self.state.lock().journal, Opened::Failed { had_files: true, .. });
+    /// Opens it where it was, without what is appended again. One that is gone is not begun anew beside what it held.
+    async fn open_again(&self) -> Result<(Journal, u64), JournalError> {
+        let (had_files, unsafe_from) = {
+            let state = self.state.lock();
+            let had_files = matches!(state.journal, Opened::Failed { had_files: true, .. });
+            let oldest = state.parcels.front();
+            (had_files, oldest.map_or(u64::MAX, |parcel| parcel.receipt.sequences().start))
+        };
         let (disk, directory) = (&self.site.world.disk, &self.site.directory);
         if had_files && !flux_journal::is_journal(disk, directory) {
             return Err(JournalError::Gone { directory: directory.clone() });
         }
-        self.site.open(&self.name).await
+        self.site.reopen(&self.name, unsafe_from).await
     }
 
     /// Appends what was not safe, in its order, before anybody else does. Whether it could.
@@ -414,7 +429,14 @@ impl Appender {
         let mut records = 0;
         for parcel in &mut parcels {
             match journal.append_batch(&parcel.bodies).await {
-                Ok(receipt) => parcel.receipt = receipt,
+                Ok(receipt) => {
+                    debug_assert_eq!(
+                        receipt.sequences(),
+                        parcel.receipt.sequences(),
+                        "each in its old place"
+                    );
+                    parcel.receipt = receipt;
+                }
                 Err(why) => {
                     tracing::error!(journal = self.name, error = %why, "journal failed again");
                     self.state.lock().parcels = parcels;

@@ -36,6 +36,32 @@ async fn a_real_journal_keeps_what_it_took() {
 }
 
 #[tokio::test]
+async fn what_nobody_was_told_of_is_given_up_and_goes_to_its_old_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let (world, path) = (World::real(), directory.path());
+    let check = |unsafe_from: u64, next: u64| {
+        let (journal, found) =
+            Journal::reopen(&world, path, Config::default(), Keys::none(), unsafe_from).unwrap();
+        assert_eq!((found.next, found.torn, found.damages.len()), (next, None, 0), "from {unsafe_from}");
+        journal
+    };
+    let journal = check(u64::MAX, 0);
+    append_all(&journal, 0..10).await;
+    journal.close().await.unwrap();
+    let journal = check(7, 7);
+    append_all(&journal, 7..9).await;
+    journal.close().await.unwrap();
+    // What lies in a segment before the last was safe before that began.
+    let journal = check(3, 7);
+    append_all(&journal, 7..8).await;
+    journal.close().await.unwrap();
+    let journal = check(8, 8);
+    for (n, record) in (0..).zip(read_until(&journal, "all", 8).await) {
+        assert_eq!((record.sequence, &record.body[..]), (n, &body(n)[..]));
+    }
+}
+
+#[tokio::test]
 async fn many_callers_share_a_sync() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, _) =

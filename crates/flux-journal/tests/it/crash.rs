@@ -45,14 +45,17 @@ impl Life {
         Self { sim, world, disk, chance, config: small(), keys }
     }
 
-    /// Opens the journal; a crash may come in the middle of that too.
-    fn open(&self) -> Journal {
+    /// Opens the journal; a crash may come in the middle of that too. Whoever knows what was acknowledged may give up the
+    /// rest.
+    fn open(&self, acked: u64) -> Journal {
         if self.chance.below(4) == 0 {
             self.disk.stop_after(self.chance.below(12));
             drop(Journal::open(&self.world, Path::new(DIRECTORY), self.config.clone(), self.keys.clone()));
             self.disk.crash();
         }
-        let opened = Journal::open(&self.world, Path::new(DIRECTORY), self.config.clone(), self.keys.clone());
+        let unsafe_from = if self.chance.below(3) == 0 { acked } else { u64::MAX };
+        let (config, keys) = (self.config.clone(), self.keys.clone());
+        let opened = Journal::reopen(&self.world, Path::new(DIRECTORY), config, keys, unsafe_from);
         let (journal, found) = opened.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(found.damages, [], "a crash is not damage");
         journal
@@ -138,7 +141,7 @@ impl Life {
 async fn survive(life: Life) -> Vec<String> {
     let mut ledger = Ledger::default();
     for _ in 0..5 {
-        let journal = life.open();
+        let journal = life.open(ledger.acked);
         life.verify(&journal, &mut ledger).await;
         life.live(&journal, &mut ledger).await;
         life.sim.note(&format!("acknowledged up to {}", ledger.acked));
@@ -147,7 +150,7 @@ async fn survive(life: Life) -> Vec<String> {
         life.world.clock.sleep(Duration::from_millis(1)).await;
     }
     life.disk.crash();
-    let journal = life.open();
+    let journal = life.open(ledger.acked);
     life.verify(&journal, &mut ledger).await;
     journal.close().await.unwrap();
     let report = check(&life.world, Path::new(DIRECTORY)).unwrap();
@@ -179,7 +182,7 @@ fn at_the_level_os_a_crash_leaves_a_prefix() {
             life.config.ack = Ack::Os;
             let mut ledger = Ledger::default();
             for _ in 0..4 {
-                let journal = life.open();
+                let journal = life.open(ledger.acked);
                 // Power loss takes what was not synced, and what it took was not acknowledged for that.
                 ledger.acked = 0;
                 life.verify(&journal, &mut ledger).await;

@@ -79,10 +79,17 @@ impl Site {
 
     /// Opens the journal, off the thread of the runtime.
     pub(crate) async fn open(&self, name: &str) -> Result<Journal, JournalError> {
+        self.reopen(name, u64::MAX).await.map(|(journal, _)| journal)
+    }
+
+    /// The same after it failed, without the records from `unsafe_from` on. Also returns where new ones go on: what lies
+    /// before is safe.
+    pub(crate) async fn reopen(&self, name: &str, unsafe_from: u64) -> Result<(Journal, u64), JournalError> {
         let site = self.clone();
         let directory = self.directory.clone();
         let opened = self.world.disk.offload(move || {
-            let opened = Journal::open(&site.world, &site.directory, site.config.clone(), site.keys()?);
+            let (config, keys) = (site.config.clone(), site.keys()?);
+            let opened = Journal::reopen(&site.world, &site.directory, config, keys, unsafe_from);
             opened.map_err(|source| JournalError::Open { source, directory: site.directory })
         });
         let (journal, found) = opened.await?;
@@ -95,6 +102,6 @@ impl Site {
         if let Some(behind) = found.clock_behind {
             tracing::warn!(journal = name, ?behind, "the clock is behind the last record");
         }
-        Ok(journal)
+        Ok((journal, found.next))
     }
 }

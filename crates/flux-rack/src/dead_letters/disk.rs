@@ -74,7 +74,7 @@ pub(super) struct Index {
 impl Index {
     /// Reads the whole journal. Blocks.
     pub(super) fn read(site: &Site, journal: &Journal) -> Result<Index, JournalError> {
-        let consumer = journal.consumer(CONSUMER, Start::Oldest).expect("nobody else has the journal");
+        let consumer = holder(journal);
         let (mut kept, mut again, mut next) = (BTreeMap::new(), BTreeSet::new(), consumer.low());
         let mut written_bytes = 0;
         let keys = site.keys()?;
@@ -114,6 +114,12 @@ impl Index {
             next,
             consumer,
         })
+    }
+
+    /// The journal was opened again: every record is where it was.
+    pub(super) fn hold(&mut self, journal: &Journal) {
+        self.consumer = holder(journal);
+        self.trim();
     }
 
     pub(super) fn has(&self, letter: u64) -> bool {
@@ -176,6 +182,10 @@ impl Index {
         let moved = self.moved.iter().find(|(_, copy)| self.kept.contains_key(copy)).map(|(old, _)| *old);
         self.consumer.settle_until(moved.unwrap_or(oldest).min(oldest));
     }
+}
+
+fn holder(journal: &Journal) -> Consumer {
+    journal.consumer(CONSUMER, Start::Oldest).expect("nobody else has the journal")
 }
 
 impl DiskLetters {
@@ -318,12 +328,13 @@ impl DiskLetters {
             .get_or_try_init(|| async {
                 let custody = Custody::open("dead letters".to_owned(), self.site.clone()).await?;
                 let (site, journal) = (self.site.clone(), custody.appender().usable(0).await);
-                let Some((journal, _)) = journal else { return Err(JournalError::Stopping) };
+                let Some((journal, generation)) = journal else { return Err(JournalError::Stopping) };
                 let read = self.site.world.disk.offload(move || Index::read(&site, &journal)).await?;
                 let (index, wake) = (Arc::new(Mutex::new(read)), Arc::new(Notify::new()));
                 let sweeper = Sweeper {
                     site: self.site.clone(),
                     appender: custody.appender().clone(),
+                    generation,
                     index: index.clone(),
                     wake: wake.clone(),
                     still: self.still.clone(),

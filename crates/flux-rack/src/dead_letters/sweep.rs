@@ -30,6 +30,8 @@ const STEP_BYTES: usize = 1 << 20;
 pub(super) struct Sweeper {
     pub(super) site: Site,
     pub(super) appender: Arc<Appender>,
+    /// How often the journal had been opened when the index was read.
+    pub(super) generation: u64,
     pub(super) index: Arc<Mutex<Index>>,
     /// Rung when there is more than before, or less that counts.
     pub(super) wake: Arc<Notify>,
@@ -39,9 +41,17 @@ pub(super) struct Sweeper {
 
 impl Sweeper {
     /// Runs until the rack stops it.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         loop {
-            self.wake.notified().await;
+            tokio::select! {
+                biased;
+                opened = self.appender.usable(self.generation) => {
+                    let Some((journal, generation)) = opened else { return };
+                    self.generation = generation;
+                    self.index.lock().hold(&journal);
+                }
+                () = self.wake.notified() => {}
+            }
             let spare = SPARE_SEGMENTS * self.site.config.segment_bytes;
             loop {
                 let Some(note) = self.index.lock().sweep_before(spare) else { break };
