@@ -278,6 +278,11 @@ impl Durable {
         self.custody.appender().all_safe().await;
     }
 
+    /// The same, but what waits for room is not waited for.
+    pub(crate) async fn all_safe_or_full(&self) {
+        self.custody.appender().all_safe_or_full().await;
+    }
+
     /// Puts everything on disk and gives the journal up.
     pub(crate) async fn close(&self) {
         self.stop_feeding().await;

@@ -104,17 +104,23 @@ impl Rack {
         }
         left.extend(self.queued());
         self.stop().await;
-        // What became a letter has come to its end only when that is safe, and its wire has to hear of it.
-        if let Some(letters) = self.shared.dead_letters.disk() {
-            let _ = clock.timeout_at(deadline, letters.all_safe()).await;
-        }
-        let on_disk = self.close_all_journals().await;
+        let on_disk = self.close_all_journals(deadline).await;
         let took = clock.now().saturating_duration_since(began);
         DrainReport { left, discarded: self.discarded(), on_disk, took }
     }
 
-    /// Closes the journals; says what is in them.
-    pub(crate) async fn close_all_journals(&self) -> Vec<Left> {
+    /// Closes the journals; says what is in them. What was appended to one has come to its end only when it is safe, and
+    /// the wire it came by has to hear of it while its own journal is open.
+    pub(crate) async fn close_all_journals(&self, deadline: Instant) -> Vec<Left> {
+        let all_safe = async {
+            for durable in self.durables.values() {
+                durable.all_safe_or_full().await;
+            }
+            if let Some(letters) = self.shared.dead_letters.disk() {
+                letters.all_safe().await;
+            }
+        };
+        let _ = self.shared.world.clock.timeout_at(deadline, all_safe).await;
         let mut on_disk = Vec::new();
         for (wire, durable) in &self.durables {
             durable.stop_feeding().await;

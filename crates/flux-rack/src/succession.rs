@@ -149,7 +149,7 @@ impl Rack {
             }
         }
         self.empty_wires(&mut estate);
-        self.close_all_journals().await;
+        self.close_all_journals(self.shared.world.clock.now() + RUNS_OUT_WITHIN).await;
         Ok(estate)
     }
 
