@@ -119,6 +119,15 @@ impl DeadLetter {
     }
 }
 
+/// One that is dropped before it is kept abandons its lease.
+impl Drop for DeadLetter {
+    fn drop(&mut self) {
+        if let Some(lease) = self.msg.take_lease() {
+            lease.abandon();
+        }
+    }
+}
+
 /// The dead letters of one rack, oldest first.
 ///
 /// Principle 1 stands on this: a message that fails is either here or on an error port. So when there is no room nothing is

@@ -12,7 +12,7 @@ use std::{
 };
 
 use flux_gear::{
-    ControlEvent, Drain, Emission, Fault, FluxMsg, Held, InPort, OutPort, Outbox, Step, Stretch, Waiting,
+    ControlEvent, Drain, Emission, Fault, Held, InPort, OutPort, Outbox, Step, Stretch, Waiting,
 };
 use flux_world::{Instant, planted};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
@@ -135,7 +135,7 @@ enum Exception {
     Failed(Work, Fault),
     Panicked(Work),
     NotUp(Work),
-    NoWire { cell: usize, strays: Vec<(OutPort, FluxMsg)> },
+    NoWire { cell: usize, strays: Vec<(OutPort, Held)> },
 }
 
 impl Segment {
@@ -421,7 +421,7 @@ impl Segment {
                 self.onward.stack[bottom..].reverse();
             }
             [] => {
-                let strays = msgs.drain(..).map(|held| (port, held.release())).collect();
+                let strays = msgs.drain(..).map(|held| (port, held)).collect();
                 self.onward.except(Exception::NoWire { cell, strays });
             }
         }
@@ -446,7 +446,7 @@ impl Segment {
                 }
             };
             if let Some(msg) = self.onward.send(&self.exits[work.cell], port, msg) {
-                strays.push((port, msg));
+                strays.push((port, Held::new(msg)));
             }
         }
         if !strays.is_empty() {

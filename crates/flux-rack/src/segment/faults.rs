@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flux_gear::{Fault, FaultClass, FluxMsg, OutPort, Step, Waiting};
+use flux_gear::{Fault, FaultClass, FluxMsg, Held, OutPort, Step, Waiting};
 use flux_world::{Backoff, planted};
 
 use super::{Exception, Segment, Work};
@@ -172,10 +172,10 @@ impl Segment {
     }
 
     /// A message that left by a port without a wire.
-    async fn stray(&mut self, cell: usize, port: OutPort, msg: FluxMsg) {
+    async fn stray(&mut self, cell: usize, port: OutPort, msg: Held) {
         let Cell { name, outputs, counters, .. } = &self.cells[cell];
         let port = outputs.get(port.place()).map_or("", String::as_str);
-        let letter = DeadLetter::stray(msg, name, port, self.shared.world.clock.unix_ns());
+        let letter = DeadLetter::stray(msg.release(), name, port, self.shared.world.clock.unix_ns());
         self.keep(letter, counters.clone()).await;
     }
 

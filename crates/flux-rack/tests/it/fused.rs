@@ -51,8 +51,11 @@ async fn run(tree: &Tree, fuse: bool) -> (Vec<Vec<String>>, Vec<(String, flux_si
     let report = within(running.finish_after(tree.texts.len() as u64)).await;
     assert_eq!(report.left, [], "{report:?}");
     let at_sink = |at: usize| arrived.now(&format!("s{at}")).iter().map(|msg| text(&msg.payload)).collect();
-    let mut dead: Vec<_> =
-        letters.take(usize::MAX).into_iter().map(|letter| (letter.gear, letter.reason)).collect();
+    let mut dead: Vec<_> = letters
+        .take(usize::MAX)
+        .into_iter()
+        .map(|letter| (letter.gear.clone(), letter.reason.clone()))
+        .collect();
     dead.sort();
     ((1..=tree.gears.len()).map(at_sink).collect(), dead)
 }
