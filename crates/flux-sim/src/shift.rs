@@ -1,6 +1,6 @@
 //! One life of the rack, and the operator who looks after it: boots it, takes dead letters out, reloads, and ends it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(crate) struct Shift<'a> {
     /// Whether something was wrong with the disk in this life.
     is_disk_ill: bool,
     looks_at: Instant,
+    /// Letters the rack said it dropped. Before their notes come to the disk they are still found there.
+    dropped: BTreeSet<u64>,
 }
 
 /// Longest time, simulated, in which nothing happens although something is owed: every wait in a rack is shorter.
@@ -77,6 +79,7 @@ impl<'a> Shift<'a> {
             heals_at: None,
             is_disk_ill: false,
             looks_at: clock.now(),
+            dropped: BTreeSet::new(),
             world,
         }
     }
@@ -368,13 +371,18 @@ impl<'a> Shift<'a> {
         // Those that come meanwhile lie behind them.
         let dropped = rack.drop_letters(&all, found.len());
         match self.wait_for(&letters, "to drop dead letters", dropped).await {
-            Some(Ok(dropped)) => dropped.iter().for_each(take),
+            Some(Ok(dropped)) => {
+                self.dropped.extend(dropped.iter().map(|letter| letter.sequence));
+                dropped.iter().for_each(take);
+            }
             Some(Err(_)) if self.is_disk_ill => {}
             Some(Err(why)) => {
                 house(|house| house.ledger.violate(Rule::NothingLost, format!("dead letters: {why}")));
             }
             // Nobody tells which of them are gone.
-            None => found.iter().for_each(take),
+            None => {
+                found.iter().filter(|letter| !self.dropped.contains(&letter.sequence)).for_each(take);
+            }
         }
     }
 
