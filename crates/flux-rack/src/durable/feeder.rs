@@ -34,6 +34,9 @@ const NO_LIMITS: Limits = Limits { hops_max: u16::MAX, message_bytes_max: usize:
 /// How long a wire whose journal cannot be read waits before it tries again.
 const STALLED_RETRY: Duration = Duration::from_secs(10);
 
+/// How often a wire on which nothing comes looks whether its window of ids keeps its senders waiting.
+const WINDOW_CHECK: Duration = Duration::from_secs(1);
+
 /// Feeds one wire, as a task of its own.
 pub(crate) struct Feeder {
     pub(crate) name: String,
@@ -102,7 +105,8 @@ impl Feeder {
         loans: &Arc<Loans>,
         generation: u64,
     ) -> Result<(), Closed> {
-        let (mut seen, mut dedupes) = (None, None);
+        let (mut seen, mut dedupes): (Option<Seen>, _) = (None, None);
+        let clock = self.appender.site().world.clock;
         loop {
             let next = tokio::select! {
                 biased;
@@ -111,6 +115,10 @@ impl Feeder {
                     continue;
                 }
                 next = consumer.next(self.batch_messages_max) => next,
+                () = clock.sleep(WINDOW_CHECK), if seen.is_some() => {
+                    seen.iter_mut().for_each(|seen| seen.trim(&journal));
+                    continue;
+                }
             };
             match next {
                 Ok(batch) => {

@@ -24,6 +24,8 @@ pub(crate) struct Seen {
     first: FxHashMap<FluxId, u64>,
     /// By sequence, the oldest first.
     order: VecDeque<(u64, FluxId)>,
+    /// Behind the last record that was looked at.
+    next: u64,
     messages_max: usize,
     bytes_max: u64,
     consumer: Consumer,
@@ -40,6 +42,7 @@ impl Seen {
         let mut seen = Seen {
             first: FxHashMap::default(),
             order: VecDeque::new(),
+            next: consumer.low(),
             messages_max,
             bytes_max: site.config.bytes_max,
             consumer,
@@ -66,6 +69,7 @@ impl Seen {
 
     /// Whether the message has an earlier record in the window; if not, this is its first.
     pub(crate) fn is_again(&mut self, sequence: u64, id: FluxId) -> bool {
+        self.next = self.next.max(sequence + 1);
         match self.first.get(&id) {
             Some(&first) => first != sequence && !flux_world::planted("dedupe_lets_all_through"),
             None => {
@@ -77,14 +81,17 @@ impl Seen {
 
     /// Lets go of what is behind the window, in memory and on disk.
     pub(crate) fn trim(&mut self, journal: &Journal) {
-        let is_large = || journal.stats().bytes > self.bytes_max / JOURNAL_PART;
-        let keep = if is_large() { self.order.len() / 2 } else { self.messages_max };
+        let stats = journal.stats();
+        let keep = match stats.full {
+            // Its senders wait; nothing more comes that would bring us here.
+            Some(_) => 0,
+            None if stats.bytes > self.bytes_max / JOURNAL_PART => self.order.len() / 2,
+            None => self.messages_max,
+        };
         while self.order.len() > keep {
             self.forget_oldest();
         }
-        if let Some(&(oldest, _)) = self.order.front() {
-            self.consumer.settle_until(oldest);
-        }
+        self.consumer.settle_until(self.order.front().map_or(self.next, |(oldest, _)| *oldest));
     }
 
     fn note(&mut self, sequence: u64, id: FluxId) {
