@@ -308,29 +308,23 @@ impl Segment {
         }
     }
 
-    /// Does what is on the stack, until all is done.
+    /// Does what is on the stack, until all is done. When something took its time and the gears are wanted back, what is next to
+    /// be run is left to them for later, and so is whatever comes before that has its turn.
     async fn run_stack(&mut self) {
         while let Some(todo) = self.onward.stack.pop() {
             match todo {
+                Todo::Run(Run { cell, port, msgs }) if self.is_set_aside => {
+                    self.cells[cell].pending.extend(msgs.into_iter().map(|msg| (port, msg)));
+                }
                 Todo::Run(run) => self.advance(run),
                 Todo::Exception(exception) => {
                     self.handle(*exception).await;
-                    if *self.heard.recalled.borrow() {
-                        self.set_aside();
-                    }
+                    self.is_set_aside |= *self.heard.recalled.borrow();
                 }
             }
             if self.onward.waiting_to_cross >= self.shared.settings.batch_messages_max {
                 self.cross().await;
             }
-        }
-    }
-
-    /// Leaves what is next to be run to its gears for later. Called when something took its time.
-    fn set_aside(&mut self) {
-        self.is_set_aside = true;
-        while let Some(Todo::Run(run)) = self.onward.stack.pop_if(|next| matches!(next, Todo::Run(_))) {
-            self.cells[run.cell].pending.extend(run.msgs.into_iter().map(|msg| (run.port, msg)));
         }
     }
 
