@@ -134,6 +134,8 @@ impl Segment {
         let id = work.msg.msg().id;
         let cell = &mut self.cells[work.cell];
         cell.fail(&fault, &self.shared).await;
+        // What it waited for it waits for no longer: wires that were held up may be taken from again.
+        self.bell.notify_one();
         if cell.suspect.replace(id) == Some(id) || planted("message_blamed_at_once") {
             self.give_up(work, &fault, 2).await;
         } else {
