@@ -225,6 +225,7 @@ impl Journal {
     }
 
     /// Takes no more, puts all that was taken on disk with every cursor, and ends the writer. Whoever still appends is told.
+    /// On an error, receipts tell which records are safe; a cursor may be where it was some time ago.
     pub async fn close(self) -> Result<(), AppendError> {
         let shared = self.inner.shared.clone();
         let until = {
@@ -240,6 +241,9 @@ impl Journal {
                 break;
             }
             progress.await;
+        }
+        if matches!(shared.gather.lock().end, Some(End::Failed(_))) {
+            return Err(shared.ended());
         }
         shared.wait(until, Ack::Disk).await
     }

@@ -6,7 +6,7 @@
 
 mod site;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use flux_gear::Lease;
 use flux_journal::{Ack, AppendError, Journal, ReadError, Receipt, Stats};
@@ -69,6 +69,13 @@ struct Parcel {
     leases: Vec<Lease>,
 }
 
+/// Records that may not be on disk although the journal is closed.
+pub(crate) struct Unsafe {
+    pub(crate) sequences: Range<u64>,
+    /// Of those, how many somebody delivers again.
+    pub(crate) leased: u64,
+}
+
 /// Why a record was not taken.
 #[derive(Debug)]
 pub(crate) enum Refused {
@@ -104,9 +111,9 @@ impl Custody {
 
     /// Takes no more, puts what was appended on disk, and gives the journal up. What cannot be put there abandons its
     /// leases.
-    pub(crate) async fn close(&self) {
+    pub(crate) async fn close(&self) -> Vec<Unsafe> {
         self.keeper.abort();
-        self.appender.close().await;
+        self.appender.close().await
     }
 
     /// Gives the journal up as it is: whoever still appends is refused.
@@ -246,7 +253,7 @@ impl Appender {
         waiting.map(|parcel| parcel.bodies.len() as u64).sum()
     }
 
-    async fn close(&self) {
+    async fn close(&self) -> Vec<Unsafe> {
         let (journal, parcels) = self.take();
         let closed = match journal {
             Opened::Usable(journal) => journal.close().await.map_err(|why| why.to_string()),
@@ -254,15 +261,26 @@ impl Appender {
             Opened::Closed => Ok(()),
         };
         match closed {
-            Ok(()) => parcels.into_iter().for_each(Parcel::settle),
+            Ok(()) => {
+                parcels.into_iter().for_each(Parcel::settle);
+                Vec::new()
+            }
             Err(why) => {
+                let (safe, parcels): (Vec<_>, Vec<_>) =
+                    parcels.into_iter().partition(|parcel| parcel.receipt.is_safe());
+                safe.into_iter().for_each(Parcel::settle);
                 let records: usize = parcels.iter().map(|parcel| parcel.bodies.len()).sum();
                 tracing::error!(
                     journal = self.name,
                     records,
                     error = why,
-                    "journal did not close well: its last records may not be on disk"
+                    "journal did not close well: its last records, or what was settled last, may not be on disk"
                 );
+                let left = |parcel: &Parcel| Unsafe {
+                    sequences: parcel.receipt.sequences(),
+                    leased: parcel.leases.len() as u64,
+                };
+                parcels.iter().map(left).collect()
             }
         }
     }

@@ -283,10 +283,12 @@ impl Durable {
         self.custody.appender().all_safe_or_full().await;
     }
 
-    /// Puts everything on disk and gives the journal up.
-    pub(crate) async fn close(&self) {
+    /// Puts everything on disk and gives the journal up. Returns how many messages may be nowhere
+    /// else.
+    pub(crate) async fn close(&self) -> u64 {
         self.stop_feeding().await;
-        self.custody.close().await;
+        let left = self.custody.close().await;
+        left.iter().map(|left| left.sequences.end - left.sequences.start - left.leased).sum()
     }
 
     /// Stops where it stands: what was not told to be safe is given up.

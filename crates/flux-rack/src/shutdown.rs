@@ -1,6 +1,6 @@
 //! Leaving: drain in topological order from the sources, bounded; then name what is left.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{cmp::Reverse, fmt, sync::Arc, time::Duration};
 
 use flux_scenario::circuit::CircuitWire;
 use flux_signal::Text;
@@ -15,6 +15,9 @@ use crate::{
     rack::{Rack, SegmentHandle},
     segment::{Command, Draining},
 };
+
+/// Time a segment has to give its gears back although others used up what all have together.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// How a rack was left.
 #[derive(Debug, Clone, Serialize)]
@@ -109,8 +112,9 @@ impl Rack {
         DrainReport { left, discarded: self.discarded(), on_disk, took }
     }
 
-    /// Closes the journals; says what is in them. What was appended to one has come to its end only when it is safe, and
-    /// the wire it came by has to hear of it while its own journal is open.
+    /// Closes the journals; says what is in them, and discards what could not be put there. What was appended to one has
+    /// come to its end only when it is safe, and the wire it came by has to hear of it while its own journal is open: so
+    /// the last of the flow is closed first.
     pub(crate) async fn close_all_journals(&self, deadline: Instant) -> Vec<Left> {
         let all_safe = async {
             for durable in self.durables.values() {
@@ -122,19 +126,28 @@ impl Rack {
         };
         let _ = self.shared.world.clock.timeout_at(deadline, all_safe).await;
         let mut on_disk = Vec::new();
-        for (wire, durable) in &self.durables {
-            durable.stop_feeding().await;
-            let messages = usize::try_from(durable.stats().unsettled).unwrap_or(usize::MAX);
-            if messages > 0 {
-                on_disk.push(Left { name: wire.clone(), messages: Some(messages) });
+        let mut closed = |name: &str, held: u64, lost: u64| {
+            if let messages @ 1.. = held.saturating_sub(lost) {
+                on_disk.push(Left { name: name.to_owned(), messages: usize::try_from(messages).ok() });
             }
-            durable.close().await;
-        }
+            if lost > 0 {
+                self.shared.discards.add(name, "not_on_disk", lost);
+            }
+        };
         if let Some(letters) = self.shared.dead_letters.disk() {
-            if letters.len() > 0 {
-                on_disk.push(Left { name: dead_letters::DIRECTORY.into(), messages: Some(letters.len()) });
-            }
-            letters.close().await;
+            closed(dead_letters::DIRECTORY, letters.len() as u64, letters.close().await);
+        }
+        let order = &self.assembly.circuit.drain_order;
+        let rank = |durable: &Durable| {
+            let sender = self.assembly.gear(&durable.sender());
+            sender.and_then(|sender| order.iter().position(|&gear| gear == sender))
+        };
+        let mut last_first: Vec<_> = self.durables.iter().collect();
+        last_first.sort_by_key(|(_, durable)| Reverse(rank(durable)));
+        for (wire, durable) in last_first {
+            durable.stop_feeding().await;
+            let held = durable.stats().unsettled;
+            closed(wire, held, durable.close().await);
         }
         on_disk
     }
@@ -205,12 +218,14 @@ impl Rack {
 
     /// Takes the gears back from their segments and stops them, sources first.
     async fn stop(&mut self) {
-        let grace = self.shared.settings.stop_timeout;
+        let deadline = self.shared.world.clock.now() + self.shared.settings.stop_timeout;
         self.assembly.wires.iter().flatten().for_each(|wire| wire.close());
         let mut cells = Vec::new();
         for segment in &self.segments {
-            // A segment that does not answer in time is aborted; its gears are dropped where they stand.
-            match segment.leave(&self.shared.world, grace).await {
+            // A segment that does not answer in time is aborted; its gears are dropped where they stand. One that can answer
+            // has a moment for it, however long the others took.
+            let patience = deadline.saturating_duration_since(self.shared.world.clock.now());
+            match segment.leave(&self.shared.world, patience.max(MOMENT)).await {
                 Some(given_back) => cells.extend(given_back),
                 None => segment.task.abort(),
             }

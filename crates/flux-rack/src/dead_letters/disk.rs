@@ -306,11 +306,14 @@ impl DiskLetters {
         }
     }
 
-    /// Puts everything on disk and gives the journal up.
-    pub(crate) async fn close(&self) {
-        if let Some(open) = self.open.get() {
-            open.custody.close().await;
-        }
+    /// Puts everything on disk and gives the journal up. Returns how many letters may be nowhere else.
+    pub(crate) async fn close(&self) -> u64 {
+        let Some(open) = self.open.get() else { return 0 };
+        let left = open.custody.close().await;
+        let index = open.index.lock();
+        // A letter is a parcel of its own, and the others are notes.
+        let lost = left.into_iter().filter(|left| left.leased == 0);
+        lost.map(|left| index.kept.range(left.sequences).count() as u64).sum()
     }
 
     pub(crate) fn let_go(&self) {
