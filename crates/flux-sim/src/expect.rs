@@ -23,6 +23,8 @@ pub(crate) enum End {
         gear: usize,
         /// Why.
         reason: &'static str,
+        /// Another gear whose error port it came by.
+        failed_at: Option<usize>,
         /// The gears that marked it on its way.
         trail: Trail,
     },
@@ -153,7 +155,8 @@ impl Walk<'_> {
             self.enter(wire.to, way);
         }
         if !is_wired {
-            self.end(End::Dead { gear, reason: "no_wire", trail: way.trail }, way);
+            let Way { failed_at, trail, .. } = way;
+            self.end(End::Dead { gear, reason: "no_wire", failed_at, trail }, way);
         }
     }
 
@@ -163,7 +166,10 @@ impl Walk<'_> {
         if let Some(Outcome::Failed(reason)) = trouble.map(|trouble| trouble.outcome()) {
             return match plan.wires_from(gear, "error").next() {
                 Some(_) => self.leave(gear, "error", Way { failed_at: Some(gear), ..way }),
-                None => self.end(End::Dead { gear, reason, trail: way.trail }, way),
+                None => {
+                    let Way { failed_at, trail, .. } = way;
+                    self.end(End::Dead { gear, reason, failed_at, trail }, way);
+                }
             };
         }
         match &plan.gears[gear] {
@@ -196,7 +202,12 @@ impl fmt::Display for End {
             End::Arrived { gear, failed_at: Some(failed), trail } => {
                 write!(f, "{trail}g{gear} by the error port of g{failed}")
             }
-            End::Dead { gear, reason, trail } => write!(f, "{trail}dead letter of g{gear} ({reason})"),
+            End::Dead { gear, reason, failed_at: None, trail } => {
+                write!(f, "{trail}dead letter of g{gear} ({reason})")
+            }
+            End::Dead { gear, reason, failed_at: Some(failed), trail } => {
+                write!(f, "{trail}dead letter of g{gear} ({reason}) by the error port of g{failed}")
+            }
         }
     }
 }

@@ -59,7 +59,7 @@ fn place_of(ctx: &GearContext) -> Result<usize, Fault> {
 }
 
 /// The gear whose error port a message came by.
-fn failed_at(msg: &FluxMsg) -> Option<usize> {
+pub(crate) fn failed_at(msg: &FluxMsg) -> Option<usize> {
     msg.metadata.get(flux_gear::keys::ERROR_GEAR).and_then(place)
 }
 

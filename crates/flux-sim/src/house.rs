@@ -7,11 +7,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flux_gear::FluxMsg;
 use flux_world::{Clock, Instant};
 use tokio::sync::Notify;
 
 use crate::coverage::Coverage;
 use crate::expect::End;
+use crate::gears;
 use crate::ledger::Ledger;
 use crate::payload::{Label, Trail};
 use crate::plan::{At, Plan, Trouble};
@@ -206,7 +208,7 @@ impl House {
     }
 
     /// The operator took a dead letter out, one of this life or an earlier one.
-    pub(crate) fn dead(&mut self, gear: usize, reason: &str, payload: &[u8], unix_ns: i64) {
+    pub(crate) fn dead(&mut self, gear: usize, reason: &str, msg: &FluxMsg, unix_ns: i64) {
         const REASONS: [&str; 10] = [
             "ordered",
             "transient",
@@ -224,10 +226,12 @@ impl House {
             return self.coverage.saw("dead_letter_gone");
         }
         let reason = REASONS.into_iter().find(|known| *known == reason).unwrap_or("another reason");
-        let trail = Label::read(payload).map(|label| label.trail).unwrap_or_default();
+        let trail = Label::read(&msg.payload).map(|label| label.trail).unwrap_or_default();
+        // What it says of its own failure is no way by which it came.
+        let failed_at = gears::failed_at(msg).filter(|failed| *failed != gear);
         let plan = self.plan.clone();
         if let Some(Label { feed, n, .. }) =
-            self.ledger.ended(&plan, End::Dead { gear, reason, trail }, payload)
+            self.ledger.ended(&plan, End::Dead { gear, reason, failed_at, trail }, &msg.payload)
         {
             self.calls[gear].dead += u64::from(unix_ns >= self.began_unix_ns);
             self.note(Event::Dead { gear, feed, n });

@@ -78,8 +78,10 @@ pub(crate) fn drained(house: &mut House, report: &DrainReport, letters: u64) {
     let is_late = report.took >= deadline;
     let is_down =
         |discarded: &&Discarded| discarded.reason == "down" && (is_late || is_caller(house, &discarded.gear));
-    let given_up = report.discarded.iter().filter(is_down).count();
-    let discarded = report.discarded.iter().filter(|discarded| !is_down(discarded));
+    // No disk had room for it.
+    let is_lost = |discarded: &&Discarded| discarded.reason == "not_on_disk";
+    let given_up = report.discarded.iter().filter(|it| is_down(it) || is_lost(it)).count();
+    let discarded = report.discarded.iter().filter(|it| !is_down(it) && !is_lost(it));
     let discarded: u64 = discarded.map(|discarded| discarded.messages).sum();
     if discarded != letters {
         let detail = format!("{letters} dead letters were left, the drain named {:?}", report.discarded);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flux_gear::FluxMsg;
 use flux_gear::mock::FilesInMemory;
 use flux_rack::{
     ChangeError, DeadLetters, Filter, JournalError, Letter, Rack, Remains, Surroundings, search,
@@ -412,8 +413,13 @@ impl<'a> Shift<'a> {
         });
         let letters = rack.dead_letters().clone();
         let Some(report) = self.wait_for(&letters, "a drain", rack.shut_down()).await else { return };
+        let is_ill = self.heals_at.is_some();
         house(|house| {
             let left_over = collect(house, &letters);
+            if is_ill {
+                // What was settled last may have found no room.
+                house.ledger.disturbed();
+            }
             house.note(Event::Drained { is_clean: report.is_clean() });
             judge::drained(house, &report, left_over);
             house.end_life();
@@ -434,18 +440,20 @@ fn names(rack: &Rack) -> (Vec<String>, Vec<String>) {
 fn collect(house: &mut House, letters: &DeadLetters) -> u64 {
     let letters = letters.take(usize::MAX);
     for letter in &letters {
-        bury(house, &letter.gear, letter.reason.as_str(), &letter.msg.payload, letter.unix_ns);
+        bury(house, &letter.gear, letter.reason.as_str(), &letter.msg, letter.unix_ns);
     }
     letters.len() as u64
 }
 
-fn bury(house: &mut House, gear: &str, reason: &str, payload: &[u8], unix_ns: i64) {
+fn bury(house: &mut House, gear: &str, reason: &str, msg: &FluxMsg, unix_ns: i64) {
     house.coverage.saw("dead_letter");
-    house.dead(gears::place(gear).unwrap_or(usize::MAX), reason, payload, unix_ns);
+    house.dead(gears::place(gear).unwrap_or(usize::MAX), reason, msg, unix_ns);
 }
 
 /// An operator has taken a dead letter out of the journal.
 fn take(letter: &Letter) {
-    let payload = letter.message().map(|msg| msg.payload.clone()).unwrap_or_default();
-    house(|house| bury(house, &letter.gear, &letter.reason, &payload, letter.unix_ns));
+    match letter.message() {
+        Ok(msg) => house(|house| bury(house, &letter.gear, &letter.reason, &msg, letter.unix_ns)),
+        Err(why) => house(|house| house.ledger.violate(Rule::Unaltered, format!("a dead letter: {why}"))),
+    }
 }

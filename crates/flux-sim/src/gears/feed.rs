@@ -83,23 +83,28 @@ impl Source {
             if self.state.is_draining.load(Ordering::Acquire) {
                 return;
             }
-            match plan.is_tracked {
+            let are_taken = match plan.is_tracked {
                 true => self.emit_tracked(ctx, emit, &plan, burst).await,
                 false => self.emit_burst(ctx, emit, &plan, burst).await,
+            };
+            if !are_taken {
+                // The rack stops.
+                return;
             }
             self.pause(ctx, plan.pause_us).await;
         }
     }
 
-    async fn emit_burst(&self, ctx: &GearContext, emit: &Emitter, plan: &FeedPlan, burst: &[u32]) {
+    async fn emit_burst(&self, ctx: &GearContext, emit: &Emitter, plan: &FeedPlan, burst: &[u32]) -> bool {
         let mut msgs: Vec<FluxMsg> = burst.iter().map(|n| self.message(ctx, plan, *n)).collect();
-        // An error means that the rack stops: what is left in hand was not accepted.
-        let _ = emit.emit_all(self.out, &mut msgs).await;
+        // What is left in hand was not accepted.
+        let are_taken = emit.emit_all(self.out, &mut msgs).await.is_ok();
         let accepted = burst.len() - msgs.len();
         house(|house| burst[..accepted].iter().for_each(|n| house.accepted(self.place, *n)));
+        are_taken
     }
 
-    async fn emit_tracked(&self, ctx: &GearContext, emit: &Emitter, plan: &FeedPlan, burst: &[u32]) {
+    async fn emit_tracked(&self, ctx: &GearContext, emit: &Emitter, plan: &FeedPlan, burst: &[u32]) -> bool {
         let mut receipts = Vec::new();
         for n in burst {
             match emit.emit_tracked(self.out, self.message(ctx, plan, *n)).await {
@@ -107,6 +112,7 @@ impl Source {
                 Err(_) => break,
             }
         }
+        let are_taken = receipts.len() == burst.len();
         for (n, receipt) in receipts {
             let place = self.place;
             ctx.spawn(async move {
@@ -116,6 +122,7 @@ impl Source {
                 }
             });
         }
+        are_taken
     }
 
     fn message(&self, ctx: &GearContext, plan: &FeedPlan, n: u32) -> FluxMsg {

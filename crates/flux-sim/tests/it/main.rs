@@ -52,6 +52,18 @@ fn what_was_broken_once_holds() {
         &[17_608, 36_558],
         // What was not safe was appended again beside what had come to the disk after all.
         &[39_785],
+        // What was put off for a reload was overtaken by what another gear of the segment had put off.
+        &[45_241, 78_515],
+        // A window of ids kept the senders of a full journal waiting for ever.
+        &[81_423],
+        // A gear failed while messages waited there for the world, and their wire was never looked at again.
+        &[95_356],
+        // Segments that were stuck each had all the time there was to stop.
+        &[89_225],
+        // A drain was clean although the disk had no room for its last dead letters.
+        &[82_213],
+        // The oracle took two ways to one end for one, positions for which there was no room for kept, and the end of a source for a pause.
+        &[87_353, 47_144, 45_466],
         // The operator took what was dropped before for a letter, because the note of that waited for room.
         &[35_773, 36_219],
     ];
