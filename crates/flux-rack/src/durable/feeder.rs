@@ -34,8 +34,8 @@ const NO_LIMITS: Limits = Limits { hops_max: u16::MAX, message_bytes_max: usize:
 /// How long a wire whose journal cannot be read waits before it tries again.
 const STALLED_RETRY: Duration = Duration::from_secs(10);
 
-/// How often a wire on which nothing comes looks whether its window of ids keeps its senders waiting.
-const WINDOW_CHECK: Duration = Duration::from_secs(1);
+/// How long nothing comes by a wire before it looks whether its window of ids is what keeps its senders waiting.
+const WINDOW_CHECK: Duration = Duration::from_secs(5);
 
 /// Feeds one wire, as a task of its own.
 pub(crate) struct Feeder {
@@ -116,7 +116,7 @@ impl Feeder {
                 }
                 next = consumer.next(self.batch_messages_max) => next,
                 () = clock.sleep(WINDOW_CHECK), if seen.is_some() => {
-                    seen.iter_mut().for_each(|seen| seen.trim(&journal));
+                    seen.iter_mut().for_each(|seen| seen.make_room(&journal));
                     continue;
                 }
             };

@@ -81,14 +81,19 @@ impl Seen {
 
     /// Lets go of what is behind the window, in memory and on disk.
     pub(crate) fn trim(&mut self, journal: &Journal) {
-        let stats = journal.stats();
-        let keep = match stats.full {
-            // Its senders wait; nothing more comes that would bring us here.
-            Some(_) => 0,
-            None if stats.bytes > self.bytes_max / JOURNAL_PART => self.order.len() / 2,
-            None => self.messages_max,
-        };
-        while self.order.len() > keep {
+        let is_large = journal.stats().bytes > self.bytes_max / JOURNAL_PART;
+        self.keep(if is_large { self.order.len() / 2 } else { self.messages_max });
+    }
+
+    /// Lets half of the window go where there is no room for a journal, or for more in it: it may be all that is there.
+    pub(crate) fn make_room(&mut self, journal: &Journal) {
+        if journal.stats().full.is_some() {
+            self.keep(self.order.len() / 2);
+        }
+    }
+
+    fn keep(&mut self, messages: usize) {
+        while self.order.len() > messages {
             self.forget_oldest();
         }
         self.consumer.settle_until(self.order.front().map_or(self.next, |(oldest, _)| *oldest));

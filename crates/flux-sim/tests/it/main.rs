@@ -56,6 +56,8 @@ fn what_was_broken_once_holds() {
         &[45_241, 78_515],
         // A window of ids kept the senders of a full journal waiting for ever.
         &[81_423],
+        // It let go of its ids as soon as the disk was full.
+        &[60_285],
         // A gear failed while messages waited there for the world, and their wire was never looked at again.
         &[95_356],
         // Segments that were stuck each had all the time there was to stop.
