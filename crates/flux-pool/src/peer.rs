@@ -206,6 +206,13 @@ impl PeerHandle {
         self.core.disconnect(reason);
     }
 
+    /// Says that the peer waits for us from now on, or no longer: meanwhile its silence is not taken for its end.
+    pub fn excuse(&self, is_excused: bool) {
+        let heartbeat = &self.core.heartbeat;
+        heartbeat.set_excused(is_excused);
+        heartbeat.restart(self.core.clock.now());
+    }
+
     /// Ends the wait before the next attempt to connect.
     pub fn kick(&self) {
         self.core.control.kick();
@@ -228,6 +235,27 @@ impl PeerHandle {
     /// Whether both mean the same peer, not just the same name.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.core, &other.core)
+    }
+}
+
+/// A frame whose sender waits for room. Who breaks off the wait has it still.
+struct Unqueued<'a> {
+    outbound: &'a Outbound,
+    outgoing: Option<Outgoing>,
+}
+
+impl Unqueued<'_> {
+    fn take(mut self) -> Outgoing {
+        self.outgoing.take().expect("taken once")
+    }
+}
+
+impl Drop for Unqueued<'_> {
+    fn drop(&mut self) {
+        if let Some(outgoing) = self.outgoing.take() {
+            self.outbound.count_rejected();
+            outgoing.refused();
+        }
     }
 }
 
@@ -263,12 +291,14 @@ impl PeerCore {
         let deadline = self.outbound.send_timeout().map(|time| self.clock.now() + time);
         loop {
             let room = self.outbound.room().wait(deadline);
-            outgoing = match self.offer(std::iter::once(outgoing)) {
+            let unqueued = match self.offer(std::iter::once(outgoing)) {
                 Offered::Queued => return Ok(()),
                 Offered::Failed(error) => return Err(error.into()),
-                Offered::Full(outgoing) => outgoing,
+                Offered::Full(outgoing) => Unqueued { outbound: &self.outbound, outgoing: Some(outgoing) },
             };
-            if !room.await {
+            let has_room = room.await;
+            outgoing = unqueued.take();
+            if !has_room {
                 self.outbound.count_rejected();
                 return Err(SendError::TimedOut(outgoing.refused()));
             }

@@ -12,6 +12,7 @@ pub struct Heartbeat {
     last_ns: AtomicU64,
     beats: AtomicU64,
     is_deaf: AtomicBool,
+    is_excused: AtomicBool,
 }
 
 impl Heartbeat {
@@ -22,6 +23,7 @@ impl Heartbeat {
             last_ns: AtomicU64::new(0),
             beats: AtomicU64::new(0),
             is_deaf: AtomicBool::new(false),
+            is_excused: AtomicBool::new(false),
         }
     }
 
@@ -42,9 +44,14 @@ impl Heartbeat {
         self.is_deaf.store(is_deaf, Ordering::Relaxed);
     }
 
-    /// Whether we are not listening ourselves.
-    pub fn is_deaf(&self) -> bool {
-        self.is_deaf.load(Ordering::Relaxed)
+    /// Whether the peer waits for us: that silence is ours, too.
+    pub fn set_excused(&self, is_excused: bool) {
+        self.is_excused.store(is_excused, Ordering::Relaxed);
+    }
+
+    /// Whether its silence is ours.
+    pub fn is_excused(&self) -> bool {
+        self.is_deaf.load(Ordering::Relaxed) || self.is_excused.load(Ordering::Relaxed)
     }
 
     /// When the peer was last heard, or the session began.

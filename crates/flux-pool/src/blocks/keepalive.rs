@@ -10,7 +10,7 @@ use crate::outbound::Outbound;
 
 /// Returns when nothing was heard for `timeout`; never, when there is no timeout.
 ///
-/// Silence while we do not listen ourselves does not count.
+/// Silence of our own making does not count.
 pub async fn silence(world: &World, heartbeat: &Heartbeat, timeout: Option<Duration>) {
     let Some(timeout) = timeout else { return std::future::pending().await };
     loop {
@@ -41,5 +41,5 @@ pub async fn unanswered(world: &World, heartbeat: &Heartbeat, outbound: &Outboun
 }
 
 fn last_heard(heartbeat: &Heartbeat, now: Instant) -> Instant {
-    if heartbeat.is_deaf() { now } else { heartbeat.last() }
+    if heartbeat.is_excused() { now } else { heartbeat.last() }
 }

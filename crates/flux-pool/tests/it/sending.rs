@@ -131,6 +131,21 @@ fn who_follows_a_frame_that_is_lost_is_let_go_without_a_word() {
 }
 
 #[test]
+fn who_breaks_off_the_wait_for_room_has_the_frame_still() {
+    run(async |sim| {
+        let mut it = stuck(&sim, outbound(BLOCK, WhenDown::Reject)).await;
+        for name in ["second", "third"] {
+            it.peer.try_send(name.into()).unwrap();
+        }
+        let fates = Arc::new(Mutex::new(Vec::new()));
+        let waiting = it.peer.send_followed("fourth".into(), Box::new(Fate("fourth", fates.clone())));
+        assert!(sim.world().clock.timeout(SECOND / 10, waiting).await.is_err());
+        assert_eq!(*fates.lock().unwrap(), ["fourth refused", "fourth let go"]);
+        assert_eq!(all(&mut it.far, 3).await, ["first", "second", "third"]);
+    });
+}
+
+#[test]
 fn fifty_senders_at_once_lose_nothing() {
     run(async |sim| {
         let mut it = connected(&sim, config()).await;
