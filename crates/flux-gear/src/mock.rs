@@ -57,6 +57,7 @@ pub struct Mock {
     bindings: BTreeMap<String, String>,
     control: Control,
     storage: Option<Arc<dyn Storage>>,
+    discards: Discards,
 }
 
 impl Default for Mock {
@@ -75,6 +76,7 @@ impl Mock {
             bindings: BTreeMap::new(),
             control: Control::default(),
             storage: None,
+            discards: Discards::default(),
         }
     }
 
@@ -114,6 +116,12 @@ impl Mock {
         self
     }
 
+    /// Counts elsewhere what the gear gives up.
+    pub fn discards(mut self, discards: Discards) -> Mock {
+        self.discards = discards;
+        self
+    }
+
     /// The context alone.
     pub fn context<G: Gear>(self, config: &serde_json::Value) -> GearContext {
         let ports = manifest::<G>().ports_for(config, &DeclaredPorts::default());
@@ -133,7 +141,7 @@ impl Mock {
             control: self.control,
             files: Arc::new(FilesInMemory(self.files)),
             storage: self.storage.unwrap_or_else(|| Arc::new(StorageInMemory::new(self.world.clock))),
-            discards: Discards::default(),
+            discards: self.discards,
             limits: Limits::DEFAULT,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),

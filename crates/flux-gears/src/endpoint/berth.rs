@@ -39,6 +39,12 @@ pub(crate) trait Line: Sync {
 
     /// Whether the connections of a gear with another configuration can go on with this one.
     fn goes_on_from(&self, former: &Self::Config) -> bool;
+
+    /// Whether connections of its own can take their place and bring to its end what those have in hand, where they cannot.
+    fn follows(&self, former: &Self::Config) -> bool {
+        let _ = former;
+        false
+    }
 }
 
 /// How connections come about.
@@ -98,7 +104,7 @@ impl<L: Line + 'static> Berth<L> {
     pub(crate) async fn start(&mut self, line: &L, emit: Emitter) -> Result<(), Fault> {
         let endpoint = match std::mem::replace(self, Berth::Empty) {
             Berth::Left(former) => {
-                let gone_on = match line.goes_on_from(&former.config) {
+                let gone_on = match former.passes_on(line) {
                     true => former.go_on(line, emit).await,
                     false => former.supersede(line, emit).await,
                 };
@@ -137,7 +143,7 @@ impl<L: Line + 'static> Berth<L> {
             Err(other) => return Some(other),
         };
         // Of a server, at least the listening socket goes on.
-        let is_of_use = line.goes_on_from(&former.config) || (former.listens && line.way().listens());
+        let is_of_use = former.passes_on(line) || (former.listens && line.way().listens());
         if !is_of_use {
             return Some(former);
         }
@@ -224,18 +230,32 @@ fn vacant<L: Line>(line: &L, emit: Emitter, is_paused: bool) -> Result<Endpoint<
 type OrBack<L> = Result<Endpoint<<L as Line>::Dialect>, (Fault, Former<L>)>;
 
 impl<L: Line> Former<L> {
-    /// Its connections belong to another gear from now on.
+    /// Whether its connections can go on, and are those that its configuration says.
+    fn goes_on(&self, line: &L) -> bool {
+        line.goes_on_from(&self.config) && !self.endpoint.dialect.is_parting()
+    }
+
+    /// Whether they can, or others bring to its end what they have in hand.
+    fn passes_on(&self, line: &L) -> bool {
+        self.goes_on(line) || line.follows(&self.config)
+    }
+
+    /// Its connections belong to another gear from now on, until others take their place if they cannot go on.
     async fn go_on(mut self, line: &L, emit: Emitter) -> OrBack<L> {
+        let goes_on = self.goes_on(line);
         if let Way::Listen { bind, accept, .. } = line.way()
             && let Err(why) = self.endpoint.listen_on(bind, *accept).await
         {
             return Err((why, self));
         }
         let dialect = line.dialect(&emit, Some(&self.endpoint.dialect));
-        match self.endpoint.go_on(line.ctx(), emit, dialect.into(), line.on_malformed()) {
-            Ok(()) => Ok(self.endpoint),
-            Err(why) => Err((why, self)),
+        if let Err(why) = self.endpoint.go_on(line.ctx(), emit, dialect.into(), line.on_malformed()) {
+            return Err((why, self));
         }
+        if let (false, Way::Dial { target, connections, peer }) = (goes_on, line.way()) {
+            self.endpoint.redial(target, connections, peer);
+        }
+        Ok(self.endpoint)
     }
 
     /// Others listen in its place; its connections cannot go on.

@@ -7,7 +7,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use flux_gear::{Bytes, Drain, EmitError, Emitter, Fault, FluxMsg, GearContext, Held, Lease, Link, OutPort};
-use flux_pool::{Batch, CloseReason, Consumer, Delivery, PeerHandle, PeerPool};
+use flux_pool::{Batch, CloseReason, CloseReport, Consumer, Delivery, PeerHandle, PeerPool};
 use flux_world::Stream;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
@@ -43,9 +43,31 @@ pub(crate) trait Dialect: Send + Sync + 'static {
     /// Connections of other gears may have gone down unheard.
     fn events_missed(&self) {}
 
-    /// Ends when nothing is under way that only this process knows of.
+    /// Ends when nothing is under way that only this process knows of, or nobody is there to end it.
     fn settled(&self) -> Drain {
         Box::pin(async {})
+    }
+
+    /// Sends nothing more by the connections there are, as others are to take their place. Ends when nothing is under way by
+    /// them that others would send again.
+    fn part(&self) -> Drain {
+        Box::pin(async {})
+    }
+
+    /// Whether that is so.
+    fn is_parting(&self) -> bool {
+        false
+    }
+
+    /// Those others come: it sends by them.
+    fn meet(&self) {}
+
+    /// It goes on, although it was [settled](Dialect::settled).
+    fn reopen(&self) {}
+
+    /// The connections have ended for good: what is lost of what they had in hand, by reason. The rest is given back.
+    fn lost(&self, report: &CloseReport) -> [(&'static str, u64); 2] {
+        in_hand(report)
     }
 
     /// Whether a connection can go on in another process: nothing is under way by it that only this one knows of.
@@ -63,6 +85,11 @@ pub(crate) trait Dialect: Send + Sync + 'static {
     fn resume(&self, peer: &str, stream: Stream, pool: &PeerPool) {
         let _ = (peer, stream, pool);
     }
+}
+
+/// Frames that connections had in hand, either way.
+pub(crate) fn in_hand(report: &CloseReport) -> [(&'static str, u64); 2] {
+    [("unwritten", report.frames_dropped), ("unread", report.frames_undelivered)]
 }
 
 /// What a frame is.

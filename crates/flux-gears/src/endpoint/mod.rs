@@ -17,6 +17,7 @@ mod listen;
 mod moving;
 pub(crate) mod options;
 mod peer;
+mod redial;
 mod send;
 mod tls;
 mod waiting_room;
@@ -29,11 +30,11 @@ use flux_pool::{AcceptConfig, CloseReason, CloseReport, PeerConfig, PeerPool};
 use flux_world::{Stream, Target};
 use parking_lot::Mutex;
 use tokio::sync::broadcast::error::RecvError;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(crate) use berth::{Berth, Line, Way};
 pub(crate) use conns::{Conn, ConnIds, Conns};
-pub(crate) use intake::{Dialect, OnMalformed, Received};
+pub(crate) use intake::{Dialect, OnMalformed, Received, in_hand};
 pub(crate) use listen::ListenAddress;
 pub use peer::WhenQueueFull;
 pub(crate) use peer::{CLOSE_TIMEOUT, PeerSettings, connections_max, pool_config};
@@ -45,6 +46,7 @@ use dialled::Dialled;
 use door::Door;
 use gate::Gate;
 use intake::{Intake, Role};
+use redial::Redial;
 
 /// Time for the farewell of all peers when the gear stops.
 const STOP_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -62,6 +64,8 @@ pub(crate) struct Endpoint<D> {
     pub(crate) pool: PeerPool,
     /// Those it opens by itself.
     pub(crate) dialled: Option<Dialled>,
+    /// Others take the place of those, until this is dropped.
+    redialling: Option<DropGuard>,
     /// Connections that are open already, by the name that those have which are dialled.
     resumed: BTreeMap<String, Stream>,
     intake: Arc<Intake<D>>,
@@ -99,6 +103,7 @@ impl<D: Dialect> Endpoint<D> {
             dialect,
             pool,
             dialled: None,
+            redialling: None,
             resumed: BTreeMap::new(),
             intake,
             door: Arc::default(),
@@ -118,8 +123,9 @@ impl<D: Dialect> Endpoint<D> {
     }
 
     /// Belongs to no gear for a while: its connections go on as they were meanwhile.
-    pub(crate) fn let_go(self) -> Self {
+    pub(crate) fn let_go(mut self) -> Self {
         self.ended.cancel();
+        self.redialling = None;
         self
     }
 
@@ -149,6 +155,19 @@ impl<D: Dialect> Endpoint<D> {
         let dialled = Dialled::dial(&self.pool, target, connections, config, &mut self.resumed);
         self.dialled = Some(dialled.map_err(|why| options::bad_config(why.to_string()))?);
         Ok(())
+    }
+
+    /// Connects to `target` instead of where it is connected, so many times, once nothing is under way there.
+    pub(crate) fn redial(&mut self, target: &Target, connections: u16, config: &PeerConfig) {
+        let redial = Redial {
+            pool: self.pool.clone(),
+            dialect: self.dialect.clone(),
+            clock: self.ctx.world().clock,
+            target: target.clone(),
+            connections,
+            config: config.clone(),
+        };
+        self.redialling = Some(redial.begin(&self.ctx));
     }
 
     /// Accepts connections at `address`.
@@ -224,7 +243,8 @@ impl<D: Dialect> Endpoint<D> {
     }
 
     /// Writes what is queued and closes every connection.
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(mut self) {
+        self.redialling = None;
         self.intake.gate.open_for_good();
         self.ended.cancel();
         let report = self.pool.close(STOP_TIMEOUT).await;
@@ -247,18 +267,18 @@ impl<D: Dialect> Endpoint<D> {
         tracing::info!(gear = self.ctx.name(), sessions, frames_in, frames_out, "connections closed");
     }
 
-    /// Says what connections had in hand when they ended.
+    /// Says what connections had in hand when they ended, and is lost.
     fn report_left(&self, report: &CloseReport) {
-        let (unwritten, unread) = (report.frames_dropped, report.frames_undelivered);
-        self.ctx.discarded("unwritten", unwritten);
-        self.ctx.discarded("unread", unread);
-        if unwritten > 0 || unread > 0 {
-            tracing::warn!(
-                gear = self.ctx.name(),
-                unwritten,
-                unread,
-                "connections closed with frames in hand"
-            );
+        for (reason, messages) in self.dialect.lost(report) {
+            self.ctx.discarded(reason, messages);
+            if messages > 0 {
+                tracing::warn!(
+                    gear = self.ctx.name(),
+                    reason,
+                    messages,
+                    "connections closed with messages in hand"
+                );
+            }
         }
     }
 }

@@ -75,6 +75,7 @@ impl<D: Dialect> Endpoint<D> {
     pub(crate) fn resume(&mut self) {
         if std::mem::take(&mut self.is_paused) {
             self.pool.resume();
+            self.dialect.reopen();
             self.ended = Default::default();
             self.obey();
         }
@@ -91,7 +92,8 @@ impl<D: Dialect> Endpoint<D> {
     }
 
     /// Ends, but for the connections that can go on without it. Called after a [pause](Endpoint::pause).
-    pub(crate) async fn move_out(self) -> Parcel {
+    pub(crate) async fn move_out(mut self) -> Parcel {
+        self.redialling = None;
         let listener = self.door.lock().await.take().await;
         let conns = self.conns.among(|up| up.to_vec());
         let undone = self.dialect.take_waiting().into_iter().filter_map(|held| {

@@ -84,6 +84,10 @@ impl Acknowledging {
 impl Pending {
     fn begin(&self) -> u64 {
         let mut state = self.state.lock();
+        if state.is_safe.is_empty() {
+            // It may be as silent as it likes until it has its acknowledgement.
+            self.peer.excuse(true);
+        }
         state.is_safe.push_back(false);
         state.first + state.is_safe.len() as u64 - 1
     }
@@ -108,6 +112,7 @@ impl Pending {
             }
         }
         if state.is_safe.is_empty() {
+            self.peer.excuse(false);
             self.changed.notify_waiters();
         }
     }
@@ -116,7 +121,6 @@ impl Pending {
 /// The client's side: what was accepted and not acknowledged, in order.
 pub(super) struct Unacknowledged {
     state: Mutex<UnacknowledgedState>,
-    messages_max: usize,
     /// Rings when something was acknowledged, and when the connection is gone.
     changed: Notify,
 }
@@ -124,20 +128,32 @@ pub(super) struct Unacknowledged {
 #[derive(Default)]
 struct UnacknowledgedState {
     messages: VecDeque<Held>,
+    messages_max: usize,
     /// How many of them were sent by the connection that is up.
     sent: usize,
     peer: Option<PeerHandle>,
+    /// Whether another connection is to take the place of the one there is: nothing more is sent by that.
+    is_parting: bool,
+    /// Whether what is left is to be given back: nothing more is sent at all.
+    is_over: bool,
 }
 
 impl Unacknowledged {
     pub(super) fn new(messages_max: usize) -> Unacknowledged {
-        Unacknowledged { state: Mutex::default(), messages_max, changed: Notify::new() }
+        let state = UnacknowledgedState { messages_max, ..UnacknowledgedState::default() };
+        Unacknowledged { state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    /// Keeps so many from now on; what is kept already stays.
+    pub(super) fn resize(&self, messages_max: usize) {
+        self.state.lock().messages_max = messages_max;
+        self.changed.notify_waiters();
     }
 
     /// Keeps a message and sends it, by the next connection if none is up. Gives it back while there is no room.
     pub(super) fn try_send(&self, msg: FluxMsg) -> Result<(), FluxMsg> {
         let mut state = self.state.lock();
-        if state.messages.len() >= self.messages_max {
+        if state.messages.len() >= state.messages_max {
             return Err(msg);
         }
         state.messages.push_back(Held::new(msg));
@@ -145,14 +161,13 @@ impl Unacknowledged {
         Ok(())
     }
 
-    /// The same, waiting for room. A message that waits in vain is given up with the wait.
-    pub(super) async fn send(&self, msg: FluxMsg) {
-        let mut held = Held::new(msg);
+    /// The same, waiting for room. Who breaks off the wait has the message still.
+    pub(super) async fn send(&self, mut msg: FluxMsg) {
         loop {
             let changed = self.changed.notified();
-            match self.try_send(held.release()) {
+            match self.try_send(msg) {
                 Ok(()) => return,
-                Err(msg) => held = Held::new(msg),
+                Err(back) => msg = back,
             }
             changed.await;
         }
@@ -191,17 +206,58 @@ impl Unacknowledged {
         true
     }
 
-    /// Whether everything is acknowledged.
-    pub(super) fn is_settled(&self) -> bool {
-        self.state.lock().messages.is_empty()
+    /// Sends nothing more by the connection there is. Ends when all that was sent by it is acknowledged, or it is gone.
+    pub(super) fn part(self: Arc<Unacknowledged>) -> impl Future<Output = ()> {
+        self.state.lock().is_parting = true;
+        async move { self.until(|state| state.sent == 0 || state.peer.is_none()).await }
     }
 
-    /// Ends when everything is acknowledged, and when nobody is there to do that: what is left is given up, so that
-    /// whoever waits for it delivers it again.
+    pub(super) fn is_parting(&self) -> bool {
+        self.state.lock().is_parting
+    }
+
+    /// Sends by the connection that comes next.
+    pub(super) fn meet(&self) {
+        let mut state = self.state.lock();
+        state.is_parting = false;
+        state.send();
+    }
+
+    /// Sends again, although it was settled.
+    pub(super) fn reopen(&self) {
+        let mut state = self.state.lock();
+        state.is_over = false;
+        state.send();
+    }
+
+    /// Whether everything is acknowledged, and the connection is to stay.
+    pub(super) fn may_move(&self) -> bool {
+        let state = self.state.lock();
+        state.messages.is_empty() && !state.is_parting
+    }
+
+    /// Ends when everything is acknowledged, and when nobody is there to do that: what is left is to be given back, so that
+    /// whoever waits for it delivers it again, and nobody who comes now gets it as well.
     pub(super) async fn settled(self: Arc<Unacknowledged>) {
+        let is_settled = |state: &mut UnacknowledgedState| {
+            state.is_over |= state.peer.is_none() && !state.messages.is_empty();
+            state.is_over || state.messages.is_empty()
+        };
+        self.until(is_settled).await;
+    }
+
+    /// Gives back what is not acknowledged, and says how much of it nobody delivers again.
+    pub(super) fn give_back(&self) -> u64 {
+        let left = std::mem::take(&mut self.state.lock().messages);
+        let lost = left.iter().filter(|held| held.msg().lease().is_none()).count();
+        left.into_iter().for_each(Held::give_back);
+        lost as u64
+    }
+
+    async fn until(&self, is_so: impl Fn(&mut UnacknowledgedState) -> bool) {
         loop {
             let changed = self.changed.notified();
-            if self.state.lock().is_settled() {
+            if is_so(&mut self.state.lock()) {
                 return;
             }
             changed.await;
@@ -210,13 +266,9 @@ impl Unacknowledged {
 }
 
 impl UnacknowledgedState {
-    fn is_settled(&self) -> bool {
-        self.messages.is_empty() || self.peer.is_none()
-    }
-
     /// Sends what was not, as far as the queue of the peer has room.
     fn send(&mut self) {
-        let Some(peer) = &self.peer else { return };
+        let Some(peer) = self.peer.as_ref().filter(|_| !self.is_parting && !self.is_over) else { return };
         while let Some(next) = self.messages.get(self.sent) {
             if peer.try_send(next.msg().payload.clone()).is_err() {
                 return;

@@ -3,6 +3,7 @@
 use std::num::NonZeroU16;
 
 use flux_gear::{ByteSize, Duration};
+use flux_world::planted;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +46,8 @@ pub struct Config {
     /// The largest frame, either way. A peer that sends a larger one is disconnected.
     #[serde(default = "frame_bytes_max")]
     pub frame_bytes_max: ByteSize,
-    /// Silence of the peer after which the connection is closed; `0` never closes it. What we send does not count.
+    /// Silence of the peer after which the connection is closed; `0` never closes it. What we send does not count, nor does
+    /// the silence of a client that waits for `acknowledge`.
     #[serde(default = "seconds::<60>")]
     pub idle_timeout: Duration,
     /// Time for a peer to take what is written to it; then the connection is closed.
@@ -60,10 +62,10 @@ pub struct Config {
     pub tcp_keepalive: Duration,
     /// Server: messages without `conn.id` that wait while no client is connected. `per_source`: messages of one
     /// source that wait for its connection. A message that finds no room fails with `buffer_full`. At most
-    /// `max_queued_messages`.
-    #[serde(default = "max_buffered_messages")]
+    /// `max_queued_messages`. By default that or 1000, whichever is less.
+    #[serde(default)]
     #[schemars(range(max = 1_000_000))]
-    pub max_buffered_messages: u32,
+    pub max_buffered_messages: Option<u32>,
     /// Messages queued for one connection.
     #[serde(default = "max_queued_messages")]
     pub max_queued_messages: NonZeroU16,
@@ -107,25 +109,44 @@ pub struct Config {
     pub tls: Option<Tls>,
 }
 
+/// Messages that wait for a connection, if nothing is said.
+const BUFFERED_MESSAGES: u16 = 1000;
+
 impl Config {
+    /// Messages that wait for a connection: no default contradicts what is written beside it.
+    pub(super) fn buffered_messages_max(&self) -> u32 {
+        let queued = self.max_queued_messages.get();
+        self.max_buffered_messages.unwrap_or(queued.min(BUFFERED_MESSAGES).into())
+    }
+
     /// Whether connections that a gear with the configuration `former` opened can go on with this one.
     ///
     /// Those of a server can when bytes become frames, and are acknowledged, in the same way: what else is said of connections holds for those
     /// to come. A client opens others as soon as anything changes; one connection per source ends with its gear.
     pub(super) fn goes_on_from(&self, former: &Config) -> bool {
-        let frames = |of: &Config| {
-            let delimiter =
-                (of.delimiter.clone(), of.delimiter_position, of.delimiter_include, of.delimiter_append);
-            (of.framing, delimiter, of.frame_bytes_max, of.acknowledge.clone())
-        };
         match (former.mode, self.mode) {
-            (Mode::Server, Mode::Server) => frames(former) == frames(self),
+            (Mode::Server, Mode::Server) => {
+                former.frames() == self.frames() && former.acknowledge == self.acknowledge
+            }
             // A certificate may have changed in its file, which only a new connection would show.
             (Mode::Client, Mode::Client) => {
                 self.connections == Sharing::Shared && self.tls.is_none() && former == self
             }
             _ => false,
         }
+    }
+
+    /// Whether a client with this configuration sends what one with the configuration `former` sent and was not
+    /// acknowledged: whatever fitted into a frame of that one fits into one of this.
+    pub(super) fn follows(&self, former: &Config) -> bool {
+        let awaits = |of: &Config| of.mode == Mode::Client && of.await_acknowledgement;
+        awaits(former) && awaits(self) && former.frames() == self.frames() && !planted("in_hand_left_behind")
+    }
+
+    /// How bytes become frames.
+    fn frames(&self) -> impl PartialEq + use<'_> {
+        let flags = (self.delimiter_position, self.delimiter_include, self.delimiter_append);
+        (self.framing, &self.delimiter, flags, self.frame_bytes_max)
     }
 }
 
@@ -173,10 +194,6 @@ fn bind() -> String {
 
 fn frame_bytes_max() -> ByteSize {
     ByteSize(1 << 20)
-}
-
-fn max_buffered_messages() -> u32 {
-    1000
 }
 
 fn when_queue_full() -> WhenQueueFull {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flux_gear::{Bytes, Drain, GearContext, Held, Lease};
-use flux_pool::{PeerHandle, PeerPool};
+use flux_pool::{CloseReport, PeerHandle, PeerPool};
 use flux_world::Stream;
 use parking_lot::Mutex;
 
@@ -11,7 +11,7 @@ use super::{
     acknowledge::{Acknowledging, Unacknowledged},
     upstreams::Upstreams,
 };
-use crate::endpoint::{Conn, ConnIds, Dialect, Received, WaitingRoom};
+use crate::endpoint::{Conn, ConnIds, Dialect, Received, WaitingRoom, in_hand};
 
 /// What becomes of connections and frames in each way of running.
 pub(super) enum Tcp {
@@ -115,10 +115,49 @@ impl Dialect for Tcp {
         }
     }
 
+    fn part(&self) -> Drain {
+        match self {
+            Tcp::Acknowledged { unacknowledged, .. } => Box::pin(unacknowledged.clone().part()),
+            Tcp::Server { .. } | Tcp::Shared { .. } | Tcp::PerSource { .. } => Box::pin(async {}),
+        }
+    }
+
+    fn is_parting(&self) -> bool {
+        matches!(self, Tcp::Acknowledged { unacknowledged, .. } if unacknowledged.is_parting())
+    }
+
+    fn meet(&self) {
+        if let Tcp::Acknowledged { unacknowledged, .. } = self {
+            unacknowledged.meet();
+        }
+    }
+
+    fn reopen(&self) {
+        if let Tcp::Acknowledged { unacknowledged, .. } = self {
+            unacknowledged.reopen();
+        }
+    }
+
+    fn lost(&self, report: &CloseReport) -> [(&'static str, u64); 2] {
+        match self {
+            // A frame that came in is no message, and one that was not written is kept.
+            Tcp::Acknowledged { unacknowledged, .. } => {
+                [("unacknowledged", unacknowledged.give_back()), ("unread", 0)]
+            }
+            // Nor is what came in acknowledged: the client sends it again.
+            Tcp::Server { acknowledging: Some(_), .. } => {
+                [("unwritten", report.frames_dropped), ("unread", 0)]
+            }
+            Tcp::Server { acknowledging: None, .. } | Tcp::Shared { .. } | Tcp::PerSource { .. } => {
+                in_hand(report)
+            }
+        }
+    }
+
     fn may_move(&self, conn: &Conn) -> bool {
         match self {
             Tcp::Server { acknowledging: Some(acknowledging), .. } => acknowledging.is_settled(&conn.id),
-            Tcp::Acknowledged { unacknowledged, .. } => unacknowledged.is_settled(),
+            Tcp::Acknowledged { unacknowledged, .. } => unacknowledged.may_move(),
             Tcp::Server { acknowledging: None, .. } | Tcp::Shared { .. } | Tcp::PerSource { .. } => true,
         }
     }

@@ -79,7 +79,7 @@ impl Gear for IoTcp {
         if frame_bytes_max == 0 {
             return Err(bad_config("`frame_bytes_max` is 0".into()));
         }
-        if config.max_buffered_messages > u32::from(config.max_queued_messages.get()) {
+        if config.buffered_messages_max() > u32::from(config.max_queued_messages.get()) {
             let problem = "`max_buffered_messages` is above `max_queued_messages`: what waited for a connection is queued";
             return Err(bad_config(problem.into()));
         }
@@ -103,7 +103,7 @@ impl Gear for IoTcp {
             plan,
             peer,
             connections_max: connections_max(config.max_connections),
-            max_buffered_messages: config.max_buffered_messages as usize,
+            max_buffered_messages: config.buffered_messages_max() as usize,
             acknowledgement,
             config,
         };
@@ -216,6 +216,7 @@ impl Line for TcpLine {
                 Tcp::Server { ctx, ids, room, acknowledging }
             }
             (Some(Tcp::Acknowledged { ids, unacknowledged }), Tcp::Acknowledged { .. }) => {
+                unacknowledged.resize(self.config.max_queued_messages.get().into());
                 Tcp::Acknowledged { ids: ids.clone(), unacknowledged: unacknowledged.clone() }
             }
             (Some(Tcp::Shared { ids, .. }), Tcp::Shared { ctx, reads_responses, .. }) => {
@@ -227,6 +228,10 @@ impl Line for TcpLine {
 
     fn goes_on_from(&self, former: &Config) -> bool {
         self.config.goes_on_from(former)
+    }
+
+    fn follows(&self, former: &Config) -> bool {
+        self.config.follows(former)
     }
 }
 

@@ -3,7 +3,7 @@
 use flux_gear::{conformance, mock::Mock};
 use serde_json::{Value as Json, json};
 
-use super::IoTcp;
+use super::{Config, IoTcp};
 
 #[test]
 fn it_is_a_gear() {
@@ -18,6 +18,21 @@ fn check(config: Json, why: &str) {
 }
 
 #[test]
+fn as_many_messages_wait_as_are_queued_unless_something_else_is_said() {
+    for (queued, said, buffered) in [(7, None, 7), (65_535, None, 1000), (7, Some(3), 3)] {
+        let config =
+            json!({ "mode": "server", "max_queued_messages": queued, "max_buffered_messages": said });
+        let config: Config = serde_json::from_value(config).unwrap();
+        assert_eq!(config.buffered_messages_max(), buffered);
+        Mock::new()
+            .build::<IoTcp>(
+                json!({ "mode": "server", "max_queued_messages": queued, "max_buffered_messages": said }),
+            )
+            .unwrap();
+    }
+}
+
+#[test]
 fn a_configuration_that_cannot_be_is_refused() {
     check(json!({}), "missing field `mode`");
     check(json!({ "mode": "client" }), "a client needs `connect`");
@@ -26,7 +41,10 @@ fn a_configuration_that_cannot_be_is_refused() {
     check(json!({ "mode": "server", "delimiter": "\\x" }), "two hexadecimal digits");
     check(json!({ "mode": "server", "write_timeout": "0" }), "write_timeout is 0");
     check(json!({ "mode": "server", "frame_bytes_max": 0 }), "`frame_bytes_max` is 0");
-    check(json!({ "mode": "server", "max_queued_messages": 999 }), "`max_buffered_messages` is above");
+    check(
+        json!({ "mode": "server", "max_queued_messages": 999, "max_buffered_messages": 1000 }),
+        "`max_buffered_messages` is above",
+    );
     check(json!({ "mode": "server", "tls": {} }), "needs `cert_file` and `key_file`");
     check(json!({ "mode": "client", "connect": "a:1", "tls": {} }), "needs `ca_file`");
     check(json!({ "mode": "server", "acknowledge": "\\q" }), "`acknowledge`: `\\q` is no escape");

@@ -1,11 +1,12 @@
 //! `io_tcp` that acknowledges what is safe, and that keeps what is not acknowledged.
 
 use flux_gear::{
-    Held, Lease, LeaseEnd,
+    Discards, FluxMsg, Gear, Held, Lease, LeaseEnd,
     mock::{Mock, MockGear},
 };
 use flux_gears::io_tcp::IoTcp;
-use serde_json::json;
+use flux_world::{ListenOptions, World};
+use serde_json::{Value as Json, json};
 use tokio::sync::oneshot;
 
 use crate::kit::{FarEnd, address, connections, framed, listener, received, send, started, within};
@@ -42,7 +43,8 @@ async fn a_client_sends_again_what_was_not_acknowledged() {
         "mode": "client", "connect": addr.to_string(), "framing": "length_prefix2", "await_acknowledgement": true,
         "max_queued_messages": 3, "max_buffered_messages": 0, "reconnect_wait": "5ms", "reconnect_wait_max": "20ms",
     });
-    let mut gear = started::<IoTcp>(Mock::new(), config).await;
+    let discards = Discards::default();
+    let mut gear = started::<IoTcp>(Mock::new().discards(discards.clone()), config).await;
     let mut far = FarEnd::accept(&mut listener).await;
     connections(&gear, 1).await;
     let mut ends = Vec::new();
@@ -66,12 +68,20 @@ async fn a_client_sends_again_what_was_not_acknowledged() {
     // An acknowledgement of nothing is no answer to anything.
     far.write(&framed(b"")).await;
     far.ended().await;
-    // What is left when the gear stops is given up.
-    drop(listener);
+    // What is left when the gear is drained with nobody there is given back, and goes to nobody who comes then.
+    drop((far, listener));
     connections(&gear, 0).await;
     let mut left = tracked(&mut gear, b"left").await;
+    send(&mut gear, None, b"lost").await.unwrap();
+    within(gear.gear.drain()).await;
+    let mut listener = World::real().net.listen(&addr.to_string(), &ListenOptions::default()).await.unwrap();
+    let mut far = FarEnd::accept(&mut listener).await;
+    connections(&gear, 1).await;
     gear.stop().await;
-    assert_eq!(within(&mut left).await.unwrap(), LeaseEnd::Abandoned);
+    far.ended().await;
+    assert_eq!(within(&mut left).await.unwrap(), LeaseEnd::Returned);
+    // Nobody delivers the other one again.
+    assert_eq!(discards.take().into_values().collect::<Vec<_>>(), [1]);
 }
 
 #[tokio::test]
@@ -86,30 +96,114 @@ async fn a_client_with_as_much_as_it_may_keep_waits() {
     connections(&gear, 1).await;
     send(&mut gear, None, b"one").await.unwrap();
     far.expect(&framed(b"one")).await;
-    let mut is_sent = false;
+    let (second, end) = lent(&gear, b"two");
     {
-        let mut second = std::pin::pin!(send(&mut gear, None, b"two"));
-        tokio::select! {
-            biased;
-            _ = &mut second => is_sent = true,
-            () = tokio::task::yield_now() => {}
-        }
-        assert!(!is_sent);
+        let mut waiting = std::pin::pin!(gear.process_msg("in", second.clone()));
+        assert!(tokio::select! { biased; _ = &mut waiting => false, () = tokio::task::yield_now() => true });
+    }
+    // Whoever broke off the wait has the message still, and tries again.
+    {
+        let mut waiting = std::pin::pin!(gear.process_msg("in", second));
+        assert!(tokio::select! { biased; _ = &mut waiting => false, () = tokio::task::yield_now() => true });
         far.write(&framed(b"")).await;
-        second.await.unwrap();
+        waiting.await.unwrap();
     }
     far.expect(&framed(b"two")).await;
+    far.write(&framed(b"")).await;
+    assert_eq!(within(end).await.unwrap(), LeaseEnd::Settled);
     drop((far, listener));
     gear.stop().await;
 }
 
+#[tokio::test]
+async fn what_a_client_has_in_hand_is_sent_by_the_one_in_its_place_before_anything_new() {
+    let (mut listener, addr) = listener().await;
+    let config = |timeout| {
+        json!({
+            "mode": "client", "connect": addr.to_string(), "framing": "length_prefix2", "await_acknowledgement": true,
+            "connect_timeout": timeout, "max_queued_messages": 9, "reconnect_wait": "5ms", "reconnect_wait_max": "20ms",
+        })
+    };
+    let mut gear = started::<IoTcp>(Mock::new(), config("1s")).await;
+    let mut far = FarEnd::accept(&mut listener).await;
+    connections(&gear, 1).await;
+    let mut ends = vec![tracked(&mut gear, b"one").await, tracked(&mut gear, b"two").await];
+    far.expect(&[framed(b"one"), framed(b"two")].concat()).await;
+
+    // The connection sends nothing new, and ends once all it sent is acknowledged.
+    let mut next = in_place_of(&mut gear, config("2s")).await;
+    tokio::task::yield_now().await;
+    ends.push(tracked(&mut next, b"three").await);
+    far.write(&[framed(b""), framed(b"")].concat()).await;
+    for end in &mut ends[..2] {
+        assert_eq!(within(end).await.unwrap(), LeaseEnd::Settled);
+    }
+    far.ended().await;
+    drop(far);
+    let mut far = FarEnd::accept(&mut listener).await;
+    far.expect(&framed(b"three")).await;
+
+    // Connections that are lost meanwhile: the next one sends all of it.
+    let mut last = in_place_of(&mut next, config("3s")).await;
+    ends.push(tracked(&mut last, b"four").await);
+    drop(far);
+    let mut far = FarEnd::accept(&mut listener).await;
+    far.expect(&[framed(b"three"), framed(b"four")].concat()).await;
+
+    // A reload that fails gives it back, as often as that may be.
+    let legacy = last.gear.hand_over().unwrap();
+    assert!(next.gear.take_over(legacy).is_none());
+    next.start().await.unwrap();
+    ends.push(tracked(&mut next, b"five").await);
+    far.write(&[framed(b""), framed(b"")].concat()).await;
+    far.ended().await;
+    let mut far = FarEnd::accept(&mut listener).await;
+    far.expect(&framed(b"five")).await;
+    far.write(&framed(b"")).await;
+    for end in &mut ends[2..] {
+        assert_eq!(within(end).await.unwrap(), LeaseEnd::Settled);
+    }
+    drop((far, listener));
+    for gear in [gear, next, last] {
+        gear.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_whose_frames_are_others_leaves_nothing_to_the_next() {
+    let config = |framing| json!({ "mode": "client", "connect": "127.0.0.1:9", "framing": framing, "await_acknowledgement": true });
+    let mut gear = started::<IoTcp>(Mock::new(), config("length_prefix4")).await;
+    let mut next = Mock::new().build::<IoTcp>(config("length_prefix2")).unwrap();
+    let legacy = gear.gear.hand_over().unwrap();
+    let refused = next.gear.take_over(legacy).expect("it has no use for that");
+    assert!(gear.gear.take_over(refused).is_none());
+    gear.start().await.unwrap();
+    gear.stop().await;
+    next.stop().await;
+}
+
+/// The gear that a reload puts in the place of another, started.
+async fn in_place_of(gear: &mut MockGear<IoTcp>, config: Json) -> MockGear<IoTcp> {
+    let mut next = Mock::new().build::<IoTcp>(config).unwrap();
+    let legacy = gear.gear.hand_over().unwrap();
+    assert!(next.gear.take_over(legacy).is_none());
+    next.start().await.unwrap();
+    next
+}
+
 /// Sends a message, and how it ends.
 async fn tracked(gear: &mut MockGear<IoTcp>, payload: &[u8]) -> oneshot::Receiver<LeaseEnd> {
+    let (msg, ended) = lent(gear, payload);
+    within(gear.process_msg("in", msg)).await.unwrap();
+    ended
+}
+
+/// A message, and how it ends.
+fn lent(gear: &MockGear<IoTcp>, payload: &[u8]) -> (FluxMsg, oneshot::Receiver<LeaseEnd>) {
     let (tell, ended) = oneshot::channel();
     let mut msg = gear.ctx.message(payload.to_vec());
     msg.attach_lease(Lease::new(move |end| {
         let _ = tell.send(end);
     }));
-    within(gear.process_msg("in", msg)).await.unwrap();
-    ended
+    (msg, ended)
 }

@@ -69,6 +69,29 @@ fn silence_ends_a_connection_and_a_sign_of_life_keeps_it() {
 }
 
 #[test]
+fn a_client_that_waits_for_its_acknowledgement_may_be_silent() {
+    run(async |sim| {
+        let options = json!({ "idle_timeout": "100ms", "acknowledge": "ok", "delimiter_append": true });
+        let gear = server::<IoTcp>(&sim, options).await;
+        let mut far = terminal(&sim, "terminal").await;
+        far.write(b"one\ntwo\n").await;
+        let (one, two) = (received(&gear).await, received(&gear).await);
+        let clock = sim.world().clock;
+        clock.sleep(500 * MS).await;
+        drop(one);
+        far.expect(b"ok\n").await;
+        clock.sleep(500 * MS).await;
+        drop(two);
+        far.expect(b"ok\n").await;
+        // From here on its silence is its own.
+        let began = clock.now();
+        far.ended().await;
+        assert!((90 * MS..110 * MS).contains(&(clock.now() - began)), "{:?}", clock.now() - began);
+        gear.stop().await;
+    });
+}
+
+#[test]
 fn what_we_send_is_no_sign_of_life() {
     run(async |sim| {
         let mut gear = server::<IoTcp>(&sim, json!({ "idle_timeout": "100ms", "framing": "raw" })).await;
