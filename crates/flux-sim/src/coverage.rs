@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::plan::{Act, GearPlan, LifeEnd, Plan, Promise, Trouble, Version, WirePlan};
+use crate::plan::{Act, GearPlan, LifeEnd, LineFault, Plan, Promise, Trouble, Version, WirePlan};
 
 /// What was seen, by name: in one run how often, in a sum over runs in how many of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -36,6 +36,12 @@ impl Coverage {
             Act::Fill(_) => "full_disk",
             Act::Slow(_) => "slow_disk",
             Act::Lie => "lying_disk",
+            Act::Line(LineFault::Reset) => "line_reset",
+            Act::Line(LineFault::Unplug) => "line_half_open",
+            Act::Line(LineFault::Part(_)) => "line_parted",
+            Act::Line(LineFault::Refuse(_)) => "peer_away",
+            Act::Line(LineFault::Deaf(_)) => "peer_deaf",
+            Act::Line(LineFault::Slow(_)) => "line_slow",
         });
     }
 
@@ -64,6 +70,8 @@ impl Coverage {
             ("unfused", plan.versions.iter().any(|version| !version.fuse)),
             ("partitioned_gear", is_any(|gear| matches!(gear, GearPlan::Work { parallel: 2.., .. }))),
             ("conversation", is_any(|gear| matches!(gear, GearPlan::Caller(_)))),
+            ("peer", plan.peer().is_some()),
+            ("client", is_any(|gear| matches!(gear, GearPlan::Server(_)))),
             ("durable_wire", is_any_wire(|wire| wire.durable.is_some())),
             ("durable_wire_ack_os", promises(|promise| promise.is_os)),
             ("durable_wire_dedupe", promises(|promise| promise.dedupe)),

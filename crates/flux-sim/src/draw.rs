@@ -7,6 +7,7 @@ use crate::expect::{Outcome, port_of};
 use crate::payload::GEARS_MAX;
 use crate::plan::{At, FeedPlan, GearPlan, Knobs, Plan, Promise, Trouble, WirePlan};
 
+mod lines;
 mod lives;
 mod versions;
 
@@ -32,6 +33,7 @@ pub fn draw(seed: u64) -> Plan {
     plan.versions = versions::draw(&chance, &plan, &leavable);
     patience(&chance, &mut plan);
     plan.lives = lives::draw(&chance, &plan);
+    lines::add(seed, &mut plan);
     debug_assert!(plan.is_sound(), "seed {seed}");
     plan
 }

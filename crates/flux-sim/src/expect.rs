@@ -30,6 +30,13 @@ pub(crate) enum End {
     },
 }
 
+impl End {
+    /// Whether it is a peer that has it.
+    pub(crate) fn is_at_peer(&self, plan: &Plan) -> bool {
+        matches!(self, End::Arrived { gear, .. } if plan.peer() == Some(*gear))
+    }
+}
+
 /// An end a message must come to, and what the way there may do to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Expected {
@@ -101,7 +108,12 @@ pub(crate) fn port_of(gear: &GearPlan, n: u32) -> &'static str {
     match gear {
         GearPlan::Fork if n % 2 == 1 => "left",
         GearPlan::Fork => "right",
-        GearPlan::Feed(_) | GearPlan::Caller(_) | GearPlan::Work { .. } | GearPlan::Shelf => "out",
+        GearPlan::Feed(_)
+        | GearPlan::Caller(_)
+        | GearPlan::Server(_)
+        | GearPlan::Work { .. }
+        | GearPlan::Shelf
+        | GearPlan::Peer => "out",
     }
 }
 
@@ -177,7 +189,11 @@ impl Walk<'_> {
             kind @ (GearPlan::Work { .. } | GearPlan::Fork) => {
                 self.leave(gear, port_of(kind, self.n), Way { trail: way.trail.and(gear), ..way });
             }
-            GearPlan::Feed(_) | GearPlan::Caller(_) | GearPlan::Shelf => {
+            GearPlan::Feed(_)
+            | GearPlan::Caller(_)
+            | GearPlan::Server(_)
+            | GearPlan::Shelf
+            | GearPlan::Peer => {
                 let Way { trail, failed_at, .. } = way;
                 self.end(End::Arrived { gear, failed_at, trail }, way);
             }

@@ -20,6 +20,7 @@ pub(crate) fn registry() -> Registry {
         .with::<work::Work>()
         .with::<fork::Fork>()
         .with::<shelf::Shelf>()
+        .with::<flux_gears::io_tcp::IoTcp>()
 }
 
 /// A gear's place in the plan, told by its name.

@@ -44,9 +44,9 @@ pub(crate) fn finished(house: &mut House, stats: &RackStats) {
         return;
     }
     for stats in &stats.gears {
-        let Some(gear) = gears::place(&stats.name).filter(|&gear| !house.plan.is_optional(gear)) else {
-            continue;
-        };
+        // What a peer took says nothing of the attempts.
+        let is_counted = |gear: &usize| !house.plan.is_optional(*gear) && house.plan.peer() != Some(*gear);
+        let Some(gear) = gears::place(&stats.name).filter(is_counted) else { continue };
         let calls = house.calls[gear];
         let seen = [
             ("processed and retried", stats.processed + stats.retried, calls.entered),
@@ -95,7 +95,8 @@ pub(crate) fn drained(house: &mut House, report: &DrainReport, letters: u64) {
     if let Some((first, more)) = house.ledger.missing(Owed::after_drain) {
         house.ledger.violate(Rule::NothingLost, format!("after a clean drain {first}, and {more} more"));
     }
-    house.ledger.drained_clean();
+    let plan = house.plan.clone();
+    house.ledger.drained_clean(&plan);
 }
 
 fn left(report: &DrainReport) -> String {

@@ -24,6 +24,11 @@ pub(crate) struct Ledger {
     failures: u32,
     /// Reloads and drains: what waited for the world went back to its journal.
     returns: u32,
+    /// Connections that a peer had by a line to which something had happened: each may bring again what the one before brought.
+    connections: u32,
+    /// Whether something happened to the line in this life, and whether in any.
+    is_line_ill: bool,
+    was_line_ill: bool,
     /// Whether messages may have to wait for the world.
     may_wait: bool,
     /// Both, as they were when this life began: what is to fail later in it may concern whatever was sent before.
@@ -40,6 +45,7 @@ struct Entry {
     /// Disturbances before the first.
     disturbances_before: u32,
     failures_before: u32,
+    connections_before: u32,
     /// The life in which it was accepted, if it was.
     accepted: Option<u32>,
     is_settled: bool,
@@ -89,6 +95,7 @@ impl Ledger {
 
     pub(crate) fn begin_life(&mut self) {
         self.life += 1;
+        self.is_line_ill = false;
         self.before_life = (self.disturbances, self.failures);
     }
 
@@ -101,6 +108,16 @@ impl Ledger {
     pub(crate) fn journals_fail(&mut self, times: u32) {
         self.disturbances += times;
         self.failures += times;
+    }
+
+    /// A peer has a connection.
+    pub(crate) fn connected(&mut self) {
+        self.connections += u32::from(self.is_line_ill);
+    }
+
+    /// Something happens to the line to a peer: what it has may not be acknowledged.
+    pub(crate) fn line_fails(&mut self) {
+        (self.is_line_ill, self.was_line_ill) = (true, true);
     }
 
     /// What waits for the world goes back to its journal, and comes again on every branch of its way.
@@ -131,6 +148,7 @@ impl Ledger {
     /// A feed is about to emit a message, for the first time or again.
     pub(crate) fn emits(&mut self, plan: &Plan, feed: usize, n: u32) {
         let (life, (disturbances_before, failures_before)) = (self.life, self.before_life);
+        let connections_before = self.connections;
         let entries = self.sent.entry(feed).or_default();
         if n as usize == entries.len() {
             let of_end = |expected| EndEntry {
@@ -147,6 +165,7 @@ impl Ledger {
                 emissions: 0,
                 disturbances_before,
                 failures_before,
+                connections_before,
                 may_be_late: false,
                 accepted: None,
                 is_settled: false,
@@ -190,23 +209,25 @@ impl Ledger {
             self.violate(Rule::Unaltered, format!("g{feed} #{n} at {end}"));
             return None;
         }
-        self.arrived(feed, n, end);
+        self.arrived(plan, feed, n, end);
         self.keep_order(plan, feed, n, end, key);
         Some(label)
     }
 
-    fn arrived(&mut self, feed: usize, n: u32, end: End) {
+    fn arrived(&mut self, plan: &Plan, feed: usize, n: u32, end: End) {
         let life = self.life;
         let Some(entry) = self.sent.get_mut(&feed).and_then(|entries| entries.get_mut(n as usize)) else {
             return self.violate(Rule::RightEnd, format!("g{feed} #{n} at {end} was never sent"));
         };
         let emissions = entry.emissions;
         let repeats = 1 + self.disturbances - entry.disturbances_before;
+        let is_peer = end.is_at_peer(plan);
         // Where one branch of its way waits for the world, the others get it again.
-        let returns = if self.may_wait { self.returns } else { 0 };
+        let returns = if self.may_wait || is_peer && self.was_line_ill { self.returns } else { 0 };
         // Each failure may leave one more copy behind, and has those handed out again that were there.
         let failures = 1 + self.failures - entry.failures_before;
-        let again = failures.saturating_mul(failures) + returns;
+        let connections = if is_peer { 1 + self.connections - entry.connections_before } else { 1 };
+        let again = (failures.saturating_mul(failures) + returns).saturating_mul(connections);
         let Some(at) = entry.ends.iter_mut().find(|at| at.expected.end == end) else {
             let ends: Vec<String> = entry.ends.iter().map(|end| end.expected.end.to_string()).collect();
             let detail = format!("g{feed} #{n} came to {end}; its ends: {}", ends.join(", "));
@@ -318,8 +339,9 @@ impl Ledger {
     }
 
     /// After a clean drain nothing of what has ended is delivered again, and all else that was accepted is safe.
-    pub(crate) fn drained_clean(&mut self) {
+    pub(crate) fn drained_clean(&mut self, plan: &Plan) {
         let (life, disturbances) = (self.life, self.disturbances);
+        let is_line_ill = self.is_line_ill;
         for entry in self.sent.values_mut().flatten() {
             entry.is_settled |= entry.accepted == Some(life);
             // What waited for the world at one end comes again to all of them.
@@ -330,6 +352,8 @@ impl Ledger {
             // A second copy may wait in a journal.
             let is_done = |end: &&mut EndEntry| match end.expected.journals {
                 0 => end.arrivals > 0,
+                // It was there, and what said so may have been lost.
+                _ if is_line_ill && end.expected.end.is_at_peer(plan) => false,
                 _ => is_undisturbed && end.arrivals >= entry.emissions,
             };
             for end in entry.ends.iter_mut().filter(is_done) {

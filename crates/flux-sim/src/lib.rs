@@ -14,6 +14,7 @@ mod chance;
 mod coverage;
 mod draw;
 mod expect;
+mod far_end;
 mod gears;
 mod house;
 mod hunt;

@@ -43,6 +43,10 @@ pub enum GearPlan {
     Fork,
     /// Keeps what arrives.
     Shelf,
+    /// Brings in what a client sends by TCP, and acknowledges what is safe.
+    Server(FeedPlan),
+    /// Sends what arrives to a peer by TCP, and has done so when the peer acknowledges it.
+    Peer,
 }
 
 /// What a source emits.
@@ -197,6 +201,25 @@ pub enum Act {
     Slow(u32),
     /// The disk says that it synced and did not, until the machine stops.
     Lie,
+    /// Something happens to the line to the peer.
+    Line(LineFault),
+}
+
+/// What happens to the line to a peer; with how many milliseconds it lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineFault {
+    /// Connections are reset.
+    Reset,
+    /// Connections are half open from now on: what is sent is lost, and nobody is told.
+    Unplug,
+    /// Nothing comes through, and arrives later.
+    Part(u32),
+    /// The peer is away: connections are reset, and new ones refused.
+    Refuse(u32),
+    /// The peer reads nothing.
+    Deaf(u32),
+    /// What is sent takes so many milliseconds, for twenty times as long.
+    Slow(u32),
 }
 
 /// How a life of the rack ends.
@@ -246,17 +269,22 @@ impl Plan {
         self.wires.iter().filter(move |wire| wire.from == gear && wire.port == port)
     }
 
-    /// What a gear emits of its own, if it does.
+    /// What a gear brings in, if it does.
     pub fn feed(&self, gear: usize) -> Option<&FeedPlan> {
         match &self.gears[gear] {
-            GearPlan::Feed(feed) | GearPlan::Caller(feed) => Some(feed),
-            GearPlan::Work { .. } | GearPlan::Fork | GearPlan::Shelf => None,
+            GearPlan::Feed(feed) | GearPlan::Caller(feed) | GearPlan::Server(feed) => Some(feed),
+            GearPlan::Work { .. } | GearPlan::Fork | GearPlan::Shelf | GearPlan::Peer => None,
         }
     }
 
     /// Messages that all sources emit together.
     pub fn messages(&self) -> u32 {
         (0..self.gears.len()).filter_map(|gear| self.feed(gear)).map(|feed| feed.messages).sum()
+    }
+
+    /// The gear that sends to a peer, if there is one.
+    pub fn peer(&self) -> Option<usize> {
+        self.gears.iter().position(|gear| *gear == GearPlan::Peer)
     }
 
     /// The wires of a version.

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::hunt::{Found, Hunt};
 
 /// Bugs by the names they have in the engine, each with the rule it breaks there.
-pub const BUGS: [(&str, &str); 19] = [
+pub const BUGS: [(&str, &str); 21] = [
     ("sync_left_out", "the journal says that it synced and did not"),
     ("torn_body_taken", "a record counts as whole whatever its check says"),
     ("cursor_forgotten_at_close", "a journal closes without the last positions of its readers"),
@@ -22,6 +22,8 @@ pub const BUGS: [(&str, &str); 19] = [
     ("reload_wakes_nobody", "a segment is not told what waits in the wires it gets"),
     ("refused_reload_stands_still", "after a refused reload the gears do not go on"),
     ("waiting_left_behind", "what waited for a gear is not left to the one in its place"),
+    ("in_hand_left_behind", "what a client has not had acknowledged is not left to the one in its place"),
+    ("parted_too_soon", "a client takes the place of another before that has had all acknowledged"),
     ("failed_overtaken", "messages behind one that fails overtake those before it"),
     ("message_blamed_at_once", "a message is at fault at the first failure of its gear"),
     ("drain_without_deadline", "a drain waits a hundred times as long as it may"),

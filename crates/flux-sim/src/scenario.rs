@@ -8,6 +8,7 @@ use flux_scenario::{
     units,
 };
 
+use crate::far_end;
 use crate::plan::{GearPlan, Knobs, Plan, Promise};
 
 /// A version of the plan as a scenario.
@@ -15,8 +16,10 @@ pub fn text(plan: &Plan, version: usize) -> String {
     let version = &plan.versions[version];
     let mut text = String::from("meta: {name: simulated, version: 1.0.0}\ngears:\n");
     for (place, gear) in plan.gears.iter().enumerate().filter(|(place, _)| !version.without.contains(place)) {
+        let is_revised = version.revised.contains(&place);
+        let line = line(plan, gear, is_revised);
         let mut config = Vec::new();
-        if version.revised.contains(&place) {
+        if is_revised && line.is_none() {
             config.push("revision: 1");
         }
         if let Some(broken) = version.broken.filter(|broken| broken.gear == place) {
@@ -27,11 +30,13 @@ pub fn text(plan: &Plan, version: usize) -> String {
             GearPlan::Caller(_) => ("caller", 1),
             GearPlan::Fork => ("fork", 1),
             GearPlan::Shelf => ("shelf", 1),
+            GearPlan::Server(_) | GearPlan::Peer => ("io_tcp", 1),
             GearPlan::Work { marks, parallel } => {
                 config.push(if *marks { "marks: true" } else { "marks: false" });
                 ("work", *parallel)
             }
         };
+        config.extend(line.as_deref());
         let config = config.join(", ");
         let mut rest = format!("type: {kind}, config: {{{config}}}");
         if parallel > 1 {
@@ -50,6 +55,30 @@ pub fn text(plan: &Plan, version: usize) -> String {
         let _ = writeln!(text, "  - {{from: g{}.{}, to: g{}.in{lane}}}", wire.from, wire.port, wire.to);
     }
     text
+}
+
+/// The configuration of a gear with a line to the outside; when it is revised, its connections cannot go on.
+fn line(plan: &Plan, gear: &GearPlan, is_revised: bool) -> Option<String> {
+    let common = "framing: length_prefix2, write_timeout: 2s, idle_timeout: 3s";
+    match gear {
+        GearPlan::Server(_) => {
+            let (port, text) = (far_end::PORT, if is_revised { "ok" } else { "+" });
+            Some(format!("mode: server, bind: ':{port}', acknowledge: '{text}', {common}"))
+        }
+        GearPlan::Peer => {
+            let (connect, timeout) = (far_end::ADDRESS, if is_revised { 2 } else { 1 });
+            let kept = plan.knobs.queue_messages;
+            Some(format!(
+                "mode: client, connect: '{connect}', await_acknowledgement: true, max_queued_messages: {kept}, \
+                 connect_timeout: {timeout}s, reconnect_wait: 50ms, reconnect_wait_max: 500ms, {common}"
+            ))
+        }
+        GearPlan::Feed(_)
+        | GearPlan::Caller(_)
+        | GearPlan::Work { .. }
+        | GearPlan::Fork
+        | GearPlan::Shelf => None,
+    }
 }
 
 /// The circuit of a version.

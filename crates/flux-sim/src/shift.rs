@@ -12,6 +12,7 @@ use flux_rack::{
 use flux_world::sim::{DiskLatency, Sim, SimDisk};
 use flux_world::{Clock, Instant, World};
 
+use crate::far_end::FarEnd;
 use crate::house::{House, house};
 use crate::plan::{Act, Life, LifeEnd};
 use crate::rules::Rule;
@@ -34,6 +35,8 @@ pub(crate) struct Shift<'a> {
     heals_at: Option<Instant>,
     /// Whether something was wrong with the disk in this life.
     is_disk_ill: bool,
+    /// What the rack is connected to.
+    far_ends: Vec<FarEnd>,
     looks_at: Instant,
     /// Letters the rack said it dropped. Before their notes come to the disk they are still found there.
     dropped: BTreeSet<u64>,
@@ -79,6 +82,7 @@ impl<'a> Shift<'a> {
             version: life.version,
             heals_at: None,
             is_disk_ill: false,
+            far_ends: FarEnd::all(sim, &stage.plan),
             looks_at: clock.now(),
             dropped: BTreeSet::new(),
             world,
@@ -245,7 +249,7 @@ impl<'a> Shift<'a> {
             house.coverage.act(act);
             house.note(Event::Mishap { act });
         });
-        self.is_disk_ill |= !matches!(act, Act::Reload(_));
+        self.is_disk_ill |= !matches!(act, Act::Reload(_) | Act::Line(_));
         match act {
             Act::Reload(to) => self.reload(rack, to).await,
             Act::FailSyncs(times) => {
@@ -261,6 +265,10 @@ impl<'a> Shift<'a> {
                 self.disk.set_latency(DiskLatency { read: each, write: each, sync: each });
                 self.heals_at = Some(self.clock.now() + each * 100);
             }
+            Act::Line(fault) => {
+                house(|house| house.ledger.line_fails());
+                self.far_ends.iter_mut().for_each(|far_end| far_end.suffer(fault));
+            }
             Act::Lie => {
                 house(|house| house.has_lied = true);
                 self.disk.set_lying(true);
@@ -268,8 +276,9 @@ impl<'a> Shift<'a> {
         }
     }
 
-    /// What is wrong with the disk ends in its time.
+    /// What is wrong with the disk, or with the line, ends in its time.
     fn tend(&mut self) {
+        self.far_ends.iter_mut().for_each(FarEnd::tend);
         if self.heals_at.take_if(|at| *at <= self.clock.now()).is_some() {
             self.disk.set_capacity(None);
             self.disk.set_latency(latency(&self.stage.plan.knobs));

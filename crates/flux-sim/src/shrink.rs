@@ -128,7 +128,9 @@ impl Search {
 
     fn edit_feed(&mut self, gear: usize, edit: impl FnOnce(&mut FeedPlan)) {
         self.try_edit(|plan| {
-            if let GearPlan::Feed(feed) | GearPlan::Caller(feed) = &mut plan.gears[gear] {
+            if let GearPlan::Feed(feed) | GearPlan::Caller(feed) | GearPlan::Server(feed) =
+                &mut plan.gears[gear]
+            {
                 edit(feed);
             }
         });

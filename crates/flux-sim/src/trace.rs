@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::plan::Act;
+use crate::plan::{Act, LineFault};
 
 /// Lines kept of a run that somebody reads.
 const LINES_MAX: usize = 20_000;
@@ -87,6 +87,12 @@ impl Event {
                 Act::Fill(ms) => of(18, 0, 0, ms),
                 Act::Slow(ms) => of(19, 0, 0, ms),
                 Act::Lie => of(20, 0, 0, 0),
+                Act::Line(LineFault::Reset) => of(21, 0, 0, 0),
+                Act::Line(LineFault::Unplug) => of(21, 1, 0, 0),
+                Act::Line(LineFault::Part(ms)) => of(21, 2, 0, ms),
+                Act::Line(LineFault::Refuse(ms)) => of(21, 3, 0, ms),
+                Act::Line(LineFault::Deaf(ms)) => of(21, 4, 0, ms),
+                Act::Line(LineFault::Slow(ms)) => of(21, 5, 0, ms),
             },
         }
     }

@@ -1,7 +1,7 @@
 //! The simulation itself: a seed repeats, a handful of them hold, and each has what a seed must have.
 
-use flux_sim::plan::{Act, LifeEnd};
-use flux_sim::{draw, run, run_traced};
+use flux_sim::plan::{Act, GearPlan, LifeEnd};
+use flux_sim::{Plan, draw, run, run_traced};
 
 #[test]
 fn a_seed_replays_itself() {
@@ -35,6 +35,19 @@ fn every_seed_has_what_a_seed_must_have() {
 }
 
 #[test]
+fn some_racks_have_a_peer_and_some_a_client() {
+    let plans: Vec<Plan> = (0..600).map(draw).collect();
+    let client = |plan: &Plan| plan.gears.iter().any(|gear| matches!(gear, GearPlan::Server(_)));
+    let (peers, clients) =
+        (plans.iter().filter(|plan| plan.peer().is_some()), plans.iter().filter(|plan| client(plan)));
+    assert!(peers.count() > 150);
+    assert!(clients.count() > 60);
+    let both = plans.iter().find(|plan| plan.peer().is_some() && client(plan)).expect("one of them has both");
+    let coverage = run(both).coverage;
+    assert!(coverage.0.contains_key("peer") && coverage.0.contains_key("client"));
+}
+
+#[test]
 fn a_few_seeds_hold() {
     for seed in 100..120 {
         assert_eq!(run(&draw(seed)).violations, [], "seed {seed}");
@@ -64,6 +77,8 @@ fn what_was_broken_once_holds() {
         &[89_225],
         // A drain was clean although the disk had no room for its last dead letters.
         &[82_213],
+        // What a client had in hand was sent behind what the one in its place was given.
+        &[244],
         // The oracle took two ways to one end for one, positions for which there was no room for kept, and the end of a source for a pause.
         &[87_353, 47_144, 45_466],
         // The operator took what was dropped before for a letter, because the note of that waited for room.
