@@ -136,6 +136,14 @@ impl Journal {
         shared.wait(until, Ack::Disk).await
     }
 
+    /// Waits until every record before `until` is on disk, whatever the level of acknowledgement.
+    pub async fn on_disk(&self, until: u64) -> Result<(), AppendError> {
+        if self.inner.shared.watermark(Ack::Disk) >= until {
+            return Ok(());
+        }
+        self.sync().await
+    }
+
     /// The consumer `name`, where it stood, or a new one. Records trim no further than the last consumer has settled.
     pub fn consumer(&self, name: &str, start: Start) -> Result<Consumer, ConsumerError> {
         if !is_name(name) {
