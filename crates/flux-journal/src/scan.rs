@@ -124,8 +124,12 @@ impl Scan {
         self.offset += ALIGN_BYTES as u64;
         while self.offset < self.end {
             let block = self.at(self.offset, READ_BLOCK_BYTES)?;
+            if block.is_empty() {
+                // Whoever writes it has made the file shorter meanwhile.
+                break;
+            }
             // A head that begins in this block and ends in the next is looked at with the next.
-            let is_last = self.offset + block.len() as u64 >= self.end;
+            let is_last = self.offset + block.len() as u64 >= self.end || block.len() <= HEADER_BYTES;
             let looked_at = if is_last { block.len() } else { block.len() - HEADER_BYTES };
             for at in (0..looked_at).step_by(ALIGN_BYTES) {
                 let word = &block[at..block.len().min(at + ALIGN_BYTES)];
