@@ -75,6 +75,7 @@ async fn rack(fuse: Fuse) -> anyhow::Result<f64> {
         files,
         state_dir: std::env::temp_dir().join("fluxrig-chain"),
         store: settings::Store::default(),
+        mesh: None,
     };
     let rack = Rack::boot(circuit, surroundings).await.context("boot")?;
     ARRIVED.notified().await;

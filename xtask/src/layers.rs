@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("flux-mesh", &["flux-bus", "flux-journal", "flux-signal", "flux-world"]),
     ("flux-gear", &["flux-scenario", "flux-signal", "flux-world"]),
     ("flux-gears", &["flux-gear", "flux-pool", "flux-iso8583", "flux-signal", "flux-world"]),
-    ("flux-rack", &["flux-gear", "flux-journal", "flux-scenario", "flux-signal", "flux-world"]),
+    ("flux-rack", &["flux-gear", "flux-journal", "flux-mesh", "flux-scenario", "flux-signal", "flux-world"]),
     // Heavy, so that only a binary names it.
     ("flux-nats", &["flux-bus", "flux-world"]),
     ("fluxrig", LIBRARIES),

@@ -37,6 +37,13 @@ impl Line {
 }
 
 impl Route {
+    /// A wire between two racks, by names that are tokens of a subject, and short enough to name a stream together.
+    pub fn new(from: &str, to: &str, wire: &str) -> Result<Self, Error> {
+        let route = Self { from: Name::new(from)?, to: Name::new(to)?, wire: Name::new(wire)? };
+        route.stream()?;
+        Ok(route)
+    }
+
     /// Where packs are sent: `flux.msg.<to>.<wire>`.
     pub fn packs(&self) -> Subject {
         Subject::of(MESSAGE, &self.to, &self.wire)
@@ -96,8 +103,8 @@ mod tests {
 
     #[test]
     fn names() {
-        let name = |text: &str| Name::new(text).unwrap();
-        let route = Route { from: name("north"), to: name("south"), wire: name("bookings") };
+        let route = Route::new("north", "south", "bookings").unwrap();
+        assert!(Route::new("north", "south", &"x".repeat(55)).is_err(), "the stream has no such name");
         assert_eq!(route.packs().as_str(), "flux.msg.south.bookings");
         assert_eq!(route.reports().unwrap().as_str(), "flux.ctrl.north.mesh.bookings");
         assert_eq!(route.stream().unwrap().as_str(), "south_bookings");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flux_gear::InPort;
-use flux_scenario::circuit::{Circuit, CircuitWire};
+use flux_scenario::circuit::{Circuit, CircuitWire, WireEnd};
 
 use crate::{
     routes::{Patchbay, Routes, Target},
@@ -73,7 +73,8 @@ impl Assembly {
     pub(crate) fn intakes(&self, segment: usize) -> Vec<Intake> {
         let mut intakes = Vec::new();
         for (wire, queues) in self.circuit.wires.iter().zip(&self.wires) {
-            let (gear, port) = (wire.to.0, InPort(port_number(wire.to.1)));
+            let Some((gear, port)) = wire.to.here() else { continue };
+            let port = InPort(port_number(port));
             for (place, queue) in self.seats[gear].places.iter().zip(queues) {
                 if place.segment == segment {
                     intakes.push(Intake::new(queue.clone(), place.cell, port));
@@ -85,12 +86,14 @@ impl Assembly {
 
     /// The queues of a wire: by its name, its ends, its lane, and how it is shared among instances.
     pub(crate) fn queues_of(&self, circuit: &Circuit, wire: &CircuitWire) -> Option<&Vec<Arc<Wire>>> {
-        let receiver = &circuit.gears[wire.to.0];
+        fn sharing<'a>(circuit: &'a Circuit, wire: &CircuitWire) -> Option<(u16, Option<&'a str>)> {
+            let receiver = &circuit.gears[wire.to.gear()?];
+            Some((receiver.parallel, receiver.partition_by.as_deref()))
+        }
         let is_same = |other: &CircuitWire| {
-            let was = &self.circuit.gears[other.to.0];
             (&other.id, other.lane) == (&wire.id, wire.lane)
-                && ends(&self.circuit, other) == ends(circuit, wire)
-                && (was.parallel, &was.partition_by) == (receiver.parallel, &receiver.partition_by)
+                && self.circuit.ends(other) == circuit.ends(wire)
+                && sharing(&self.circuit, other) == sharing(circuit, wire)
         };
         let at = self.circuit.wires.iter().position(is_same)?;
         Some(&self.wires[at])
@@ -98,21 +101,15 @@ impl Assembly {
 
     /// The wires that begin or end at one of `members`: their ends, whether they are calls, and which queues they are.
     pub(crate) fn touching(&self, members: &[Instance]) -> Vec<([&str; 4], bool, Vec<*const Wire>)> {
-        let is_member = |gear: usize| members.iter().any(|member| member.gear == gear);
+        let is_member = |end: &WireEnd| members.iter().any(|member| Some(member.gear) == end.gear());
         let wires = self.circuit.wires.iter().zip(&self.wires);
         wires
-            .filter(|(wire, _)| is_member(wire.from.0) || is_member(wire.to.0))
+            .filter(|(wire, _)| is_member(&wire.from) || is_member(&wire.to))
             .map(|(wire, queues)| {
-                (ends(&self.circuit, wire), wire.fused, queues.iter().map(Arc::as_ptr).collect())
+                (self.circuit.ends(wire), wire.fused, queues.iter().map(Arc::as_ptr).collect())
             })
             .collect()
     }
-}
-
-/// The ends of a wire in words: gear and port that send, gear and port that receive.
-pub(crate) fn ends<'a>(circuit: &'a Circuit, wire: &CircuitWire) -> [&'a str; 4] {
-    let (sender, receiver) = (&circuit.gears[wire.from.0], &circuit.gears[wire.to.0]);
-    [&sender.name, &sender.outputs[wire.from.1], &receiver.name, &receiver.inputs[wire.to.1]]
 }
 
 /// Who runs where: the circuit's segments, then a segment of its own for each further parallel instance.

@@ -9,7 +9,7 @@ mod site;
 use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use flux_gear::Lease;
-use flux_journal::{Ack, AppendError, Journal, ReadError, Receipt, Stats};
+use flux_journal::{Ack, AppendError, Journal, Receipt, Stats};
 use flux_world::{Backoff, planted};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task::JoinHandle};
@@ -221,6 +221,12 @@ impl Appender {
         }
     }
 
+    /// Makes the journal an outbox, before anything is appended.
+    pub(crate) async fn make_outbox(&self) -> Result<(), JournalError> {
+        let Some((journal, _)) = self.usable(0).await else { return Err(JournalError::Stopping) };
+        flux_mesh::make_outbox(&journal, self.site.world.clock).map_err(JournalError::Outbox)
+    }
+
     /// Acknowledges at another level from now on.
     pub(crate) fn set_ack(&self, ack: Ack) {
         let mut state = self.state.lock();
@@ -294,6 +300,18 @@ impl Appender {
         taken
     }
 
+    /// Records that the consumer of this kind has not settled.
+    pub(crate) fn unsettled_by(&self, is_it: impl Fn(&str) -> bool) -> u64 {
+        match &self.state.lock().journal {
+            Opened::Usable(journal) => {
+                let low = journal.consumers().into_iter().find(|(name, _)| is_it(name)).map(|(_, low)| low);
+                let stats = journal.stats();
+                stats.next.saturating_sub(low.unwrap_or(stats.first))
+            }
+            Opened::Failed { .. } | Opened::Closed => 0,
+        }
+    }
+
     /// What the journal counts; `None` while it is being opened again.
     pub(crate) fn stats(&self) -> Option<Stats> {
         match &self.state.lock().journal {
@@ -337,7 +355,7 @@ impl Appender {
     }
 
     /// The journal of this opening cannot be read any more.
-    pub(crate) fn failed(&self, generation: u64, why: &ReadError) {
+    pub(crate) fn failed(&self, generation: u64, why: &dyn std::error::Error) {
         let mut state = self.state.lock();
         if state.generation == generation {
             self.note_failure(&mut state, why);

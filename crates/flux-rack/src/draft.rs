@@ -6,21 +6,21 @@ use arc_swap::ArcSwap;
 use flux_gear::{InPort, Key, OutPort};
 use flux_scenario::{
     catalog::ERROR_PORT,
-    circuit::{Circuit, CircuitGear},
+    circuit::{Circuit, CircuitGear, CircuitWire},
     plan::{Plan, Step, plan},
 };
 
 use crate::{
     assembly::{Assembly, Instance, Place, Seat, layout, places, port_number},
     cell::Cell,
-    durable::Durable,
+    durable::{Durable, journal_of},
     rack::ChangeError,
     routes::{Routes, Target},
     wire::Wire,
     workshop::Workshop,
 };
 
-/// The journals of durable wires, by the id of the wire.
+/// The journals of durable wires, by where they are.
 pub(crate) type Durables = BTreeMap<String, Arc<Durable>>;
 
 /// What a rack is to become.
@@ -49,7 +49,7 @@ impl Draft {
         let places = places(&circuit, &layout);
         let queues = circuit.wires.iter().map(|wire| match now.queues_of(&circuit, wire) {
             Some(queues) => queues.clone(),
-            None => (0..circuit.gears[wire.to.0].parallel.max(1)).map(|_| workshop.wire(&wire.id)).collect(),
+            None => (0..instances(&circuit, wire)).map(|_| workshop.wire(&wire.id)).collect(),
         });
         let wires: Vec<Vec<Arc<Wire>>> = queues.collect();
         let routes = circuit.gears.iter().enumerate();
@@ -123,19 +123,31 @@ fn routes_of(
         error: error.map(|at| OutPort::at(port_number(at))),
         slots: 0,
     };
-    for (wire, queues) in circuit.wires.iter().zip(wires).filter(|(wire, _)| wire.from.0 == at) {
-        let receiver = wire.to.0;
-        routes.outputs[wire.from.1].push(Target {
+    for (wire, queues) in circuit.wires.iter().zip(wires) {
+        let Some((_, output)) = wire.from.here().filter(|(gear, _)| *gear == at) else { continue };
+        let durable = journal_of(wire).and_then(|journal| durables.get(&journal).cloned());
+        let mut target = Target {
             wires: queues.clone(),
-            durable: wire.durable.and_then(|_| durables.get(&wire.id).cloned()),
-            to_port: InPort(port_number(wire.to.1)),
-            key: partition_key(&circuit.gears[receiver])?,
+            durable,
+            to_port: InPort(0),
+            key: None,
             slot: routes.slots,
-            fused: wire.fused.then(|| places[receiver][0].cell),
-        });
+            fused: None,
+        };
+        if let Some((receiver, input)) = wire.to.here() {
+            target.to_port = InPort(port_number(input));
+            target.key = partition_key(&circuit.gears[receiver])?;
+            target.fused = wire.fused.then(|| places[receiver][0].cell);
+        }
+        routes.outputs[output].push(target);
         routes.slots += queues.len();
     }
     Ok(routes)
+}
+
+/// How many queues a wire is; one, which stays empty, where its receiver is on another rack.
+fn instances(circuit: &Circuit, wire: &CircuitWire) -> u16 {
+    wire.to.gear().map_or(1, |receiver| circuit.gears[receiver].parallel.max(1))
 }
 
 pub(crate) fn partition_key(gear: &CircuitGear) -> Result<Option<Key>, ChangeError> {

@@ -10,10 +10,15 @@
 //! comes again before everything that is not delivered yet; what was delivered in between is not called back. After a
 //! restart what was not settled comes again, in the order it was taken.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use flux_gear::{FluxMsg, Held, Lease};
+use flux_journal::limits::WINDOW_RECORDS_MAX;
+use flux_mesh::{Line, Route};
 use flux_scenario::{Ack, Durability};
 use flux_signal::cbor;
 use parking_lot::Mutex;
@@ -33,12 +38,20 @@ use crate::{
 mod feeder;
 mod lines;
 mod loan;
+mod mesh;
+mod place;
 mod seen;
 
-pub(crate) use feeder::CONSUMER;
 use feeder::Feeder;
 pub(crate) use lines::Lines;
 use loan::{LastOrders, Loans};
+use mesh::Carrier;
+pub(crate) use mesh::MeshEnd;
+pub use mesh::MeshStats;
+pub(crate) use place::{DIRECTORIES, is_receiver, journal_of};
+
+/// How long a wire whose journal cannot be read waits before it tries again.
+const STALLED_RETRY: Duration = Duration::from_secs(10);
 
 /// The journal of a wire, and what feeds its receiver. It outlives both ends: a reload may put others there.
 pub(crate) struct Durable {
@@ -53,6 +66,9 @@ pub(crate) struct Durable {
     unreadable: Arc<Mutex<Option<String>>>,
     dead_letters: Arc<DeadLetters>,
     feeder: Mutex<Option<JoinHandle<()>>>,
+    /// What carries it to another rack or from one, and its task.
+    carrier: Option<(Arc<Carrier>, Route)>,
+    carrying: Mutex<Option<JoinHandle<()>>>,
     gate: watch::Sender<Gate>,
     tuning: Tuning,
     dedupe_messages: usize,
@@ -97,9 +113,15 @@ pub struct DurableStats {
     /// Why the journal takes no more, when it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stuck: Option<String>,
+    /// Bytes it may have on disk before it takes no more.
+    #[serde(default)]
+    pub bytes_max: u64,
     /// Why nothing more is delivered, and what to do, when the journal cannot be read on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
+    /// How its way to or from another rack stands, when it is a mesh wire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<MeshStats>,
 }
 
 /// What makes a durable wire.
@@ -108,6 +130,8 @@ pub(crate) struct DurableParts {
     pub(crate) durability: Durability,
     pub(crate) from: End,
     pub(crate) to: End,
+    /// Which end is here, and what carries it, when it is a mesh wire.
+    pub(crate) end: Option<(Route, Line, MeshEnd)>,
     pub(crate) site: Site,
     pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) tuning: Tuning,
@@ -136,8 +160,19 @@ const RECORD_OVERHEAD_BYTES: usize = 64;
 
 impl Durable {
     /// Opens the journal of a wire, or makes it. Nothing is delivered yet.
-    pub(crate) async fn open(parts: DurableParts) -> Result<Durable, JournalError> {
+    pub(crate) async fn open(mut parts: DurableParts) -> Result<Durable, JournalError> {
+        if let Some((.., MeshEnd::Out)) = parts.end {
+            // Its records are forgotten in their order: nothing else bounds what is sent.
+            parts.site.config.window_records = WINDOW_RECORDS_MAX;
+        }
+        let carrier = parts.end.map(|end| {
+            let route = end.0.clone();
+            (Arc::new(Carrier::new(end, &parts.name, &parts.site, &parts.dead_letters)), route)
+        });
         let custody = Custody::open(format!("wire {}", parts.name), parts.site).await?;
+        if carrier.as_ref().is_some_and(|(carrier, _)| carrier.is_out()) {
+            custody.appender().make_outbox().await?;
+        }
         Ok(Durable {
             name: parts.name,
             durability: Arc::new(Mutex::new(parts.durability)),
@@ -155,6 +190,8 @@ impl Durable {
             unreadable: Arc::default(),
             dead_letters: parts.dead_letters,
             feeder: Mutex::default(),
+            carrier,
+            carrying: Mutex::default(),
             gate: watch::Sender::new(Gate::Open),
             tuning: parts.tuning,
             dedupe_messages: parts.dedupe_messages,
@@ -208,6 +245,40 @@ impl Durable {
 
     pub(crate) fn set_gate(&self, gate: Gate) {
         self.gate.send_replace(gate);
+        // Nobody asks the gate who comes from another rack.
+        match (self.is_inbox(), gate) {
+            (false, _) => {}
+            (true, Gate::Open) => self.carry(),
+            (true, Gate::Shut | Gate::Ebbing | Gate::Gone) => self.stop_carrying(),
+        }
+    }
+
+    /// Whether it comes from another rack.
+    fn is_inbox(&self) -> bool {
+        self.carrier.as_ref().is_some_and(|(carrier, _)| !carrier.is_out())
+    }
+
+    /// Whether it leads to another rack.
+    fn is_outbox(&self) -> bool {
+        self.carrier.as_ref().is_some_and(|(carrier, _)| carrier.is_out())
+    }
+
+    /// Has what carries it to another rack or from one at work, once it knows its ends.
+    fn carry(&self) {
+        let Some((carrier, _)) = &self.carrier else { return };
+        let is_known = self.is_outbox() || !self.lines.load().wires.is_empty();
+        let mut carrying = self.carrying.lock();
+        if is_known && carrying.as_ref().is_none_or(JoinHandle::is_finished) {
+            let appender = self.custody.appender().clone();
+            let run = carrier.clone().run(self.name.clone(), appender, self.unreadable.clone());
+            *carrying = Some(tokio::spawn(run));
+        }
+    }
+
+    fn stop_carrying(&self) {
+        if let Some(carrying) = self.carrying.lock().take() {
+            carrying.abort();
+        }
     }
 
     /// Takes all of `msgs`, whatever the gate says. What no journal could take is a dead letter.
@@ -238,6 +309,10 @@ impl Durable {
     /// Delivers into these queues from now on.
     pub(crate) fn feed_into(&self, lines: Lines) {
         self.lines.store(Arc::new(lines));
+        self.carry();
+        if self.is_outbox() {
+            return;
+        }
         let mut feeder = self.feeder.lock();
         if feeder.as_ref().is_none_or(JoinHandle::is_finished) {
             *feeder = Some(tokio::spawn(self.feeder().run()));
@@ -251,6 +326,7 @@ impl Durable {
 
     /// Delivers nothing more. What is in the queues stays on disk, and so does what is given up from now on.
     pub(crate) fn halt(&self) {
+        self.stop_carrying();
         if let Some(feeder) = &*self.feeder.lock() {
             feeder.abort();
         }
@@ -263,11 +339,12 @@ impl Durable {
 
     /// The same, and waits until nobody delivers any more.
     pub(crate) async fn stop_feeding(&self) {
+        let tasks = [self.feeder.lock().take(), self.carrying.lock().take()];
         self.halt();
-        let feeder = self.feeder.lock().take();
-        if let Some(feeder) = feeder {
+        for task in tasks.into_iter().flatten() {
+            task.abort();
             // It ends with an error: it was aborted.
-            let _ = feeder.await;
+            let _ = task.await;
         }
         // It may have come to put one more there, before it was.
         self.halt();
@@ -325,6 +402,9 @@ impl Durable {
     }
 
     fn unsettled(&self) -> u64 {
+        if self.is_outbox() {
+            return self.custody.appender().unsettled_by(flux_mesh::is_outbox);
+        }
         self.loans.lock().as_ref().map_or(0, |loans| loans.unsettled())
     }
 
@@ -336,16 +416,21 @@ impl Durable {
         DurableStats {
             ack: self.durability.lock().ack,
             accepted: self.accepted.get(),
-            unsettled: loans.as_ref().map_or(0, |loans| loans.unsettled()),
+            unsettled: self.unsettled(),
             delivered: loans.as_ref().map_or(0, |loans| loans.out()),
             redelivered: loans.map_or(0, |loans| loans.redelivered()),
             duplicates: self.duplicates.get(),
             bytes: journal.map_or(0, |stats| stats.bytes),
+            bytes_max: self.custody.appender().site().config.bytes_max,
             stuck: match is_full {
                 Some(full) => full.map(|full| full.to_string()),
                 None => Some("the journal failed and is being opened again".to_owned()),
             },
             unreadable: failure.or_else(|| self.unreadable.lock().clone()),
+            mesh: self
+                .carrier
+                .as_ref()
+                .map(|(carrier, route)| carrier.stats(self.custody.appender().site().world.clock, route)),
         }
     }
 
@@ -389,6 +474,7 @@ impl Durable {
             last_orders: self.last_orders.clone(),
             durability: self.durability.clone(),
             dedupe_messages: self.dedupe_messages,
+            is_inbox: self.is_inbox(),
         }
     }
 }
@@ -402,23 +488,4 @@ impl Drop for Durable {
 /// The leases of the first messages, which the journal has now.
 fn leases<M: Outgoing>(msgs: &mut Vec<M>, n: usize) -> Vec<Lease> {
     msgs.drain(..n).filter_map(|msg| msg.into().release().take_lease()).collect()
-}
-
-/// The name of a wire as that of a directory: the same for no two wires. `from -> to` becomes `from+to`; what is neither
-/// letter, digit, `.`, `_` nor `-` becomes `%` and two hexadecimal digits.
-pub(crate) fn directory_name(wire: &str) -> String {
-    let mut name = String::with_capacity(wire.len());
-    for (at, end) in wire.split(" -> ").enumerate() {
-        if at > 0 {
-            name.push('+');
-        }
-        for byte in end.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => name.push(byte.into()),
-                b'.' if !name.is_empty() => name.push('.'),
-                _ => name.push_str(&format!("%{byte:02X}")),
-            }
-        }
-    }
-    name
 }

@@ -31,7 +31,7 @@ mod workshop;
 
 pub use custody::JournalError;
 pub use dead_letters::{DeadLetter, DeadLetters, Filter, Letter, Searched, Stopped, search};
-pub use durable::DurableStats;
+pub use durable::{DurableStats, MeshStats};
 pub use rack::{ChangeError, Rack, Surroundings};
 pub use reload::{Reloaded, Remains};
 pub use replay::Handled;

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use flux_gear::{Control, Discards, Fault, Files, InitError, KeyParseError, Registry};
+use flux_mesh::Line;
 use flux_scenario::{
     Ack,
     circuit::Circuit,
@@ -21,6 +22,7 @@ use crate::{
     custody::JournalError,
     dead_letters::{self, DeadLetters},
     draft::Durables,
+    durable::journal_of,
     reload::{Remains, Visitor},
     segment::Command,
     shutdown::Left,
@@ -41,7 +43,7 @@ pub struct Rack {
     /// Gears that reloads took out, which finish what they have, and their wires.
     pub(crate) retiring: JoinSet<()>,
     pub(crate) visitors: Vec<Visitor>,
-    /// The journals of durable wires, by the id of the wire; those too whose wire a reload took out.
+    /// The journals of durable wires, by where they are; those too whose wire a reload took out.
     pub(crate) durables: Durables,
     /// What is in journals that no wire has, as the boot found it.
     pub(crate) orphans: Vec<Left>,
@@ -66,6 +68,8 @@ pub struct Surroundings {
     pub state_dir: PathBuf,
     /// How it keeps messages there.
     pub store: settings::Store,
+    /// The way to other racks, where there is one.
+    pub mesh: Option<Line>,
 }
 
 /// What all parts of a rack share.
@@ -145,6 +149,14 @@ pub enum ChangeError {
         /// Why.
         source: JournalError,
     },
+    /// A wire to or from another rack cannot be.
+    #[error("wire `{wire}`: {why}")]
+    Mesh {
+        /// Its name.
+        wire: String,
+        /// Why.
+        why: String,
+    },
     /// A durable wire that would go holds messages.
     #[error(
         "the durable wire `{}` would go, and {} messages wait on it: wait until it is empty, or leave them on disk with \
@@ -174,7 +186,7 @@ impl ChangeError {
             | ChangeError::Start { gear, .. }
             | ChangeError::PartitionBy { gear, .. }
             | ChangeError::Busy { gear, .. } => Some(gear),
-            ChangeError::Journal { .. } | ChangeError::Holding { .. } => None,
+            ChangeError::Journal { .. } | ChangeError::Mesh { .. } | ChangeError::Holding { .. } => None,
         }
     }
 }
@@ -277,7 +289,7 @@ impl Rack {
             wires: wires
                 .map(|(wire, queues)| {
                     let queues = queues.iter().map(|queue| (&queue.counters, queue.len()));
-                    let durable = wire.durable.and_then(|_| self.durables.get(&wire.id));
+                    let durable = journal_of(wire).and_then(|journal| self.durables.get(&journal));
                     WireCounters::snapshot(&wire.id, queues, durable.map(|durable| durable.stats()))
                 })
                 .collect(),

@@ -127,7 +127,7 @@ impl Rack {
         let at = self.assembly.gear(gear).ok_or_else(|| format!("there is no gear `{gear}` any more"))?;
         let declared = &circuit.gears[at];
         if let Some(input) = declared.inputs.iter().position(|input| input == port) {
-            let wire = circuit.wires.iter().position(|wire| wire.to == (at, input));
+            let wire = circuit.wires.iter().position(|wire| wire.to.here() == Some((at, input)));
             let wire = wire.ok_or_else(|| format!("no wire leads to `{gear}.{port}` any more"))?;
             let key = partition_key(declared).map_err(|why| why.to_string())?;
             return Ok(Destination::Input(Lines::to(self.assembly.wires[wire].clone(), key)));

@@ -11,7 +11,7 @@ use crate::{
     assembly::{Assembly, Place},
     contain::Contained,
     dead_letters,
-    durable::Durable,
+    durable::{Durable, journal_of},
     rack::{Rack, SegmentHandle},
     segment::{Command, Draining},
 };
@@ -142,12 +142,12 @@ impl Rack {
             let sender = self.assembly.gear(&durable.sender());
             sender.and_then(|sender| order.iter().position(|&gear| gear == sender))
         };
-        let mut last_first: Vec<_> = self.durables.iter().collect();
-        last_first.sort_by_key(|(_, durable)| Reverse(rank(durable)));
-        for (wire, durable) in last_first {
+        let mut last_first: Vec<_> = self.durables.values().collect();
+        last_first.sort_by_key(|durable| Reverse(rank(durable)));
+        for durable in last_first {
             durable.stop_feeding().await;
             let held = durable.stats().unsettled;
-            closed(wire, held, durable.close().await);
+            closed(&durable.name, held, durable.close().await);
         }
         on_disk
     }
@@ -163,7 +163,7 @@ impl Rack {
     async fn drain(&self, gear: usize, deadline: Instant) -> bool {
         let clock = self.shared.world.clock;
         let mut in_time = true;
-        for durable in self.durables_at(|wire| wire.to.0 == gear) {
+        for durable in self.durables_at(|wire| wire.to.gear() == Some(gear)) {
             durable.stop_feeding().await;
         }
         for &Place { segment, cell } in &self.assembly.seats[gear].places {
@@ -179,10 +179,10 @@ impl Rack {
     /// Ends when all that left the gear is processed by those it went to.
     pub(crate) async fn wires_from(&self, gear: usize) {
         let Assembly { circuit, seats, wires, .. } = &self.assembly;
-        for durable in self.durables_at(|wire| wire.from.0 == gear) {
+        for durable in self.durables_at(|wire| wire.from.gear() == Some(gear)) {
             durable.all_safe().await;
         }
-        let is_hot = |wire: &CircuitWire| wire.from.0 == gear && wire.durable.is_none();
+        let is_hot = |wire: &CircuitWire| wire.from.gear() == Some(gear) && wire.durable.is_none();
         let from_it = || circuit.wires.iter().zip(wires).filter(|(wire, _)| is_hot(wire));
         for queue in from_it().flat_map(|(_, queues)| queues) {
             queue.wait_until_empty().await;
@@ -195,7 +195,7 @@ impl Rack {
                 self.segments[place.segment].ask(|done| Command::Sync { done }).await;
             }
         }
-        for place in from_it().flat_map(|(wire, _)| &seats[wire.to.0].places) {
+        for place in from_it().filter_map(|(wire, _)| wire.to.gear()).flat_map(|to| &seats[to].places) {
             self.segments[place.segment].ask(|done| Command::Sync { done }).await;
         }
     }
@@ -205,9 +205,8 @@ impl Rack {
         &self,
         is_meant: impl Fn(&CircuitWire) -> bool,
     ) -> impl Iterator<Item = &Arc<Durable>> {
-        let wires =
-            self.assembly.circuit.wires.iter().filter(move |wire| wire.durable.is_some() && is_meant(wire));
-        wires.filter_map(|wire| self.durables.get(&wire.id))
+        let wires = self.assembly.circuit.wires.iter().filter(move |wire| is_meant(wire));
+        wires.filter_map(|wire| self.durables.get(&journal_of(wire)?))
     }
 
     fn queued(&self) -> Vec<Left> {

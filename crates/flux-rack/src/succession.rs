@@ -15,7 +15,7 @@ use flux_scenario::circuit::Circuit;
 use tokio::sync::oneshot;
 
 use crate::{
-    assembly::{Place, ends},
+    assembly::Place,
     cell::Cell,
     dead_letters::DeadLetter,
     rack::{ChangeError, Rack, SegmentHandle, Surroundings},
@@ -160,7 +160,7 @@ impl Rack {
         let retired = async { while self.retiring.join_next().await.is_some() {} };
         let _ = clock.timeout_at(deadline, retired).await;
         for gear in self.assembly.circuit.drain_order.clone() {
-            for durable in self.durables_at(|wire| wire.to.0 == gear) {
+            for durable in self.durables_at(|wire| wire.to.gear() == Some(gear)) {
                 durable.stop_feeding().await;
             }
             let at_rest = async {
@@ -191,7 +191,7 @@ impl Rack {
     fn empty_wires(&self, estate: &mut Estate) {
         let circuit = &self.assembly.circuit;
         for (wire, queues) in circuit.wires.iter().zip(&self.assembly.wires) {
-            let [_, _, receiver, port] = ends(circuit, wire);
+            let [_, _, receiver, port] = circuit.ends(wire);
             for (number, queue) in queues.iter().enumerate() {
                 let mut left = VecDeque::new();
                 queue.take(usize::MAX, &mut left);

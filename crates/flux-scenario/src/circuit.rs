@@ -9,10 +9,12 @@ use crate::catalog::{Catalog, ERROR_PORT, Emits, GearPorts, Manifest, PortSpec, 
 use crate::codes::Code;
 use crate::model::{GearView, Joint, Model};
 use crate::report::{Issue, Report};
-use crate::scenario::{Ack, Lane, Route, Scenario};
+use crate::scenario::{Ack, Endpoint, Lane, Route, Scenario};
 use crate::source::Span;
 use crate::topology::Graph;
 use crate::words::{listed, quoted};
+
+pub use mesh::MeshRoute;
 
 /// Whether gears that can share a task do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,17 +76,63 @@ pub struct CircuitGear {
 pub struct CircuitWire {
     /// Its id, or `from -> to` when none was given.
     pub id: String,
-    /// Gear and output index.
-    pub from: (usize, usize),
-    /// Gear and input index.
-    pub to: (usize, usize),
+    /// The output it leaves.
+    pub from: WireEnd,
+    /// The input it leads to.
+    pub to: WireEnd,
     /// How it carries signals.
     pub lane: Lane,
-    /// What it promises, when it is durable.
+    /// What it promises, when it is durable: this end of it, when it is a mesh wire.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub durable: Option<Durability>,
+    /// Where it runs on the bus, when it is a mesh wire.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<MeshRoute>,
     /// What `process` emits here is a call into the same segment; what an emitter emits still goes by queue.
     pub fused: bool,
+}
+
+/// One end of a [`CircuitWire`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(untagged)]
+pub enum WireEnd {
+    /// A gear of this rack and its port, by index.
+    Here(usize, usize),
+    /// A gear of another rack and its port, by name.
+    There {
+        /// The gear.
+        gear: String,
+        /// Its port.
+        port: String,
+    },
+}
+
+impl WireEnd {
+    /// The gear of this rack and its port, if it is here.
+    pub fn here(&self) -> Option<(usize, usize)> {
+        match *self {
+            WireEnd::Here(gear, port) => Some((gear, port)),
+            WireEnd::There { .. } => None,
+        }
+    }
+
+    /// The gear of this rack, if it is here.
+    pub fn gear(&self) -> Option<usize> {
+        self.here().map(|(gear, _)| gear)
+    }
+}
+
+impl Default for WireEnd {
+    fn default() -> WireEnd {
+        WireEnd::Here(0, 0)
+    }
+}
+
+impl CircuitWire {
+    /// The gears it connects, when both are here.
+    pub fn inner(&self) -> Option<(usize, usize)> {
+        Some((self.from.gear()?, self.to.gear()?))
+    }
 }
 
 /// What a durable wire promises.
@@ -97,12 +145,11 @@ pub struct Durability {
 }
 
 impl Durability {
-    fn of(route: &Route) -> Option<Durability> {
-        route.lane.as_ref().filter(|lane| lane.value == Lane::Durable)?;
-        Some(Durability {
+    fn of(route: &Route) -> Durability {
+        Durability {
             ack: route.ack.as_ref().map(|ack| ack.value).unwrap_or_default(),
             dedupe: route.dedupe.as_ref().is_some_and(|dedupe| dedupe.value),
-        })
+        }
     }
 }
 
@@ -188,21 +235,10 @@ impl<'m> Compiler<'m> {
         let mut wires = Vec::new();
         let mut sends = Vec::new();
         for joint in model.joints() {
-            let ends_here =
-                is_here(model.rack_of(&joint.route.from)) && is_here(model.rack_of(&joint.route.to));
-            let local = |gear: usize| members.binary_search(&gear).ok();
-            let (Some(from), Some(to), true) = (local(joint.from.0), local(joint.to.0), ends_here) else {
-                continue;
-            };
-            wires.push(CircuitWire {
-                id: joint.route.name(),
-                from: (from, joint.from.1),
-                to: (to, joint.to.1),
-                lane: joint.route.lane.as_ref().map_or(Lane::Hot, |lane| lane.value),
-                durable: Durability::of(joint.route),
-                fused: fuse == Fuse::On && is_fusable(model, &joint),
-            });
-            sends.push(model.emits_from_process(&joint));
+            if let Some(wire) = wire_of(model, &joint, &members, &is_here, fuse) {
+                wires.push(wire);
+                sends.push(model.emits_from_process(&joint));
+            }
         }
         let segment_of = tasks::share_out(members.len(), &sends, &mut wires);
         Compiler { model, members, segment_of, wires }
@@ -249,7 +285,7 @@ impl<'m> Compiler<'m> {
     /// The gears of each segment, in order of their first gear; each in topological order, which exists since a cycle of
     /// `process` halves does not pass the check.
     fn segments(&self) -> Vec<Vec<usize>> {
-        let fused = self.wires.iter().filter(|wire| wire.fused).map(|wire| (wire.from.0, wire.to.0));
+        let fused = self.wires.iter().filter(|wire| wire.fused).filter_map(CircuitWire::inner);
         let mut segments: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for gear in Graph::new(self.members.len(), fused).sources_first(|_| 0) {
             segments.entry(self.segment_of[gear]).or_default().push(gear);
@@ -261,7 +297,7 @@ impl<'m> Compiler<'m> {
 
     /// Sources first. In a conversation, which is a cycle, the side that listens is drained before the side that calls.
     fn drain_order(&self) -> Vec<usize> {
-        let edges = self.wires.iter().map(|wire| (wire.from.0, wire.to.0));
+        let edges = self.wires.iter().filter_map(CircuitWire::inner);
         Graph::new(self.members.len(), edges).sources_first(|gear| {
             let (view, manifest, ports) = self.view(gear);
             let listens = !manifest.claims_of(&view.decl.config).is_empty();
@@ -271,6 +307,43 @@ impl<'m> Compiler<'m> {
     }
 }
 
+/// What a rack with these gears runs of a wire; none where none of its ends is there.
+fn wire_of(
+    model: &Model<'_>,
+    joint: &Joint<'_>,
+    members: &[usize],
+    is_here: impl Fn(Option<&str>) -> bool,
+    fuse: Fuse,
+) -> Option<CircuitWire> {
+    let route = joint.route;
+    let crossed = model.racks_crossed(route);
+    let end = |(gear, port): (usize, usize), end: &Endpoint| {
+        let here = members.binary_search(&gear).ok().filter(|_| is_here(model.rack_of(end)));
+        here.map(|gear| WireEnd::Here(gear, port))
+            .or_else(|| crossed.map(|_| WireEnd::There { gear: end.gear.clone(), port: end.port.clone() }))
+    };
+    let (from, to) = (end(joint.from, &route.from)?, end(joint.to, &route.to)?);
+    let is_inner = matches!((&from, &to), (WireEnd::Here(..), WireEnd::Here(..)));
+    if from.here().or(to.here()).is_none() || (crossed.is_some() && is_inner) {
+        return None;
+    }
+    let lane = model.lane(route);
+    let mut durable = (lane != Lane::Hot).then(|| Durability::of(route));
+    if let (Some(durable), None) = (&mut durable, from.here()) {
+        // Its sender is on the other rack; here nothing is said before it is on disk.
+        durable.ack = Ack::Disk;
+    }
+    Some(CircuitWire {
+        id: route.name(),
+        from,
+        to,
+        lane,
+        durable,
+        mesh: crossed.map(|racks| MeshRoute::new(racks, &route.name())),
+        fused: fuse == Fuse::On && is_fusable(model, joint),
+    })
+}
+
 /// Whether the consumer's `process` may be called from the producer's.
 fn is_fusable(model: &Model<'_>, joint: &Joint<'_>) -> bool {
     let shares_a_task = |gear: usize| {
@@ -278,8 +351,10 @@ fn is_fusable(model: &Model<'_>, joint: &Joint<'_>) -> bool {
         let waits = view.manifest.is_none_or(|manifest| manifest.waits);
         !waits && view.decl.parallel.as_ref().is_none_or(|count| count.get() == 1)
     };
-    let is_hot = joint.route.lane.as_ref().is_none_or(|lane| lane.value == Lane::Hot);
-    is_hot && model.emits_from_process(joint) && shares_a_task(joint.from.0) && shares_a_task(joint.to.0)
+    model.lane(joint.route) == Lane::Hot
+        && model.emits_from_process(joint)
+        && shares_a_task(joint.from.0)
+        && shares_a_task(joint.to.0)
 }
 
 impl Circuit {
@@ -294,13 +369,43 @@ impl Circuit {
             .collect()
     }
 
+    /// The ends of a wire in words: gear and port that send, gear and port that receive.
+    pub fn ends<'a>(&'a self, wire: &'a CircuitWire) -> [&'a str; 4] {
+        let names = |end: &'a WireEnd, ports: fn(&CircuitGear) -> &[String]| match end {
+            WireEnd::Here(gear, port) => {
+                let gear = &self.gears[*gear];
+                (gear.name.as_str(), ports(gear)[*port].as_str())
+            }
+            WireEnd::There { gear, port } => (gear.as_str(), port.as_str()),
+        };
+        let (sender, output) = names(&wire.from, |gear| &gear.outputs);
+        let (receiver, input) = names(&wire.to, |gear| &gear.inputs);
+        [sender, output, receiver, input]
+    }
+
+    /// The ends of a wire as a scenario would write them; with the rack where that is another one.
+    pub fn written(&self, wire: &CircuitWire) -> (String, String) {
+        let [sender, output, receiver, input] = self.ends(wire);
+        let (mut from, mut to) = (format!("{sender}.{output}"), format!("{receiver}.{input}"));
+        if let Some(mesh) = &wire.mesh {
+            match wire.from {
+                WireEnd::Here(..) => to = format!("{}.{to}", mesh.to),
+                WireEnd::There { .. } => from = format!("{}.{from}", mesh.from),
+            }
+        }
+        (from, to)
+    }
+
     fn terminus(&self, mut gear: usize, output: usize) -> Option<usize> {
         let mut outputs = vec![output];
         // A way longer than there are gears is a circle.
         for _ in 0..self.gears.len() {
-            let leaving = |wire: &&CircuitWire| wire.from.0 == gear && outputs.contains(&wire.from.1);
-            let next: Vec<usize> = self.wires.iter().filter(leaving).map(|wire| wire.to.0).collect();
-            let [only] = next[..] else { return None };
+            let leaving = |wire: &&CircuitWire| {
+                wire.from.here().is_some_and(|(from, port)| from == gear && outputs.contains(&port))
+            };
+            let next: Vec<Option<usize>> =
+                self.wires.iter().filter(leaving).map(|wire| wire.to.gear()).collect();
+            let [Some(only)] = next[..] else { return None };
             gear = only;
             let reached = &self.gears[gear];
             match reached.terminus {
@@ -316,6 +421,7 @@ impl Circuit {
     }
 }
 
+mod mesh;
 mod tasks;
 #[cfg(test)]
 mod tests;

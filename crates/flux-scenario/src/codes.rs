@@ -104,7 +104,7 @@ codes! {
     /// A hot wire would have to leave the rack.
     HotAcrossRacks = 304 Error,
     /// A lane that this version does not run.
-    LaneNotAvailable = 305 Error,
+    NoMesh = 305 Error,
     /// Two wires between the same two ports.
     DuplicateWire = 306 Error,
     /// An output that no wire takes.

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 pub use svg::svg;
 
-use crate::circuit::{Circuit, CircuitWire, Durability};
+use crate::circuit::{Circuit, CircuitWire, Durability, WireEnd};
 use crate::scenario::Lane;
 
 /// How a wire is drawn.
@@ -48,15 +48,14 @@ pub fn text(circuit: &Circuit) -> String {
     }
     text.push('\n');
     for wire in &circuit.wires {
-        let (from, to) = (&circuit.gears[wire.from.0], &circuit.gears[wire.to.0]);
         let arrow = match Stroke::of(wire) {
             Stroke::Fused => "=>".to_owned(),
             Stroke::Hot => "->".to_owned(),
             Stroke::Durable => format!("-> ({})", promise(wire.durable.unwrap_or_default())),
-            Stroke::Mesh => "-> (mesh)".to_owned(),
+            Stroke::Mesh => format!("-> ({})", mesh_promise(wire)),
         };
-        let (output, input) = (&from.outputs[wire.from.1], &to.inputs[wire.to.1]);
-        line(&mut text, 0, format_args!("{}.{output} {arrow} {}.{input}", from.name, to.name));
+        let (from, to) = circuit.written(wire);
+        line(&mut text, 0, format_args!("{from} {arrow} {to}"));
     }
     let order: Vec<&str> =
         circuit.drain_order.iter().map(|&gear| circuit.gears[gear].name.as_str()).collect();
@@ -67,6 +66,20 @@ pub fn text(circuit: &Circuit) -> String {
 /// What a durable wire promises, in a few words.
 fn promise(Durability { ack, dedupe }: Durability) -> String {
     format!("durable, ack {}{}", ack.word(), if dedupe { ", dedupe" } else { "" })
+}
+
+/// What a mesh wire promises at this end.
+fn mesh_promise(wire: &CircuitWire) -> String {
+    let Durability { ack, dedupe } = wire.durable.unwrap_or_default();
+    let name = wire.mesh.as_ref().map_or("", |mesh| mesh.wire.as_str());
+    let ack = if wire.from.here().is_some() { format!(", ack {}", ack.word()) } else { String::new() };
+    format!("mesh {name}{ack}{}", if dedupe { ", dedupe" } else { "" })
+}
+
+/// The rack at the other end of a mesh wire.
+fn far_rack(wire: &CircuitWire) -> Option<&str> {
+    let mesh = wire.mesh.as_ref()?;
+    Some(if wire.from.here().is_some() { &mesh.to } else { &mesh.from })
 }
 
 /// How many instances, where that is not one.
@@ -95,20 +108,25 @@ pub fn mermaid(title: &str, circuit: &Circuit) -> String {
             line(&mut text, 1, format_args!("end"));
         }
     }
-    for wire in &circuit.wires {
-        let from = escaped(&circuit.gears[wire.from.0].outputs[wire.from.1]);
-        let to = escaped(&circuit.gears[wire.to.0].inputs[wire.to.1]);
+    for (index, wire) in circuit.wires.iter().enumerate() {
+        let [sender, output, receiver, input] = circuit.ends(wire).map(escaped);
         let arrow = match Stroke::of(wire) {
             Stroke::Fused => "==>",
             Stroke::Hot => "-->",
             Stroke::Durable | Stroke::Mesh => "-.->",
         };
-        let promise = wire.durable.map(|durable| format!("<br/>{}", promise(durable))).unwrap_or_default();
-        line(
-            &mut text,
-            1,
-            format_args!("g{} {arrow}|\"{from} to {to}{promise}\"| g{}", wire.from.0, wire.to.0),
-        );
+        let promise = match (&wire.mesh, wire.durable) {
+            (Some(_), _) => format!("<br/>{}", escaped(&mesh_promise(wire))),
+            (None, Some(durable)) => format!("<br/>{}", promise(durable)),
+            (None, None) => String::new(),
+        };
+        let rack = far_rack(wire).map(escaped).unwrap_or_default();
+        let node = |end: &WireEnd, name: &str| match end {
+            WireEnd::Here(gear, _) => format!("g{gear}"),
+            WireEnd::There { .. } => format!("far{index}([\"{name}<br/>on {rack}\"])"),
+        };
+        let (from, to) = (node(&wire.from, &sender), node(&wire.to, &receiver));
+        line(&mut text, 1, format_args!("{from} {arrow}|\"{output} to {input}{promise}\"| {to}"));
     }
     text
 }

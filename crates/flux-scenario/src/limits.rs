@@ -20,3 +20,9 @@ pub const ISSUES_MAX: usize = 1_000;
 pub const PARALLEL_MAX: u16 = 256;
 
 const _: () = assert!(WIRES_MAX < NODES_MAX && GEARS_MAX < NODES_MAX);
+
+/// Longest token of a subject that stands for a wire.
+pub const WIRE_TOKEN_BYTES_MAX: usize = 32;
+
+/// Longest name of a rack with a mesh wire: with the wire's token it names a stream of the bus.
+pub const MESH_RACK_BYTES_MAX: usize = 27;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::catalog::{Catalog, GearPorts, Manifest};
-use crate::scenario::{Endpoint, GearDecl, Route, Scenario};
+use crate::scenario::{Endpoint, GearDecl, Lane, Route, Scenario};
 
 pub(crate) struct Model<'a> {
     pub(crate) scenario: &'a Scenario,
@@ -72,16 +72,25 @@ impl<'a> Model<'a> {
     }
 
     /// The rack an end is on; none means every rack.
-    pub(crate) fn rack_of(&self, end: &'a Endpoint) -> Option<&'a str> {
+    pub(crate) fn rack_of<'r>(&'r self, end: &'r Endpoint) -> Option<&'r str> {
         let deployed =
             || self.gears[self.index(&end.gear)?].decl.deploy.as_ref().map(|rack| rack.value.as_str());
         end.rack.as_deref().or_else(deployed)
     }
 
     /// The two racks a route connects, when they differ.
-    pub(crate) fn racks_crossed(&self, route: &'a Route) -> Option<(&'a str, &'a str)> {
+    pub(crate) fn racks_crossed<'r>(&'r self, route: &'r Route) -> Option<(&'r str, &'r str)> {
         let (from, to) = (self.rack_of(&route.from)?, self.rack_of(&route.to)?);
         (from != to).then_some((from, to))
+    }
+
+    /// How a route carries signals: between racks over the mesh, where it does not ask for what cannot be.
+    pub(crate) fn lane(&self, route: &Route) -> Lane {
+        let written = route.lane.as_ref().map(|lane| lane.value);
+        match self.racks_crossed(route) {
+            None => written.unwrap_or(Lane::Hot),
+            Some(_) => Lane::Mesh,
+        }
     }
 
     /// The racks there are: those declared, or, when none is, those that gears are deployed to.

@@ -137,9 +137,8 @@ fn differing_paths(path: &str, old: &Json, new: &Json, into: &mut BTreeSet<Strin
 fn wire_steps(from: &Circuit, to: &Circuit) -> Vec<WireStep> {
     let ends = |circuit: &Circuit| -> Vec<_> {
         let named = circuit.wires.iter().map(|wire| {
-            let (sender, receiver) = (&circuit.gears[wire.from.0], &circuit.gears[wire.to.0]);
-            let output = format!("{}.{}", sender.name, sender.outputs[wire.from.1]);
-            (output, format!("{}.{}", receiver.name, receiver.inputs[wire.to.1]), (wire.lane, wire.durable))
+            let (from, to) = circuit.written(wire);
+            (from, to, (wire.lane, wire.durable))
         });
         named.collect()
     };

@@ -159,6 +159,7 @@ impl<'a> Shift<'a> {
             files: Arc::new(FilesInMemory(BTreeMap::new())),
             state_dir: STATE_DIR.into(),
             store: scenario::store(&plan.knobs),
+            mesh: None,
         };
         Rack::boot(circuit, surroundings).await
     }

@@ -121,6 +121,7 @@ impl Plan {
             files,
             state_dir: state_dir.into(),
             store: self.settings.store.clone(),
+            mesh: None,
         }
     }
 

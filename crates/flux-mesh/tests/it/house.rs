@@ -127,7 +127,7 @@ pub(crate) fn name(text: &str) -> Name {
 }
 
 pub(crate) fn route(wire: &str) -> Route {
-    Route { from: name("north"), to: name("south"), wire: name(wire) }
+    Route::new("north", "south", wire).unwrap()
 }
 
 /// Journals of a size to be tested.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use flux_gear::storage::StorageError;
-use flux_journal::{AppendError, Config, FormatError, Journal, Keys, OpenError};
+use flux_journal::{AppendError, Config, ConsumerError, FormatError, Journal, Keys, OpenError};
 use flux_world::{BackoffPolicy, World};
 
 use crate::storage::keys;
@@ -40,6 +40,9 @@ pub enum JournalError {
         /// Where it was.
         directory: PathBuf,
     },
+    /// It cannot be made an outbox.
+    #[error(transparent)]
+    Outbox(ConsumerError),
     /// The rack is stopping.
     #[error("the rack is stopping")]
     Stopping,

@@ -13,7 +13,7 @@ use flux_signal::{
 use parking_lot::Mutex;
 
 use super::{
-    End,
+    End, STALLED_RETRY,
     lines::Lines,
     loan::{LastOrders, Loan, Loans},
     seen::Seen,
@@ -31,8 +31,8 @@ pub(crate) const CONSUMER: &str = "receiver";
 /// What was accepted once is not refused on the way back.
 const NO_LIMITS: Limits = Limits { hops_max: u16::MAX, message_bytes_max: usize::MAX };
 
-/// How long a wire whose journal cannot be read waits before it tries again.
-const STALLED_RETRY: Duration = Duration::from_secs(10);
+/// Tells what of a record is a message.
+pub(super) type BodyOf = fn(&Bytes) -> Option<Bytes>;
 
 /// How long nothing comes by a wire before it looks whether its window of ids is what keeps its senders waiting.
 const WINDOW_CHECK: Duration = Duration::from_secs(5);
@@ -55,6 +55,8 @@ pub(crate) struct Feeder {
     pub(crate) durability: Arc<Mutex<Durability>>,
     /// How many ids are remembered then.
     pub(crate) dedupe_messages: usize,
+    /// Whether its records bear the stamps of an inbox.
+    pub(crate) is_inbox: bool,
 }
 
 impl Feeder {
@@ -175,16 +177,21 @@ impl Feeder {
             Seen::forget(journal);
             return None;
         }
-        let messages = self.dedupe_messages;
+        let (messages, body_of) = (self.dedupe_messages, self.body_of());
         let (site, journal) = (self.appender.site().clone(), journal.clone());
         let disk = self.appender.site().world.disk.clone();
-        match disk.offload(move || Seen::read(&site, &journal, messages)).await {
+        match disk.offload(move || Seen::read(&site, &journal, messages, body_of)).await {
             Ok(seen) => Some(seen),
             Err(why) => {
                 tracing::error!(wire = self.name, error = %why, "durable wire does not know what it carried before: it may deliver twice");
                 None
             }
         }
+    }
+
+    /// What of a record is a message.
+    fn body_of(&self) -> BodyOf {
+        if self.is_inbox { flux_mesh::unstamped } else { |record| Some(record.clone()) }
     }
 
     /// Delivers records; what no message can be made of is a dead letter.
@@ -197,9 +204,15 @@ impl Feeder {
             );
         }
         let mut held = Vec::with_capacity(batch.records.len());
-        for record in batch.records {
+        for mut record in batch.records {
             let sequence = record.sequence;
             let Some(given_up) = loans.given_up(sequence) else { continue };
+            let Some(body) = self.body_of()(&record.body) else {
+                // It is with the dead letters.
+                loans.settle(sequence);
+                continue;
+            };
+            record.body = body;
             match cbor::decode(&record.body, Strictness::Lenient, &NO_LIMITS) {
                 Ok(msg) if seen.as_mut().is_some_and(|seen| seen.is_again(sequence, msg.id)) => {
                     self.duplicates.add(1);

@@ -10,6 +10,7 @@ use flux_journal::{Consumer, Journal, Start, walk};
 use flux_signal::cbor;
 use rustc_hash::FxHashMap;
 
+use super::feeder::BodyOf;
 use crate::custody::Site;
 
 /// The consumer that holds the window on disk.
@@ -37,6 +38,7 @@ impl Seen {
         site: &Site,
         journal: &Journal,
         messages_max: usize,
+        body_of: BodyOf,
     ) -> Result<Seen, Box<dyn std::error::Error + Send + Sync>> {
         let consumer = journal.consumer(CONSUMER, Start::Oldest)?;
         let mut seen = Seen {
@@ -47,7 +49,7 @@ impl Seen {
             bytes_max: site.config.bytes_max,
             consumer,
         };
-        seen.fill(site)?;
+        seen.fill(site, body_of)?;
         Ok(seen)
     }
 
@@ -56,10 +58,10 @@ impl Seen {
         journal.forget(CONSUMER);
     }
 
-    fn fill(&mut self, site: &Site) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    fn fill(&mut self, site: &Site, body_of: BodyOf) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let (from, keys) = (self.consumer.low(), site.keys()?);
         walk(&site.world, &site.directory, &keys, from, &mut |record| {
-            if let Ok(header) = cbor::peek(&record.body) {
+            if let Some(Ok(header)) = body_of(&record.body).map(|body| cbor::peek(&body)) {
                 self.note(record.sequence, header.id);
             }
             ControlFlow::Continue(())

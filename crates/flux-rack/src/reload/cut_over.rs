@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{Standing, Visitor};
 use crate::{
-    assembly::{Assembly, Instance, ends, port_number},
+    assembly::{Assembly, Instance, port_number},
     cell::Cell,
     dead_letters::DeadLetter,
     draft::{Draft, partition_key},
@@ -171,7 +171,7 @@ impl Rack {
         wires
             .filter_map(|(wire, queues)| {
                 let now = self.assembly.wires.iter().position(|others| is_same(others, queues));
-                let [sender, ..] = ends(&cut.before.circuit, &cut.before.circuit.wires[wire]);
+                let [sender, ..] = cut.before.circuit.ends(&cut.before.circuit.wires[wire]);
                 let is_sender =
                     |((name, _), cell): (&(String, usize), &Cell)| name == sender && cell.has_work();
                 let why = match now {
@@ -216,7 +216,7 @@ impl Rack {
         }
         let mut intakes = Vec::new();
         for ending in ending {
-            let [.., receiver, port] = ends(&before.circuit, &before.circuit.wires[ending.wire]);
+            let [.., receiver, port] = before.circuit.ends(&before.circuit.wires[ending.wire]);
             for (number, queue) in before.wires[ending.wire].iter().enumerate() {
                 let cell = names.iter().position(|name| (name.0.as_str(), name.1) == (receiver, number));
                 let Some(cell) = cell else { continue };
@@ -236,9 +236,10 @@ impl Rack {
     /// Leaves what is still in wires that end to their receivers. A wire from a gear that retires goes on until it has.
     fn end_wires(&mut self, cut: &mut CutOver, ending: &[Ending]) {
         for &Ending { wire, why } in ending {
-            let ends = ends(&cut.before.circuit, &cut.before.circuit.wires[wire]);
+            let ends = cut.before.circuit.ends(&cut.before.circuit.wires[wire]);
             let [sender, _, receiver, port] = ends.map(str::to_owned);
-            let held = Arc::downgrade(&cut.led[cut.before.circuit.wires[wire].from.0]);
+            let led = cut.before.circuit.wires[wire].from.gear().map(|gear| &cut.led[gear]);
+            let held = led.map(Arc::downgrade).unwrap_or_default();
             for (number, queue) in cut.before.wires[wire].clone().into_iter().enumerate() {
                 let mut left = VecDeque::new();
                 if why != Why::SenderRetires {

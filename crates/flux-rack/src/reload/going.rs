@@ -15,9 +15,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use flux_scenario::circuit::Circuit;
 use flux_world::Clock;
 
-use super::journals::WIRES_DIRECTORY;
 use crate::{
-    durable::{Durable, Gate, directory_name},
+    durable::{DIRECTORIES, Durable, Gate, is_receiver, journal_of},
     rack::{ChangeError, Rack},
     shutdown::Left,
 };
@@ -43,34 +42,37 @@ impl Rack {
 
     /// What waits on disk for a durable wire that is not there, by its id, or by its directory where it never was.
     pub fn left_on_disk(&self) -> Vec<Left> {
-        let others = self.others().filter(|(_, durable)| !durable.is_empty());
-        let mut left: Vec<Left> = others.map(|(_, durable)| durable.left()).collect();
-        let is_open = |orphan: &Left| self.durables.keys().any(|wire| directory_name(wire) == orphan.name);
+        let others = self.others().filter(|durable| !durable.is_empty());
+        let mut left: Vec<Left> = others.map(|durable| durable.left()).collect();
+        let is_open = |orphan: &Left| self.durables.keys().any(|journal| name_of(journal) == orphan.name);
         left.extend(self.orphans.iter().filter(|orphan| !is_open(orphan)).cloned());
         left
     }
 
     /// Looks for journals of wires that the circuit does not have.
     pub(crate) async fn find_orphans(&mut self) {
-        let (world, state_dir) =
-            (self.shared.world.clone(), self.shared.store.state_dir.join(WIRES_DIRECTORY));
-        let known: Vec<String> = self.durables.keys().map(|wire| directory_name(wire)).collect();
+        let (world, state_dir) = (self.shared.world.clone(), self.shared.store.state_dir.clone());
+        let known: Vec<String> = self.durables.keys().cloned().collect();
         let found = self.shared.world.disk.offload(move || {
-            let names = world.disk.directories(&state_dir).unwrap_or_default().into_iter();
-            let unknown = names.filter(|name| !known.contains(name));
-            let found = unknown.filter_map(|name| {
-                let report = flux_journal::check(&world, &state_dir.join(&name)).ok()?;
-                let settled =
-                    report.consumers.iter().find(|(consumer, _)| consumer == crate::durable::CONSUMER);
+            let all = DIRECTORIES.iter().flat_map(|directory| {
+                let names = world.disk.directories(&state_dir.join(directory)).unwrap_or_default();
+                names.into_iter().map(move |name| format!("{directory}/{name}"))
+            });
+            let found = all.filter(|journal| !known.contains(journal)).filter_map(|journal| {
+                let report = flux_journal::check(&world, &state_dir.join(&journal)).ok()?;
+                let settled = report.consumers.iter().find(|(name, _)| is_receiver(name));
                 let held = report.next.saturating_sub(settled.map_or(report.first, |(_, low)| *low));
-                (held > 0).then(|| Left { name, messages: usize::try_from(held).ok() })
+                (held > 0).then(|| Left {
+                    name: name_of(&journal).to_owned(),
+                    messages: usize::try_from(held).ok(),
+                })
             });
             found.collect()
         });
         self.orphans = found.await;
         for Left { name, messages } in &self.orphans {
             tracing::warn!(
-                journal = format!("{WIRES_DIRECTORY}/{name}"),
+                journal = name,
                 messages,
                 "a journal holds messages of a wire that is not in the scenario: they wait until it is"
             );
@@ -80,11 +82,14 @@ impl Rack {
     /// The durable wires that run and are not in this circuit, in the order of the flow.
     pub(super) fn going(&self, circuit: &Circuit) -> Vec<Arc<Durable>> {
         let now = &self.assembly.circuit;
-        let stays = |id: &String| circuit.wires.iter().any(|wire| wire.durable.is_some() && wire.id == *id);
-        let mut running: Vec<_> =
-            now.wires.iter().filter(|wire| wire.durable.is_some() && !stays(&wire.id)).collect();
-        running.sort_by_key(|wire| now.drain_order.iter().position(|&gear| gear == wire.from.0));
-        running.into_iter().filter_map(|wire| self.durables.get(&wire.id).cloned()).collect()
+        let staying: BTreeSet<String> = circuit.wires.iter().filter_map(journal_of).collect();
+        let mut running: Vec<_> = now.wires.iter().collect();
+        running.sort_by_key(|wire| now.drain_order.iter().position(|&gear| Some(gear) == wire.from.gear()));
+        let journals = running.into_iter().filter_map(journal_of);
+        journals
+            .filter(|journal| !staying.contains(journal))
+            .filter_map(|journal| self.durables.get(&journal).cloned())
+            .collect()
     }
 
     /// Wires that went take nothing more: who still sends by one goes where its port leads now. A sender that went as well
@@ -168,6 +173,11 @@ impl Ebb {
     pub(super) fn call_off(&self) {
         self.wires.iter().for_each(|durable| durable.set_gate(Gate::Open));
     }
+}
+
+/// How a journal that no wire has is called: those of wires inside the rack by their directory alone.
+fn name_of(journal: &str) -> &str {
+    journal.strip_prefix("wires/").unwrap_or(journal)
 }
 
 fn is_empty(durable: &Durable) -> Result<(), ChangeError> {

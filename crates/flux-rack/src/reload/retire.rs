@@ -142,10 +142,10 @@ impl Rack {
             cell.stop(&self.shared).await;
         }
         for (wire, queues) in assembly.circuit.wires.iter().zip(&assembly.wires) {
-            let receiver = &assembly.circuit.gears[wire.to.0];
+            let [_, _, receiver, port] = assembly.circuit.ends(wire);
             let is_new = self.assembly.queues_of(&assembly.circuit, wire).is_none();
             for queue in queues.iter().filter(|_| is_new) {
-                bury(queue, &receiver.name, &receiver.inputs[wire.to.1], &self.shared).await;
+                bury(queue, receiver, port, &self.shared).await;
             }
         }
     }

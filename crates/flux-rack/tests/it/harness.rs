@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use flux_gear::mock::FilesInMemory;
+use flux_mesh::Line;
 use flux_rack::{ChangeError, DrainReport, Estate, Rack, Reloaded, Remains, Surroundings};
 use flux_scenario::{
     catalog::Terminus,
-    circuit::{Circuit, CircuitGear, CircuitWire, Durability},
+    circuit::{Circuit, CircuitGear, CircuitWire, Durability, MeshRoute, WireEnd},
     scenario::Lane,
     settings::{self, RackSettings},
 };
@@ -23,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) world: World,
     /// What arrived, for several racks one after the other.
     pub(crate) arrived: Arrived,
+    /// The way to other racks.
+    pub(crate) mesh: Option<Line>,
     circuit: Circuit,
     fuse: bool,
 }
@@ -40,6 +43,7 @@ impl Plan {
             state_dir: std::env::temp_dir(),
             world: World::real(),
             arrived: Arrived::default(),
+            mesh: None,
             circuit: Circuit::default(),
             fuse,
         }
@@ -88,10 +92,11 @@ impl Plan {
         let is_source = ["source", "pump", "counter"].contains(&self.circuit.gears[from_gear].kind.as_str());
         self.circuit.wires.push(CircuitWire {
             id: format!("{from} -> {to}"),
-            from: (from_gear, output),
-            to: (to_gear, input),
+            from: WireEnd::Here(from_gear, output),
+            to: WireEnd::Here(to_gear, input),
             lane: Lane::Hot,
             durable: None,
+            mesh: None,
             fused: self.fuse && !is_source,
         });
         self
@@ -101,6 +106,22 @@ impl Plan {
         self = self.wire(from, to);
         let wire = self.circuit.wires.last_mut().unwrap();
         (wire.lane, wire.durable, wire.fused) = (Lane::Durable, Some(durability), false);
+        self
+    }
+
+    /// A wire to another rack.
+    pub(crate) fn mesh_out(mut self, id: &str, from: &str, durability: Durability) -> Plan {
+        let (gear, output) = self.end(from, |gear| &gear.outputs);
+        let to = WireEnd::There { gear: "far".into(), port: "in".into() };
+        self.circuit.wires.push(mesh(id, WireEnd::Here(gear, output), to, durability));
+        self
+    }
+
+    /// A wire from another rack.
+    pub(crate) fn mesh_in(mut self, id: &str, to: &str, durability: Durability) -> Plan {
+        let (gear, input) = self.end(to, |gear| &gear.inputs);
+        let from = WireEnd::There { gear: "far".into(), port: "out".into() };
+        self.circuit.wires.push(mesh(id, from, WireEnd::Here(gear, input), durability));
         self
     }
 
@@ -136,10 +157,23 @@ impl Plan {
             files: Arc::new(FilesInMemory(BTreeMap::new())),
             state_dir: self.state_dir,
             store: self.store,
+            mesh: self.mesh,
         };
         let boot = Box::pin(Rack::boot_with(self.circuit, surroundings, estate));
         let rack = gears::with_arrived(arrived.clone(), boot).await?;
         Ok(Running { rack, arrived })
+    }
+}
+
+fn mesh(id: &str, from: WireEnd, to: WireEnd, durability: Durability) -> CircuitWire {
+    CircuitWire {
+        id: id.into(),
+        from,
+        to,
+        lane: Lane::Mesh,
+        durable: Some(durability),
+        mesh: Some(MeshRoute { from: "north".into(), to: "south".into(), wire: id.into() }),
+        fused: false,
     }
 }
 

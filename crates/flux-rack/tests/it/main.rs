@@ -12,6 +12,7 @@ mod fused;
 mod gears;
 mod going;
 mod harness;
+mod mesh;
 mod patience;
 mod reload;
 mod storage;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{GearPorts, PortSpec};
 use crate::codes::Code;
+use crate::limits::MESH_RACK_BYTES_MAX;
 use crate::model::Model;
 use crate::report::{Issue, Report};
 use crate::scenario::{Endpoint, Lane, Route};
@@ -31,7 +32,7 @@ pub(super) fn check(model: &Model<'_>, report: &mut Report) {
         }
         endpoint(model, &route.to, End::To, report);
         lane(model, route, report);
-        durability(route, report);
+        durability(model, route, report);
         if let Some(id) = &route.id
             && let Some(first) = ids.insert(id, id.span)
         {
@@ -134,33 +135,38 @@ fn lane(model: &Model<'_>, route: &Route, report: &mut Report) {
         (None | Some(Lane::Hot | Lane::Durable), None) => {}
         (Some(Lane::Hot), Some((from, to))) => {
             let message = format!("a hot wire stays on one rack, and this one leaves `{from}` for `{to}`");
-            let help = "deploy both gears to one rack";
+            let help = "deploy both gears to one rack, or leave the lane out: between racks it is `mesh`";
             report.push(Issue::new(Code::HotAcrossRacks, span, message).help(help));
         }
-        (None, Some((from, to))) => {
-            let message =
-                format!("this wire leaves `{from}` for `{to}`, which is not available in this version");
-            let help = "deploy both gears to one rack";
-            report.push(Issue::new(Code::LaneNotAvailable, span, message).help(help));
+        (Some(Lane::Mesh), None) => {
+            let (message, help) = match (model.rack_of(&route.from), model.rack_of(&route.to)) {
+                (Some(rack), Some(_)) => (
+                    format!("a mesh wire leads to another rack, and both its gears are on `{rack}`"),
+                    "inside a rack use `durable`",
+                ),
+                _ => (
+                    "a mesh wire leads from one rack to another, and a gear of this one is on no rack of its own"
+                        .to_owned(),
+                    "say with `deploy` on which rack each of its gears is",
+                ),
+            };
+            report.push(Issue::new(Code::NoMesh, span, message).help(help));
         }
-        (Some(Lane::Durable), Some((from, to))) => {
-            let message = format!(
-                "this wire is to carry signals safely from `{from}` to `{to}`, which is not available in this version"
-            );
-            let help = "deploy both gears to one rack";
-            report.push(Issue::new(Code::LaneNotAvailable, span, message).help(help));
-        }
-        (Some(Lane::Mesh), _) => {
-            let help = "use `durable` or `hot` between gears of one rack";
-            let message = "the lane `mesh` is not available in this version";
-            report.push(Issue::new(Code::LaneNotAvailable, span, message).help(help));
+        (None | Some(Lane::Durable | Lane::Mesh), Some((from, to))) => {
+            for rack in [from, to].into_iter().filter(|rack| rack.len() > MESH_RACK_BYTES_MAX) {
+                let message = format!("the name of `{rack}` is too long for a rack with wires to others");
+                let help = format!(
+                    "give it a name of at most {MESH_RACK_BYTES_MAX} bytes: it is a part of names on the bus"
+                );
+                report.push(Issue::new(Code::NoMesh, span, message).help(help));
+            }
         }
     }
 }
 
 /// What only a journal can promise is said of wires that have one.
-fn durability(route: &Route, report: &mut Report) {
-    if route.lane.as_ref().is_some_and(|lane| lane.value == Lane::Durable) {
+fn durability(model: &Model<'_>, route: &Route, report: &mut Report) {
+    if model.lane(route) != Lane::Hot {
         return;
     }
     let ack = route.ack.as_ref().map(|ack| ("ack", ack.span));

@@ -13,10 +13,11 @@ use crate::topology::Graph;
 ///
 /// `sends` says of each wire whether a `process` half emits to it: then a task waits for it.
 pub(super) fn share_out(gears: usize, sends: &[bool], wires: &mut [CircuitWire]) -> Vec<usize> {
-    let edge = |wire: &CircuitWire| (wire.from.0, wire.to.0);
-    let wanted: Vec<_> = wires.iter().filter(|wire| wire.fused).map(edge).collect();
+    // Who sends to another rack waits for nobody here.
+    let edge = CircuitWire::inner;
+    let wanted: Vec<_> = wires.iter().filter(|wire| wire.fused).filter_map(edge).collect();
     let queued = wires.iter().zip(sends).filter(|(wire, sends)| **sends && !wire.fused);
-    let queued: Vec<_> = queued.map(|(wire, _)| edge(wire)).collect();
+    let queued: Vec<_> = queued.filter_map(|(wire, _)| edge(wire)).collect();
     let mut tasks = Tasks { of: (0..gears).collect(), wanted, queued };
     let wanted = tasks.wanted.clone();
     wanted.iter().for_each(|&(a, b)| tasks.merge(a, b));
@@ -26,7 +27,7 @@ pub(super) fn share_out(gears: usize, sends: &[bool], wires: &mut [CircuitWire])
         while wanted.iter().any(|&(a, b)| tasks.join(a, b)) {}
     }
     for wire in wires.iter_mut() {
-        wire.fused &= tasks.of[wire.from.0] == tasks.of[wire.to.0];
+        wire.fused &= wire.inner().is_some_and(|(from, to)| tasks.of[from] == tasks.of[to]);
     }
     tasks.of
 }

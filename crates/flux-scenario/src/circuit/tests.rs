@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use expect_test::{Expect, expect};
 
-use super::{Ack, Circuit, Fuse, compile};
+use super::{Ack, Circuit, Durability, Fuse, Lane, compile};
 use crate::testing::catalog;
 
 fn circuit(text: &str, rack: Option<&str>, fuse: Fuse) -> Result<Circuit, String> {
@@ -27,14 +27,8 @@ fn check(text: &str, rack: Option<&str>, fuse: Fuse, expected: Expect) {
     }
     for wire in &circuit.wires {
         let line = if wire.fused { "=>" } else { "->" };
-        let from = &circuit.gears[wire.from.0];
-        let to = &circuit.gears[wire.to.0];
-        writeln!(
-            shown,
-            "{}.{} {line} {}.{}",
-            from.name, from.outputs[wire.from.1], to.name, to.inputs[wire.to.1]
-        )
-        .unwrap();
+        let (from, to) = circuit.written(wire);
+        writeln!(shown, "{from} {line} {to}").unwrap();
     }
     writeln!(shown, "drain {}", names(&circuit.drain_order)).unwrap();
     for (index, gear) in circuit.gears.iter().enumerate() {
@@ -431,4 +425,59 @@ wires:
     check(", lane: durable", Some((Ack::Disk, false)));
     check(", lane: guaranteed, ack: os", Some((Ack::Os, false)));
     check(", lane: durable, ack: disk, dedupe: true", Some((Ack::Disk, true)));
+}
+
+const MESH: &str = "
+racks: [{name: north}, {name: south}]
+gears:
+  - {name: tills, type: source, deploy: north}
+  - {name: count, type: log, deploy: north}
+  - {name: ledger, type: codec, config: {spec: base}, deploy: south, parallel: 2, partition_by: data.f2}
+  - {name: shelf, type: log, deploy: south}
+  - {name: everywhere, type: log}
+wires:
+  - {id: bookings, from: tills.out, to: ledger.in, lane: guaranteed, ack: os, dedupe: true}
+  - {from: tills.out, to: south.everywhere.in}
+  - {from: tills.out, to: count.in}
+  - {from: ledger.out, to: shelf.in, lane: durable}
+";
+
+#[test]
+fn a_wire_between_racks_has_one_end_on_each() {
+    check(
+        MESH,
+        Some("north"),
+        Fuse::On,
+        expect![[r#"
+        segment tills
+        segment count
+        segment everywhere
+        tills.out -> south.ledger.in
+        tills.out -> south.everywhere.in
+        tills.out -> count.in
+        drain tills count everywhere
+    "#]],
+    );
+    check(
+        MESH,
+        Some("south"),
+        Fuse::On,
+        expect![[r#"
+        segment ledger
+        segment shelf
+        segment everywhere
+        north.tills.out -> ledger.in
+        north.tills.out -> everywhere.in
+        ledger.out -> shelf.in
+        drain ledger shelf everywhere
+    "#]],
+    );
+    let wire = |rack: &str| circuit(MESH, Some(rack), Fuse::On).unwrap().wires[0].clone();
+    let (north, south) = (wire("north"), wire("south"));
+    assert_eq!(north.mesh, south.mesh, "both know it by the same names");
+    assert_eq!((north.lane, south.lane), (Lane::Mesh, Lane::Mesh));
+    let promise = |ack| Some(Durability { ack, dedupe: true });
+    assert_eq!(north.durable, promise(Ack::Os));
+    assert_eq!(south.durable, promise(Ack::Disk), "what is said of the sender is said there");
+    expect![[r#"{"id":"bookings","from":{"gear":"tills","port":"out"},"to":[0,0],"lane":"mesh","durable":{"ack":"disk","dedupe":true},"mesh":{"from":"north","to":"south","wire":"bookings"},"fused":false}"#]].assert_eq(&serde_json::to_string(&south).unwrap());
 }

@@ -2,7 +2,7 @@
 //! sources, ports at the edges, wires back through a channel at the foot of a band.
 
 use crate::catalog::ERROR_PORT;
-use crate::circuit::Circuit;
+use crate::circuit::{Circuit, CircuitWire};
 
 pub(super) const MARGIN: i64 = 24;
 pub(super) const HEADER: i64 = 40;
@@ -138,7 +138,7 @@ fn place_band(
 
 fn sized(circuit: &Circuit, gear: usize) -> GearBox {
     let this = &circuit.gears[gear];
-    let is_wired = |output: usize| circuit.wires.iter().any(|wire| wire.from == (gear, output));
+    let is_wired = |output: usize| circuit.wires.iter().any(|wire| wire.from.here() == Some((gear, output)));
     let outputs: Vec<usize> = (0..this.outputs.len())
         .filter(|&output| this.outputs[output] != ERROR_PORT || is_wired(output))
         .collect();
@@ -158,9 +158,10 @@ fn columns(circuit: &Circuit) -> Vec<usize> {
     circuit.drain_order.iter().enumerate().for_each(|(at, &gear)| place[gear] = at);
     let mut columns = vec![0; circuit.gears.len()];
     for &gear in &circuit.drain_order {
-        for wire in circuit.wires.iter().filter(|wire| wire.from.0 == gear) {
-            if place[wire.to.0] > place[gear] {
-                columns[wire.to.0] = columns[wire.to.0].max(columns[gear] + 1);
+        let inner = circuit.wires.iter().filter_map(CircuitWire::inner);
+        for (_, to) in inner.filter(|(from, _)| *from == gear) {
+            if place[to] > place[gear] {
+                columns[to] = columns[to].max(columns[gear] + 1);
             }
         }
     }
@@ -197,8 +198,10 @@ fn ordered(circuit: &Circuit, segment: &[usize], columns: &[usize]) -> Vec<usize
             let before: Vec<usize> = circuit
                 .wires
                 .iter()
-                .filter(|wire| wire.to.0 == gear && columns[wire.from.0] < columns[gear])
-                .map(|wire| rank[wire.from.0] * 16 + wire.from.1)
+                .filter(|wire| wire.to.gear() == Some(gear))
+                .filter_map(|wire| wire.from.here())
+                .filter(|(from, _)| columns[*from] < columns[gear])
+                .map(|(from, port)| rank[from] * 16 + port)
                 .collect();
             (before.iter().sum::<usize>().checked_div(before.len()).unwrap_or(usize::MAX), gear)
         });

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::layout::{Area, GearBox, HEADER, Layout, MARGIN, PORT_ROW, lay_out};
-use super::{Stroke, promise};
+use super::{Stroke, far_rack, mesh_promise, promise};
 use crate::circuit::{Circuit, CircuitGear};
 
 const STYLE: &str = "\
@@ -60,22 +60,39 @@ pub fn svg(title: &str, circuit: &Circuit) -> String {
 fn wires(out: &mut Svg, circuit: &Circuit, layout: &Layout) {
     let mut backs = 0;
     for wire in &circuit.wires {
-        let (from, to) = (&layout.gears[wire.from.0], &layout.gears[wire.to.0]);
-        let (Some((x1, y1)), Some((x2, y2))) = (from.output(wire.from.1), to.input(wire.to.1)) else {
-            continue;
-        };
         let class = class(Stroke::of(wire));
-        out.put(format_args!("<path class=\"wire {class}\" d=\"M{x1} {y1} "));
-        if x2 > x1 {
-            let bend = ((x2 - x1) / 2).max(24);
-            out.put(format_args!("C{} {y1} {} {y2} {x2} {y2}", x1 + bend, x2 - bend));
-        } else {
-            let channel = layout.channel(wire.from.0, wire.to.0, backs);
-            backs += 1;
-            out.put(format_args!("H{} V{channel} H{} V{y2} H{x2}", x1 + BACK_STUB, x2 - BACK_STUB));
+        let start = wire.from.here().and_then(|(gear, port)| layout.gears[gear].output(port));
+        let end = wire.to.here().and_then(|(gear, port)| layout.gears[gear].input(port));
+        let (path, far) = match (start, end) {
+            (Some((x1, y1)), Some((x2, y2))) if x2 > x1 => {
+                let bend = ((x2 - x1) / 2).max(24);
+                (format!("M{x1} {y1} C{} {y1} {} {y2} {x2} {y2}", x1 + bend, x2 - bend), None)
+            }
+            (Some((x1, y1)), Some((x2, y2))) => {
+                let (from, to) = wire.inner().expect("both its ends are here");
+                let channel = layout.channel(from, to, backs);
+                backs += 1;
+                let (out, back) = (x1 + BACK_STUB, x2 - BACK_STUB);
+                (format!("M{x1} {y1} H{out} V{channel} H{back} V{y2} H{x2}"), None)
+            }
+            (Some((x, y)), None) => (format!("M{x} {y} h{BACK_STUB}"), Some((x + BACK_STUB + 2, y, "start"))),
+            (None, Some((x, y))) => {
+                (format!("M{} {y} H{x}", x - BACK_STUB), Some((x - BACK_STUB - 2, y, "end")))
+            }
+            (None, None) => continue,
+        };
+        let promise = match (&wire.mesh, wire.durable) {
+            (Some(_), _) => format!(" ({})", mesh_promise(wire)),
+            (None, durable) => durable.map(|durable| format!(" ({})", promise(durable))).unwrap_or_default(),
+        };
+        let title = format!("{}{promise}", wire.id);
+        out.put(format_args!(
+            "<path class=\"wire {class}\" d=\"{path}\"><title>{}</title></path>\n",
+            Escaped(&title)
+        ));
+        if let (Some((x, y, anchor)), Some(rack)) = (far, far_rack(wire)) {
+            out.text("port", x, y + 4, anchor, rack);
         }
-        let promise = wire.durable.map(|durable| format!(" ({})", promise(durable))).unwrap_or_default();
-        out.put(format_args!("\"><title>{}{promise}</title></path>\n", Escaped(&wire.id)));
     }
 }
 

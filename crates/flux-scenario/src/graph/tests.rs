@@ -107,3 +107,56 @@ fn an_empty_circuit_is_a_picture_too() {
     assert!(svg("", &Circuit::default()).starts_with("<svg"));
     assert!(mermaid("", &Circuit::default()).contains("flowchart LR"));
 }
+
+#[test]
+fn a_mesh_wire_is_drawn_to_the_edge_of_its_rack() {
+    let text = "
+meta: {name: t, version: 1.0.0}
+racks: [{name: north}, {name: south}]
+gears:
+  - {name: tills, type: source, deploy: north}
+  - {name: ledger, type: log, deploy: south}
+wires:
+  - {id: bookings, from: tills.out, to: ledger.in, dedupe: true}
+";
+    let loaded = crate::load("t.yaml", text);
+    let of = |rack: &str| crate::compile(&loaded.scenario, Some(rack), &catalog(), Fuse::On).unwrap();
+    let (north, south) = (of("north"), of("south"));
+    expect![[r#"
+        task 1: tills (source)
+
+        tills.out -> (mesh bookings, ack disk, dedupe) south.ledger.in
+
+        drains in this order: tills
+        task 1: ledger (log)
+
+        north.tills.out -> (mesh bookings, dedupe) ledger.in
+
+        drains in this order: ledger
+    "#]]
+    .assert_eq(&(super::text(&north) + &super::text(&south)));
+    expect![[r#"
+        ---
+        title: "north"
+        ---
+        flowchart LR
+          g0["tills<br/>source"]
+          g0 -.->|"out to in<br/>mesh bookings, ack disk, dedupe"| far0(["ledger<br/>on south"])
+        ---
+        title: "south"
+        ---
+        flowchart LR
+          g0["ledger<br/>log"]
+          far0(["tills<br/>on north"]) -.->|"out to in<br/>mesh bookings, dedupe"| g0
+    "#]]
+    .assert_eq(&(mermaid("north", &north) + &mermaid("south", &south)));
+    let drawn = svg("north", &north) + &svg("south", &south);
+    let lines: Vec<&str> =
+        drawn.lines().filter(|line| line.contains("bookings") || line.contains("south")).collect();
+    expect![[r#"
+        <path class="wire mesh" d="M160 137 h14"><title>bookings (mesh bookings, ack disk, dedupe)</title></path>
+        <text class="port" x="176" y="141" text-anchor="start">south</text>
+        <title>south</title>
+        <text class="title" x="24" y="30" text-anchor="start">south</text>
+        <path class="wire mesh" d="M26 137 H40"><title>bookings (mesh bookings, dedupe)</title></path>"#]].assert_eq(&lines.join("\n"));
+}

@@ -115,13 +115,13 @@ wires:
                |
                = help: write `s.out`
 
-            error[FR0305]: the lane `mesh` is not available in this version
+            error[FR0305]: a mesh wire leads from one rack to another, and a gear of this one is on no rack of its own
               --> t.yaml:14:37
                |
             14 |   - {from: c.error, to: l.in, lane: mesh}
                |                                     ^^^^
                |
-               = help: use `durable` or `hot` between gears of one rack
+               = help: say with `deploy` on which rack each of its gears is
 
             t.yaml: 12 errors
         "#]],
@@ -150,23 +150,7 @@ wires:
             8 |   - {from: s.out, to: l.in, lane: hot}
               |                                   ^^^
               |
-              = help: deploy both gears to one rack
-
-            error[FR0305]: this wire leaves `edge` for `core`, which is not available in this version
-             --> t.yaml:9:5
-              |
-            9 |   - {from: edge.s.out, to: core.everywhere.in}
-              |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-              |
-              = help: deploy both gears to one rack
-
-            error[FR0305]: this wire leaves `core` for `edg`, which is not available in this version
-              --> t.yaml:11:5
-               |
-            11 |   - {from: core.s.out, to: edg.everywhere.in}
-               |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-               |
-               = help: deploy both gears to one rack
+              = help: deploy both gears to one rack, or leave the lane out: between racks it is `mesh`
 
             error[FR0308]: `s` is not on `core`: it is deployed to `edge`
               --> t.yaml:11:12
@@ -184,7 +168,7 @@ wires:
                |
                = help: did you mean `edge.everywhere.in`?
 
-            t.yaml: 5 errors
+            t.yaml: 3 errors
         "#]],
     );
 }
@@ -274,5 +258,53 @@ wires:
 
         t.yaml: 1 warning
     "#]],
+    );
+}
+
+#[test]
+fn wires_between_racks() {
+    check(
+        "
+racks: [{name: edge}, {name: core}, {name: a-rack-with-a-rather-long-name}]
+gears:
+  - {name: s, type: source, deploy: edge}
+  - {name: l, type: log, deploy: core}
+  - {name: near, type: log, deploy: edge}
+  - {name: far, type: log, deploy: a-rack-with-a-rather-long-name}
+  - {name: everywhere, type: log}
+wires:
+  - {from: s.out, to: l.in, ack: os}
+  - {from: s.out, to: core.everywhere.in, lane: durable, dedupe: true}
+  - {from: s.out, to: near.in, lane: mesh}
+  - {from: s.out, to: everywhere.in, lane: mesh}
+  - {from: s.out, to: far.in, lane: mesh}
+",
+        expect![[r#"
+            error[FR0305]: a mesh wire leads to another rack, and both its gears are on `edge`
+              --> t.yaml:12:38
+               |
+            12 |   - {from: s.out, to: near.in, lane: mesh}
+               |                                      ^^^^
+               |
+               = help: inside a rack use `durable`
+
+            error[FR0305]: a mesh wire leads from one rack to another, and a gear of this one is on no rack of its own
+              --> t.yaml:13:44
+               |
+            13 |   - {from: s.out, to: everywhere.in, lane: mesh}
+               |                                            ^^^^
+               |
+               = help: say with `deploy` on which rack each of its gears is
+
+            error[FR0305]: the name of `a-rack-with-a-rather-long-name` is too long for a rack with wires to others
+              --> t.yaml:14:37
+               |
+            14 |   - {from: s.out, to: far.in, lane: mesh}
+               |                                     ^^^^
+               |
+               = help: give it a name of at most 27 bytes: it is a part of names on the bus
+
+            t.yaml: 3 errors
+        "#]],
     );
 }
