@@ -7,6 +7,7 @@ use tokio::runtime::Builder;
 mod chain;
 mod gears;
 mod journal;
+mod mesh;
 mod producer;
 mod relay;
 mod sessions;
@@ -41,6 +42,8 @@ enum Command {
     Sessions(sessions::Sessions),
     /// Keep a window of messages out, each until it is acknowledged
     Producer(producer::Producer),
+    /// Publish by a mesh wire and raw, and drain a backlog beside a live wire
+    Mesh(mesh::Mesh),
     /// Be the tokio proxy that others are compared with
     Relay(relay::Relay),
 }
@@ -54,6 +57,10 @@ fn main() -> anyhow::Result<()> {
         Command::Traffic(traffic) => println!("{}", one_thread()?.block_on(traffic.run())?),
         Command::Sessions(sessions) => println!("{}", one_thread()?.block_on(sessions.run())?),
         Command::Producer(producer) => println!("{}", one_thread()?.block_on(producer.run())?),
+        Command::Mesh(mesh) => {
+            let two_threads = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            println!("{}", two_threads?.block_on(mesh.run())?);
+        }
         Command::Relay(relay) => one_thread()?.block_on(relay.run())?,
     }
     Ok(())

@@ -19,21 +19,23 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("flux-rack", &["flux-gear", "flux-journal", "flux-mesh", "flux-scenario", "flux-signal", "flux-world"]),
     // Heavy, so that only a binary names it.
     ("flux-nats", &["flux-bus", "flux-world"]),
-    ("fluxrig", LIBRARIES),
+    ("fluxrig", BINARY),
     // Runs the rack and its organs in a simulated world, and nothing imports it.
     ("flux-sim", &["flux-gear", "flux-gears", "flux-journal", "flux-rack", "flux-scenario", "flux-world"]),
     ("xtask", &[]),
     // Measures everything, and nothing imports it.
-    ("flux-bench", LIBRARIES),
+    ("flux-bench", BINARY),
 ];
 
-const LIBRARIES: &[&str] = &[
+/// Everything: a binary names leaves, too.
+const BINARY: &[&str] = &[
     "flux-bus",
     "flux-gear",
     "flux-gears",
     "flux-iso8583",
     "flux-journal",
     "flux-mesh",
+    "flux-nats",
     "flux-pool",
     "flux-rack",
     "flux-scenario",

@@ -46,6 +46,8 @@ pub(crate) struct Link {
     pub(crate) made: watch::Receiver<u64>,
     /// How often it was lost.
     pub(crate) lost: watch::Receiver<u64>,
+    /// Why the last attempt to make it failed.
+    pub(crate) trouble: watch::Receiver<String>,
 }
 
 /// How the server says that it did not.
@@ -164,7 +166,10 @@ impl Api {
     pub(crate) fn late(&self, deadline: Duration) -> Error {
         match self.is_connected() {
             true => Error::Deadline(deadline),
-            false => Error::Away("no server is connected".into()),
+            false => match self.link.trouble.borrow().as_str() {
+                "" => Error::Away("no server is connected".into()),
+                why => Error::Away(format!("no server is connected: {why}")),
+            },
         }
     }
 

@@ -55,6 +55,7 @@ fn options(
     settings: &Settings,
     made: watch::Sender<u64>,
     lost: watch::Sender<u64>,
+    trouble: watch::Sender<String>,
 ) -> Result<ConnectOptions, Error> {
     let entropy: Entropy = world.entropy.fork();
     let mut options = ConnectOptions::new()
@@ -69,8 +70,11 @@ fn options(
             match &event {
                 Event::Connected => made.send_modify(|count| *count += 1),
                 Event::Disconnected => lost.send_modify(|count| *count += 1),
-                Event::ServerError(_) | Event::ClientError(_) => {
-                    tracing::warn!(%event, "the bus reports an error")
+                Event::ServerError(_) => tracing::warn!(%event, "the bus reports an error"),
+                // At each attempt to connect. Whoever wants something is told.
+                Event::ClientError(error) => {
+                    tracing::debug!(%event, "no connection to the bus");
+                    trouble.send_replace(error.to_string());
                 }
                 _ => tracing::info!(%event, "the bus"),
             }
@@ -99,8 +103,21 @@ fn options(
 impl NatsBus {
     /// Connects. [`Error::Away`] when no server is reached, [`Error::Denied`] when it does not let us in.
     pub async fn connect(world: &World, settings: Settings) -> Result<Self, Error> {
+        Self::connected(world, settings, false).await
+    }
+
+    /// The same, but does not wait for a server: until there is one, operations end with [`Error::Away`].
+    pub async fn connect_later(world: &World, settings: Settings) -> Result<Self, Error> {
+        Self::connected(world, settings, true).await
+    }
+
+    async fn connected(world: &World, settings: Settings, is_later: bool) -> Result<Self, Error> {
         let ((made, is_made), (lost, is_lost)) = (watch::channel(0), watch::channel(0));
-        let options = options(world, &settings, made, lost)?;
+        let (trouble, last_trouble) = watch::channel(String::new());
+        let mut options = options(world, &settings, made, lost, trouble)?;
+        if is_later {
+            options = options.retry_on_initial_connect();
+        }
         let connecting = options.connect(settings.servers.as_slice());
         let deadline = settings.request_deadline;
         let client =
@@ -110,7 +127,7 @@ impl NatsBus {
             | async_nats::ConnectErrorKind::AuthorizationViolation => Error::Denied(error.to_string()),
             _ => away(error),
         })?;
-        let link = Link { made: is_made, lost: is_lost };
+        let link = Link { made: is_made, lost: is_lost, trouble: last_trouble };
         Ok(Self { api: Api::new(client, world.clone(), settings, link) })
     }
 

@@ -266,6 +266,11 @@ impl Rack {
         }
     }
 
+    /// Has a way to other racks from now on.
+    pub fn join(&mut self, mesh: Option<Line>) {
+        self.workshop.surroundings.mesh = mesh;
+    }
+
     /// Makes every gear and starts none: each that refuses its configuration, and why. Pure, as `init` is.
     pub fn try_gears(circuit: &Circuit, surroundings: Surroundings) -> Vec<(String, InitError)> {
         let rack = Rack::empty(surroundings);

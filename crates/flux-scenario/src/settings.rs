@@ -21,7 +21,7 @@ use crate::units::{ByteSize, Duration};
 pub const STATE_DIR: &str = "./data";
 /// Port of the HTTP API.
 pub const API_PORT: u16 = 8090;
-/// Port of the bus between rack and mixer.
+/// Port of the bus.
 pub const SNAKE_PORT: u16 = 4222;
 /// Port a server for ISO 8583 listens at.
 pub const ISO8583_PORT: u16 = 8583;
@@ -42,7 +42,7 @@ pub struct Settings {
     pub store: Store,
     /// How the rack runs gears.
     pub rack: RackSettings,
-    /// The bus between rack and mixer.
+    /// The bus: between racks, and between rack and mixer.
     pub snake: Snake,
     /// The HTTP API of the rack.
     pub api: Api,
@@ -266,43 +266,66 @@ pub struct Restart {
     pub stable_after: Duration,
 }
 
-/// The bus between rack and mixer.
+/// The bus: between racks, and between rack and mixer. Files are relative to the file of settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("x-flux-inert" = true))]
 pub struct Snake {
-    /// Address of the bus.
+    /// Address of the bus, or several of one cluster with commas between them: `nats://`, `tls://` or `host:port`. `--bus`
+    /// wins. Names and passwords do not belong here.
     pub url: String,
     /// First word of every subject.
+    #[schemars(extend("x-flux-inert" = true))]
     pub domain: String,
+    /// Domain of the streams, where they are not the server's own: a leaf node reaches those of its hub by it.
+    pub jetstream_domain: Option<String>,
+    /// Who this rack is on the bus: a JWT with its seed, as `nsc` writes them.
+    #[schemars(extend("x-flux-file" = true))]
+    pub credentials_file: Option<String>,
+    /// The same with an NKey: its seed. It does not travel.
+    #[schemars(extend("x-flux-file" = true))]
+    pub nkey_file: Option<String>,
+    /// How long a message may wait in an outbox before the alarm `outbox` is raised. It goes on waiting.
+    pub alarm_after: Duration,
     /// Stream that carries messages.
+    #[schemars(extend("x-flux-inert" = true))]
     pub stream_name: String,
     /// Longest wait for a connection.
+    #[schemars(extend("x-flux-inert" = true))]
     pub connect_timeout: Duration,
     /// Wait before connecting again.
+    #[schemars(extend("x-flux-inert" = true))]
     pub reconnect_wait: Duration,
     /// Longest wait for an operation.
     pub operation_timeout: Duration,
     /// Wait before subscribing again.
+    #[schemars(extend("x-flux-inert" = true))]
     pub subscription_retry_wait: Duration,
     /// Attempts to subscribe.
+    #[schemars(extend("x-flux-inert" = true))]
     pub subscription_retry_attempts: u32,
     /// Time after which an idle consumer is removed.
+    #[schemars(extend("x-flux-inert" = true))]
     pub inactive_threshold: Duration,
     /// Wait for subscriptions to settle.
+    #[schemars(extend("x-flux-inert" = true))]
     pub convergence_delay: Duration,
     /// Wait before the second attempt to connect at start.
+    #[schemars(extend("x-flux-inert" = true))]
     pub initial_retry_wait: Duration,
     /// Attempts to connect at start.
+    #[schemars(extend("x-flux-inert" = true))]
     pub initial_retry_attempts: u32,
     /// Longest wait for a mixer before starting without it.
+    #[schemars(extend("x-flux-inert" = true))]
     pub offline_start_timeout: Duration,
     /// Time between attempts to join a mixer later.
+    #[schemars(extend("x-flux-inert" = true))]
     pub offline_retry_interval: Duration,
-    /// Certificate authorities to trust, as PEM.
+    /// Certificate authorities to trust, as PEM. With them the connection is encrypted, and nothing is said before it is.
     #[schemars(extend("x-flux-file" = true))]
     pub root_ca_file: Option<String>,
     /// Whether the certificate of the bus goes unchecked.
+    #[schemars(extend("x-flux-inert" = true))]
     pub insecure_skip_verify: bool,
     /// Client certificate, as PEM.
     #[schemars(extend("x-flux-file" = true))]
@@ -427,6 +450,10 @@ impl Default for Snake {
         Snake {
             url: format!("nats://localhost:{SNAKE_PORT}"),
             domain: "flux".into(),
+            jetstream_domain: None,
+            credentials_file: None,
+            nkey_file: None,
+            alarm_after: secs(300),
             stream_name: "flux-msg".into(),
             connect_timeout: secs(10),
             reconnect_wait: secs(1),

@@ -27,6 +27,8 @@ pub(crate) enum Alarm {
     LeftOnDisk,
     /// Memory is nearly used up.
     Memory,
+    /// An outbox is nearly full, or something has waited in it for long: another rack, or the bus, is away.
+    Outbox,
     /// The last version that was to go live was refused: what runs is not what the files say.
     Reload,
     /// A gear waits for a peer, or for something else that is not there, with what a durable wire brought it.
@@ -46,6 +48,7 @@ impl Alarm {
             Alarm::LastGood => "last_good",
             Alarm::LeftOnDisk => "left_on_disk",
             Alarm::Memory => "memory",
+            Alarm::Outbox => "outbox",
             Alarm::Reload => "reload",
             Alarm::Waiting => "waiting",
         }

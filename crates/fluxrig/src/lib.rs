@@ -18,6 +18,7 @@ use clap::Parser;
 use flux_gear::Registry;
 
 mod alarms;
+mod bus;
 mod cmd;
 mod control;
 mod files;

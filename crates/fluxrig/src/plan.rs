@@ -125,6 +125,12 @@ impl Plan {
         }
     }
 
+    /// What files named in the settings are relative to.
+    pub(crate) fn settings_directory(&self) -> PathBuf {
+        let source = self.settings_report.as_ref().map_or(&self.loaded.source, Report::source);
+        Path::new(source.name()).parent().unwrap_or(Path::new("")).to_owned()
+    }
+
     /// Whether it cannot run.
     pub(crate) fn has_errors(&self) -> bool {
         self.reports().any(Report::has_errors)

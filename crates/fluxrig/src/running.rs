@@ -3,10 +3,12 @@
 use std::{collections::BTreeMap, path::Path, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
-use flux_rack::{Estate, Handled, JournalError, Rack, Remains, Surroundings};
+use flux_mesh::Line;
+use flux_rack::{DurableStats, Estate, Handled, JournalError, MeshStats, Rack, Remains, Surroundings};
 use flux_scenario::{
     Settings,
     settings::{DeadLetterPlace, STATE_DIR},
+    units::ByteSize,
 };
 use flux_world::Instant;
 use serde_json::Value as Json;
@@ -18,6 +20,7 @@ use tokio::{
 
 use crate::{
     alarms::{Alarm, Alarms, millis},
+    bus::BusOptions,
     control::{self, Answer, Asked, ControlSocket, Request},
     files::FilesNow,
     last_good::{LastGood, ToKeep},
@@ -36,6 +39,9 @@ mod reloading;
 use giving_way::GaveWay;
 use reading::{Reader, Wanted};
 
+/// How full a journal of a wire to another rack may be before the alarm is raised.
+const OUTBOX_FULL_PERCENT: u64 = 80;
+
 /// How it is to run.
 pub(crate) struct RunOptions {
     /// What to run; asked again at each reload.
@@ -48,6 +54,8 @@ pub(crate) struct RunOptions {
     pub(crate) restored: Option<Option<String>>,
     /// What the gears of the rack left that it takes over from.
     pub(crate) estate: Estate,
+    /// Where the bus is, in place of what the settings say.
+    pub(crate) bus: Option<String>,
 }
 
 /// A rack and what is around it in this process.
@@ -59,6 +67,9 @@ pub(crate) struct Running {
     settings: Settings,
     files: Arc<FilesNow>,
     rack: Rack,
+    bus: BusOptions,
+    /// The way to other racks, once there is one.
+    line: Option<Line>,
     began: Instant,
     /// Since when each gear is what it is.
     since: BTreeMap<String, Instant>,
@@ -103,7 +114,11 @@ impl Running {
         let kept_in = state_dir.as_ref().map_or(STATE_DIR.as_ref(), StateDir::path);
         let files = FilesNow::new(plan.files.clone());
         let names: Vec<String> = circuit.gears.iter().map(|gear| gear.name.clone()).collect();
-        let surroundings = surroundings(&plan, kept_in, files.clone(), state_dir.is_some());
+        let bus =
+            BusOptions { url: options.bus, settings: settings.clone(), directory: plan.settings_directory() };
+        let line = bus.line(&world, &circuit).await?;
+        let mut surroundings = surroundings(&plan, kept_in, files.clone(), state_dir.is_some());
+        surroundings.mesh.clone_from(&line);
         let rack = Rack::boot_with(circuit, surroundings, options.estate).await;
         let rack = rack.map_err(|why| anyhow!("{}: {why}", plan.place(why.gear())))?;
         let began = world.clock.now();
@@ -120,6 +135,8 @@ impl Running {
             settings,
             files,
             rack,
+            bus,
+            line,
             began,
             since: names.into_iter().map(|name| (name, began)).collect(),
             alarms: Alarms::new(world.clock),
@@ -258,6 +275,7 @@ impl Running {
             waiting.iter().map(|(gear, waiting)| format!("gear `{gear}` {waiting}")).collect();
         self.alarms.set(Alarm::Waiting, (!waiting.is_empty()).then(|| waiting.join("; ")));
         self.alarms.set(Alarm::Journal, self.unreadable());
+        self.alarms.set(Alarm::Outbox, self.full_or_old());
         let left = self.rack.left_on_disk();
         let left: Vec<_> = left.iter().map(|left| format!("{left}, which is not in the scenario")).collect();
         self.alarms.set(Alarm::LeftOnDisk, (!left.is_empty()).then(|| left.join("; ")));
@@ -282,6 +300,32 @@ impl Running {
         let wires = self.rack.stats().wires.into_iter();
         let problems: Vec<String> =
             wires.filter_map(|wire| Some(format!("{}: {}", wire.name, wire.durable?.unreadable?))).collect();
+        (!problems.is_empty()).then(|| problems.join("; "))
+    }
+
+    /// Which wires to other racks are nearly full, or hold what has waited for long.
+    fn full_or_old(&self) -> Option<String> {
+        let alarm_after_ms = millis(self.settings.snake.alarm_after.0);
+        let mut problems = Vec::new();
+        for wire in self.rack.stats().wires {
+            let Some(durable @ DurableStats { mesh: Some(mesh), .. }) = &wire.durable else { continue };
+            if durable.bytes_max > 0
+                && durable.bytes / (durable.bytes_max / 100).max(1) >= OUTBOX_FULL_PERCENT
+            {
+                let bytes_max = ByteSize(durable.bytes_max);
+                problems.push(format!(
+                    "{}: its journal is nearly full, and takes no more at {bytes_max}",
+                    wire.name
+                ));
+            }
+            if let MeshStats::Out { to, oldest_ms: Some(oldest_ms), .. } = mesh
+                && *oldest_ms >= alarm_after_ms
+            {
+                let why = mesh.link().1.map_or_else(|| format!("`{to}` does not take it"), str::to_owned);
+                problems
+                    .push(format!("{}: {} messages wait for `{to}`: {why}", wire.name, durable.unsettled));
+            }
+        }
         (!problems.is_empty()).then(|| problems.join("; "))
     }
 

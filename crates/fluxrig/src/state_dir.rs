@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use flux_scenario::{
-    Circuit, Lane,
+    Circuit,
     settings::{DeadLetterPlace, STATE_DIR},
 };
 use flux_world::{Disk, disk::DiskLock};
@@ -101,7 +101,7 @@ pub(crate) fn of_rack(named: Option<PathBuf>, plan: &Plan) -> Option<PathBuf> {
 
 /// Whether a circuit has anything to keep on disk, so that it needs a state directory even if none is named.
 pub(crate) fn is_needed(circuit: &Circuit) -> bool {
-    circuit.wires.iter().any(|wire| wire.lane == Lane::Durable)
+    circuit.wires.iter().any(|wire| wire.durable.is_some())
         || circuit.gears.iter().any(|gear| gear.keeps_on_disk)
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
-use flux_rack::{DurableStats, Left, WaitingStats};
+use flux_rack::{DurableStats, Left, MeshStats, WaitingStats};
 use flux_scenario::units::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -106,10 +106,48 @@ impl fmt::Display for RackStatus {
                 writeln!(f, "\n{wire} takes no more: {stuck}")?;
             }
         }
+        self.show_mesh(f)?;
         for left in &self.left_on_disk {
             writeln!(f, "\nleft on disk: {left}, which is not in the scenario")?;
         }
         writeln!(f, "\ndead letters: {}", self.dead_letters)
+    }
+}
+
+impl RackStatus {
+    /// The wires to and from other racks.
+    fn show_mesh(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wires = self.wires.iter().filter_map(|wire| {
+            let durable = wire.durable.as_ref()?;
+            Some((&wire.wire, durable, durable.mesh.as_ref()?))
+        });
+        let wires: Vec<_> = wires.collect();
+        if wires.is_empty() {
+            return Ok(());
+        }
+        let mut table = columns(
+            ["mesh wire", "rack", "connected", "waiting", "in flight", "arrived", "oldest", "again"],
+            3,
+        );
+        for (wire, durable, mesh) in &wires {
+            let (rack, in_flight, arrived, oldest_ms, again) = match mesh {
+                MeshStats::Out { to, in_flight, acknowledged, sent_again, oldest_ms, .. } => {
+                    (format!("to {to}"), *in_flight, *acknowledged, *oldest_ms, *sent_again)
+                }
+                MeshStats::In { from, received, again, .. } => {
+                    (format!("from {from}"), 0, *received, None, *again)
+                }
+            };
+            let connected = if mesh.link().0 { "yes" } else { "no" };
+            let counts = [durable.unsettled, in_flight, arrived].map(|n| n.to_string());
+            let rest = [oldest_ms.map_or_else(|| "-".into(), rough), again.to_string()];
+            table.add_row([(*wire).clone(), rack, connected.into()].into_iter().chain(counts).chain(rest));
+        }
+        writeln!(f, "\n{}", table)?;
+        for (wire, trouble) in wires.iter().filter_map(|(wire, _, mesh)| Some((wire, mesh.link().1?))) {
+            writeln!(f, "\n{wire} waits for the bus: {trouble}")?;
+        }
+        Ok(())
     }
 }
 

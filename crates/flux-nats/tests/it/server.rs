@@ -93,10 +93,18 @@ impl Server {
 
     /// Ends it between two instructions.
     pub(crate) fn kill(&mut self) {
+        if self.child.is_some() {
+            self.signal("KILL");
+        }
         if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+
+    /// Sends it a signal: `KILL`, `STOP` or `CONT`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
     }
 
     /// Takes all it has stored from a server that was killed.

@@ -194,7 +194,7 @@ bootstrap_secret = "hunter2"
 [loging]
 level = "info"
 [snake]
-url = "nats://x:4222"
+domain = "flux"
 [base]
 name = "Edge 1"
 [gears.a]
@@ -262,11 +262,11 @@ spec = "source"
                |
                = help: did you mean `logging`?
 
-            info[FR0606]: `snake` is accepted and has no effect yet
-              --> fluxrig.toml:12:1
+            info[FR0606]: `domain` is accepted and has no effect yet
+              --> fluxrig.toml:13:10
                |
-            12 | [snake]
-               | ^^^^^^^
+            13 | domain = "flux"
+               |          ^^^^^^
 
             error[FR0604]: `name` cannot be "Edge 1"
               --> fluxrig.toml:15:8

@@ -64,7 +64,16 @@ fn what_is_not_marked_as_inert_is_honoured() {
         rack.drain_timeout
         rack.cleanup_timeout
         rack.max_hops
-        rack.max_payload_size"#]]
+        rack.max_payload_size
+        snake.url
+        snake.jetstream_domain
+        snake.credentials_file
+        snake.nkey_file
+        snake.alarm_after
+        snake.operation_timeout
+        snake.root_ca_file
+        snake.tls_cert_file
+        snake.tls_key_file"#]]
     .assert_eq(&found.join("\n"));
 }
 

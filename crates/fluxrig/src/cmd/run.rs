@@ -32,6 +32,7 @@ Examples:
   fluxrig run switch.yaml --state-dir /var/lib/switch  one that `fluxrig status` finds
   fluxrig run --state-dir /var/lib/switch              what ran there last, verified
   fluxrig run switch.yaml --state-dir /var/lib/switch --take-over   a new binary, and no connection ends
+  fluxrig run two-sites.yaml --rack north --bus nats://hub:4222   one rack of several, and the bus between them
   fluxrig --log-level flux_pool=debug run switch.yaml  connections in detail";
 
 /// Run a scenario until SIGTERM or Ctrl-C, then drain
@@ -68,6 +69,9 @@ pub(crate) struct Run {
     /// Time for TLS sessions, which cannot come here, to be answered what they asked before they are closed
     #[arg(long, value_name = "TIME", default_value = "5s", requires = "take_over")]
     take_over_within: Duration,
+    /// Address of the bus, for wires to other racks; it wins over `snake.url`
+    #[arg(long, value_name = "URL", env = "FLUXRIG_BUS")]
+    bus: Option<String>,
     #[command(flatten)]
     stop: StopOptions,
 }
@@ -162,7 +166,14 @@ impl Run {
             let stop = StopSignal::new(self.stop)?;
             let (estate, predecessor) = inheritance.unzip();
             let estate = estate.unwrap_or_default();
-            let options = RunOptions { plan: options, state_dir, is_watching: self.watch, restored, estate };
+            let options = RunOptions {
+                plan: options,
+                state_dir,
+                is_watching: self.watch,
+                restored,
+                estate,
+                bus: self.bus,
+            };
             let mut running = match (Box::pin(Running::boot(plan, options)).await, predecessor) {
                 (Ok(running), Some(predecessor)) => predecessor.dismiss().map(|()| running)?,
                 (Err(why), Some(predecessor)) => {

@@ -59,7 +59,9 @@ impl Running {
         };
         let circuit = self.plan.circuit.clone().expect("it ran");
         let kept_in = self.state_dir.as_ref().map_or(STATE_DIR.as_ref(), StateDir::path);
-        let surroundings = surroundings(&self.plan, kept_in, self.files.clone(), self.state_dir.is_some());
+        let mut surroundings =
+            surroundings(&self.plan, kept_in, self.files.clone(), self.state_dir.is_some());
+        surroundings.mesh.clone_from(&self.line);
         match Box::pin(Rack::boot_with(circuit, surroundings, estate)).await {
             Ok(mut rack) => {
                 rack.resume().await;

@@ -56,7 +56,7 @@ impl Running {
                 contents = new.files.contents();
                 self.plan = new;
             } else {
-                if let Err(why) = self.take_state_dir(&circuit) {
+                if let Err(why) = self.take_state_dir(&circuit).and(Box::pin(self.join_bus(&circuit)).await) {
                     report.outcome = Outcome::Refused;
                     report.why = Some(format!("{why:#}"));
                     return report;
@@ -88,6 +88,15 @@ impl Running {
     fn take_state_dir(&mut self, circuit: &Circuit) -> anyhow::Result<()> {
         if self.state_dir.is_none() && state_dir::is_needed(circuit) {
             self.state_dir = Some(StateDir::take(&self.plan.world.disk, STATE_DIR.as_ref())?);
+        }
+        Ok(())
+    }
+
+    /// Where the rack had no wire to another one until now, and so no bus.
+    async fn join_bus(&mut self, circuit: &Circuit) -> anyhow::Result<()> {
+        if self.line.is_none() {
+            self.line = self.bus.line(&self.plan.world, circuit).await?;
+            self.rack.join(self.line.clone());
         }
         Ok(())
     }

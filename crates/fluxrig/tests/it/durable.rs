@@ -33,7 +33,7 @@ wires:
 }
 
 /// Everything that arrives in lines, by any connection.
-fn ledger() -> (String, mpsc::Receiver<u32>) {
+pub(crate) fn ledger() -> (String, mpsc::Receiver<u32>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (sender, lines) = mpsc::channel();
