@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use async_nats::jetstream;
+use async_nats::jetstream::{context::ContextBuilder, stream};
 use bytes::Bytes;
 use clap::Args;
 use flux_journal::{Config, Consumer, Journal, Keys, Start};
@@ -37,7 +37,7 @@ pub(crate) struct Mesh {
     /// Messages of one round of publishing
     #[arg(long, default_value_t = 200_000)]
     messages: u64,
-    /// Messages out at a time on the raw side: what 16 packs of ours hold
+    /// Messages out at a time on the raw side: about what 16 packs of ours hold
     #[arg(long, default_value_t = 7_000)]
     window: usize,
     /// Messages of the backlog
@@ -103,13 +103,10 @@ impl Mesh {
     /// Messages a second that async-nats stores one by one, a window of them out.
     async fn raw(&self, round: usize) -> Result<f64> {
         let client = async_nats::connect(&self.server).await?;
-        let context = jetstream::new(client);
+        let context = ContextBuilder::new().max_ack_inflight(self.window + 1).build(client);
         let (name, subject) = (format!("raw-{round}"), format!("raw.{round}"));
-        let config = jetstream::stream::Config {
-            name: name.clone(),
-            subjects: vec![subject.clone()],
-            ..Default::default()
-        };
+        let config =
+            stream::Config { name: name.clone(), subjects: vec![subject.clone()], ..Default::default() };
         context.create_stream(config).await?;
         let (body, mut out) = (Bytes::from(vec![7; BYTES]), FuturesUnordered::new());
         let began = Instant::now();
@@ -154,16 +151,17 @@ impl Mesh {
         let backlog = house.sender("backlog")?;
         append(&backlog.journal, self.backlog).await?;
         let (live, live_south) = (house.sender("live")?, house.receiver("live")?);
-        let mut arrivals = live_south.journal.consumer("probe", Start::Oldest)?;
+        let arrivals = live_south.journal.consumer("probe", Start::Oldest)?;
+        let mut probe = Probe { outbox: live.journal.clone(), arrivals, sent: 0 };
         let mut steady = histogram();
         for _ in 0..1_000 {
-            steady.saturating_record(probe(&live.journal, &mut arrivals).await?);
+            steady.saturating_record(probe.next().await?);
         }
         let south = house.receiver("backlog")?;
         let (began, mut during) = (Instant::now(), histogram());
         while backlog.what.status().acknowledged < self.backlog {
             ensure!(began.elapsed() < PATIENCE, "{:?} {:?}", backlog.what.status(), south.what.status());
-            during.saturating_record(probe(&live.journal, &mut arrivals).await?);
+            during.saturating_record(probe.next().await?);
         }
         let rate = self.backlog as f64 / began.elapsed().as_secs_f64();
         let status = south.what.status();
@@ -222,17 +220,30 @@ async fn append(outbox: &Journal, messages: u64) -> Result<()> {
     Ok(outbox.sync().await?)
 }
 
-/// Microseconds from the append to the outbox until the message is in the inbox, both on disk.
-async fn probe(outbox: &Journal, arrivals: &mut Consumer) -> Result<u64> {
-    tokio::time::sleep(LIVE_EVERY).await;
-    let began = Instant::now();
-    outbox.append(&[1; BYTES]).await?;
-    let batch = tokio::time::timeout(PATIENCE, arrivals.next(1)).await??;
-    for record in batch.records {
-        ensure!(record.body.len() == BYTES + STAMP_BYTES, "it is another");
-        arrivals.settle(record.sequence);
+/// The wire that is live: a message at a time, each awaited.
+struct Probe {
+    outbox: Journal,
+    arrivals: Consumer,
+    sent: u64,
+}
+
+impl Probe {
+    /// Microseconds from the append to the outbox until the message is in the inbox, both on disk.
+    async fn next(&mut self) -> Result<u64> {
+        tokio::time::sleep(LIVE_EVERY).await;
+        let mut body = [0; BYTES];
+        self.sent += 1;
+        body[..8].copy_from_slice(&self.sent.to_le_bytes());
+        let began = Instant::now();
+        self.outbox.append(&body).await?;
+        loop {
+            let batch = tokio::time::timeout(PATIENCE, self.arrivals.next(1)).await??;
+            let Some(record) = batch.records.first() else { continue };
+            ensure!(record.body[STAMP_BYTES..] == body, "another message than the one that was sent");
+            self.arrivals.settle(record.sequence);
+            return Ok(began.elapsed().as_micros() as u64);
+        }
     }
-    Ok(began.elapsed().as_micros() as u64)
 }
 
 async fn until(is_it: impl Fn() -> bool) -> Result<()> {
@@ -245,7 +256,7 @@ async fn until(is_it: impl Fn() -> bool) -> Result<()> {
 }
 
 fn histogram() -> Histogram<u64> {
-    Histogram::new(3).expect("three digits")
+    Histogram::new_with_bounds(1, 600_000_000, 3).expect("up to ten minutes, three digits")
 }
 
 fn spread(values: &mut [f64]) -> Json {
