@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Shows bytes, two digits each.
-pub(crate) struct Hex<'a>(pub(crate) &'a [u8]);
+pub struct Hex<'a>(pub &'a [u8]);
 
 impl fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -12,7 +12,7 @@ impl fmt::Display for Hex<'_> {
 }
 
 /// As many bytes as are wanted, and no digit more.
-pub(crate) fn from_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
+pub fn from_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
     let digits = digits.as_bytes();
     if digits.len() != 2 * N {
         return None;

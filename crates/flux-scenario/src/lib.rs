@@ -18,7 +18,7 @@ mod conform;
 pub mod edition;
 mod forms;
 pub mod graph;
-mod hex;
+pub mod hex;
 pub mod limits;
 mod listen;
 mod load;
@@ -33,6 +33,7 @@ pub mod scenario;
 mod schema;
 mod secrecy;
 pub mod settings;
+pub mod signed;
 pub mod source;
 pub mod subset;
 #[cfg(test)]

@@ -13,6 +13,8 @@ use ring::{
     signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
 };
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 use crate::hex::{Hex, from_hex};
 
 /// First word of the first line; the version follows.
@@ -28,8 +30,8 @@ pub struct Passport {
     pair: Ed25519KeyPair,
 }
 
-/// The half of it that may be known: who signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The half of it that may be known: who signed. In text 64 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PublicKey(pub [u8; 32]);
 
 /// A signature by Ed25519.
@@ -113,6 +115,21 @@ impl PublicKey {
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Hex(&self.0).fmt(f)
+    }
+}
+
+impl Serialize for PublicKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PublicKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PublicKey, D::Error> {
+        let digits = String::deserialize(deserializer)?;
+        from_hex(&digits)
+            .map(PublicKey)
+            .ok_or_else(|| de::Error::custom("a public key has 64 hexadecimal digits"))
     }
 }
 

@@ -23,6 +23,7 @@ use flux_scenario::{
     limits::FILE_BYTES_MAX,
     passport::{PASSPORT_BYTES_MAX, Passport},
     settings::Base,
+    signed::Signed,
 };
 use flux_world::World;
 use ring::rand::{SecureRandom, SystemRandom};

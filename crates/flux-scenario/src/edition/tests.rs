@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::passport::Passport;
 
 fn passport() -> Passport {
     Passport::from_seed([7; 32])

@@ -1,6 +1,6 @@
 //! Whatever lies where an edition or a passport should lie: it is read or refused, and never more than that.
 
-use flux_scenario::{edition::Edition, passport::Passport};
+use flux_scenario::{edition::Edition, passport::Passport, signed::Signed};
 
 /// Each replays its committed corpus; under `cargo bolero test` it is a fuzz target.
 #[test]

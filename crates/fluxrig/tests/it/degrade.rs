@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use flux_scenario::{edition::Edition, passport::Passport};
+use flux_scenario::{edition::Edition, passport::Passport, signed::Signed};
 use serde_json::Value as Json;
 
 use crate::{
