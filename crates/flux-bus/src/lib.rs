@@ -47,6 +47,7 @@ mod config;
 pub mod conformance;
 mod embedded;
 mod error;
+mod grants;
 mod intake;
 pub mod limits;
 mod message;
@@ -59,6 +60,7 @@ pub use bus::{Answer, Bus, Consumer, Delivery, Lease, Stored, StreamState, Subsc
 pub use config::{Begin, BucketConfig, ConsumerConfig, Retention, StreamConfig, WhenFull};
 pub use embedded::{EmbeddedBus, Settings};
 pub use error::Error;
+pub use grants::{Grants, MeshWire};
 pub use intake::{
     Fate, HEADER_ATTEMPTS, HEADER_FROM, HEADER_REASON, HEADER_SEQUENCE, HEADER_SUBJECT, Intake, Redelivery,
 };
