@@ -19,7 +19,21 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("flux-rack", &["flux-gear", "flux-journal", "flux-mesh", "flux-scenario", "flux-signal", "flux-world"]),
     // Heavy, so that only a binary names it.
     ("flux-nats", &["flux-bus", "flux-world"]),
+    ("flux-identity", &["flux-bus", "flux-scenario"]),
+    ("flux-mixer", &["flux-bus", "flux-identity", "flux-journal", "flux-scenario", "flux-world"]),
     ("fluxrig", BINARY),
+    (
+        "fluxrig-mixer",
+        &[
+            "flux-bus",
+            "flux-identity",
+            "flux-journal",
+            "flux-mixer",
+            "flux-nats",
+            "flux-scenario",
+            "flux-world",
+        ],
+    ),
     // Runs the rack and its organs in a simulated world, and nothing imports it.
     ("flux-sim", &["flux-gear", "flux-gears", "flux-journal", "flux-rack", "flux-scenario", "flux-world"]),
     ("xtask", &[]),
@@ -32,6 +46,7 @@ const BINARY: &[&str] = &[
     "flux-bus",
     "flux-gear",
     "flux-gears",
+    "flux-identity",
     "flux-iso8583",
     "flux-journal",
     "flux-mesh",

@@ -101,6 +101,11 @@ fn options(
 }
 
 impl NatsBus {
+    /// How to ask on its connection.
+    pub(crate) fn api(&self) -> &Api {
+        &self.api
+    }
+
     /// Connects. [`Error::Away`] when no server is reached, [`Error::Denied`] when it does not let us in.
     pub async fn connect(world: &World, settings: Settings) -> Result<Self, Error> {
         Self::connected(world, settings, false).await
@@ -118,7 +123,7 @@ impl NatsBus {
         if is_later {
             options = options.retry_on_initial_connect();
         }
-        let connecting = options.connect(settings.servers.as_slice());
+        let connecting = Box::pin(options.connect(settings.servers.as_slice()));
         let deadline = settings.request_deadline;
         let client =
             world.clock.timeout(deadline, connecting).await.map_err(|_| Error::Deadline(deadline))?;

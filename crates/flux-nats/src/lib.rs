@@ -32,11 +32,14 @@
 mod api;
 mod bucket;
 mod bus;
+mod bus_key;
 mod consumer;
 mod convert;
 mod objects;
+pub mod server;
 mod settings;
 mod watch;
 
 pub use bus::NatsBus;
+pub use bus_key::BusKey;
 pub use settings::{Credentials, Settings, Tls};

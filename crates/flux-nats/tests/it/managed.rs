@@ -1,0 +1,459 @@
+//! The server we start ourselves: what it lets whom do, what it refuses, and that it comes back.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions, Event};
+use flux_bus::{
+    Bus, ConsumerConfig, Grants, MeshWire, Message, MessageId, Name, Pattern, Retention, StreamConfig,
+    subject,
+};
+use flux_nats::server::{ManagedServer, Program, Seeds, ServerConfig, ServerTls};
+use flux_nats::{BusKey, Credentials, NatsBus, Settings, Tls};
+use flux_world::World;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use crate::server::{PATIENCE, Version, free_port};
+
+const SEEDS: Seeds = Seeds { operator: [1; 32], account: [2; 32], system: [3; 32] };
+
+/// A server with a CA, streams for two Racks and a wire from north to south.
+struct House {
+    directory: TempDir,
+    server: ManagedServer,
+    world: World,
+}
+
+/// Certificates of one CA, as files.
+struct Ca {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    directory: PathBuf,
+}
+
+impl Ca {
+    fn new(directory: &Path, name: &str) -> Ca {
+        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let directory = directory.join(name);
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("ca.pem"), issuer.pem()).unwrap();
+        Ca { issuer, directory }
+    }
+
+    /// A certificate for a name, and its key; `years` from 2020 on it ends.
+    fn issue(&self, name: &str, years: i32) -> (PathBuf, PathBuf) {
+        let key = KeyPair::generate().unwrap();
+        let mut params =
+            CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2020 + years, 1, 1);
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let files = [".pem", ".key"].map(|ending| self.directory.join(format!("{name}{ending}")));
+        fs::write(&files[0], certificate.pem()).unwrap();
+        fs::write(&files[1], key.serialize_pem()).unwrap();
+        let [certificate, key] = files;
+        (certificate, key)
+    }
+
+    fn roots(&self) -> PathBuf {
+        self.directory.join("ca.pem")
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+fn wires() -> Vec<MeshWire> {
+    vec![MeshWire { wire: name("w1"), from: name("north"), to: name("south") }]
+}
+
+impl House {
+    async fn start(version: Version) -> Option<(House, Ca)> {
+        let (directory, world) = (tempfile::tempdir().unwrap(), World::real());
+        let ca = Ca::new(directory.path(), "ca");
+        let (certificate, key) = ca.issue("server", 30);
+        let config = ServerConfig {
+            program: Program::find(&world, Some(&version.program()?), None, None).await.unwrap(),
+            directory: directory.path().join("bus"),
+            name: "fluxrig-test".into(),
+            listen: format!("127.0.0.1:{}", free_port()).parse().unwrap(),
+            listen_leaf: None,
+            store_bytes_max: 8 << 30,
+            tls: ServerTls { certificate, key, ca: ca.roots() },
+            store_key: "07".repeat(32),
+        };
+        let server = ManagedServer::start(&world, config, &SEEDS, BTreeMap::new()).await.unwrap();
+        Some((House { directory, server, world }, ca))
+    }
+
+    async fn mixer(&self, ca: &Ca) -> NatsBus {
+        let grants = Grants::of_mixer();
+        let settings = self.server.settings("mixer", &grants, ca.issue("mixer", 30)).unwrap();
+        NatsBus::connect(&self.world, settings).await.unwrap()
+    }
+
+    /// The settings of an enrolled Rack.
+    fn rack(&self, ca: &Ca, rack: &str, key: &BusKey) -> Settings {
+        let grants = Grants::of_rack(&name(rack), &wires()).unwrap();
+        let now = self.world.clock.unix_ms() / 1_000;
+        let jwt = self.server.issuer().user(rack, &key.public(), &grants, now, Some(now + 3_600)).unwrap();
+        let mut settings = Settings::new(vec![self.server.url()]);
+        settings.credentials = Credentials::Jwt(key.credentials(&jwt));
+        settings.inbox_prefix = Some(grants.inbox);
+        settings.tls = Some(Tls { roots: ca.roots(), identity: Some(ca.issue(rack, 30)) });
+        settings.request_deadline = Duration::from_secs(3);
+        settings
+    }
+
+    /// Streams and consumers of both Racks, as a Mixer makes them.
+    async fn furnish(&self, bus: &NatsBus) {
+        for rack in ["north", "south"].map(name) {
+            let stream = subject::stream_of(&rack).unwrap();
+            let all = Pattern::under_rack(subject::MESSAGE, &rack);
+            bus.make_stream(StreamConfig::new(stream.clone(), vec![all.clone()], Retention::Queue))
+                .await
+                .unwrap();
+            bus.make_consumer(stream, ConsumerConfig::new(name("w1"), all)).await.unwrap();
+        }
+    }
+}
+
+/// A client that is not ours and tells every error of the server.
+async fn raw(settings: &Settings) -> (Client, mpsc::UnboundedReceiver<String>) {
+    let (errors, heard) = mpsc::unbounded_channel();
+    let Credentials::Jwt(text) = &settings.credentials else { panic!("a JWT") };
+    let tls = settings.tls.as_ref().unwrap();
+    let (certificate, key) = tls.identity.clone().unwrap();
+    let client = ConnectOptions::with_credentials(text)
+        .unwrap()
+        .require_tls(true)
+        .add_root_certificates(tls.roots.clone())
+        .add_client_certificate(certificate, key)
+        .event_callback(move |event| {
+            if let Event::ServerError(error) = event {
+                let _ = errors.send(error.to_string());
+            }
+            async {}
+        })
+        .connect(settings.servers[0].as_str())
+        .await
+        .unwrap();
+    (client, heard)
+}
+
+/// What a thief who has all the files of north tries: every verb of JetStream on the streams of north, south and a bucket,
+/// what others say of themselves, answers to others, and the server itself.
+fn forbidden_to_publish() -> Vec<String> {
+    let mut subjects: Vec<String> = Vec::new();
+    let alone = [
+        "INFO",
+        "STREAM.NAMES",
+        "STREAM.LIST",
+        "ACCOUNT.PURGE.x",
+        "META.LEADER.STEPDOWN",
+        "SERVER.REMOVE",
+        "STREAM.TEMPLATE.CREATE.x",
+    ];
+    subjects.extend(alone.map(|verb| format!("$JS.API.{verb}")));
+    let of_stream = [
+        "STREAM.CREATE",
+        "STREAM.UPDATE",
+        "STREAM.DELETE",
+        "STREAM.PURGE",
+        "STREAM.SNAPSHOT",
+        "STREAM.RESTORE",
+        "STREAM.MSG.GET",
+        "STREAM.MSG.DELETE",
+        "STREAM.LEADER.STEPDOWN",
+        "STREAM.PEER.REMOVE",
+        "DIRECT.GET",
+        "CONSUMER.CREATE",
+        "CONSUMER.NAMES",
+        "CONSUMER.LIST",
+    ];
+    let of_consumer = [
+        "CONSUMER.CREATE",
+        "CONSUMER.DURABLE.CREATE",
+        "CONSUMER.DELETE",
+        "CONSUMER.LEADER.STEPDOWN",
+        "CONSUMER.PAUSE",
+        "CONSUMER.UNPIN",
+        "CONSUMER.RESET",
+    ];
+    for stream in ["flux-msg-north", "flux-msg-south", "KV_racks"] {
+        subjects.extend(of_stream.map(|verb| format!("$JS.API.{verb}.{stream}")));
+        subjects.extend(of_consumer.map(|verb| format!("$JS.API.{verb}.{stream}.w1")));
+        subjects.push(format!("$JS.API.CONSUMER.CREATE.{stream}.w1.flux.msg.south.w1"));
+        subjects.push(format!("$JS.API.DIRECT.GET.{stream}.flux.msg.south.w1"));
+    }
+    for stream in ["flux-msg-south", "KV_racks"] {
+        subjects.extend(["STREAM.INFO"].map(|verb| format!("$JS.API.{verb}.{stream}")));
+        subjects
+            .extend(["CONSUMER.INFO", "CONSUMER.MSG.NEXT"].map(|verb| format!("$JS.API.{verb}.{stream}.w1")));
+        subjects.push(format!("$JS.ACK.{stream}.w1.1.1.1.1.1"));
+    }
+    let others = [
+        "fluxrig.agent.south.heartbeat",
+        "fluxrig.agent.heartbeat",
+        "flux.telemetry.south.logs",
+        "flux.ctrl.south.stop",
+        "flux.ctrl.north.stop",
+        "flux.msg.south.w2",
+        "flux.msg.south",
+        "flux.msg.north.w1",
+        "flux.msg.east.w1",
+        "_INBOX.x.1",
+        "_INBOX_south.x.1",
+        "$KV.racks.north",
+        "$O.x.M.y",
+        "$SYS.REQ.SERVER.PING",
+        "$SYS.REQ.CLAIMS.UPDATE",
+        "$SYS.ACCOUNT.x.CONNECT",
+        "$SYS.REQ.USER.INFO.x",
+        "$SRV.PING",
+        "$JSC.R.x",
+        "$NRG.x",
+        "anything",
+        "a.b.c",
+    ];
+    subjects.extend(others.map(String::from));
+    subjects
+}
+
+const FORBIDDEN_TO_HEAR: [&str; 18] = [
+    ">",
+    "*",
+    "*.*",
+    "flux.>",
+    "flux.msg.>",
+    "flux.msg.*.w1",
+    "flux.msg.south.>",
+    "flux.ctrl.>",
+    "flux.ctrl.south.>",
+    "flux.telemetry.>",
+    "fluxrig.>",
+    "fluxrig.agent.>",
+    "_INBOX.>",
+    "_INBOX_south.>",
+    "_INBOX_*.>",
+    "$SYS.>",
+    "$JS.>",
+    "$KV.>",
+];
+
+async fn a_stolen_credential_is_good_for_little(version: Version) {
+    let Some((house, ca)) = House::start(version).await else { return };
+    let mixer = house.mixer(&ca).await;
+    house.furnish(&mixer).await;
+    let (client, mut errors) = raw(&house.rack(&ca, "north", &BusKey::generate().unwrap())).await;
+    let mut refused = async |what: &str, subject: &str| {
+        let heard = house.world.clock.timeout(Duration::from_secs(5), errors.recv()).await;
+        let error = heard.unwrap_or_else(|_| panic!("{what} {subject:?} was let through")).unwrap();
+        let wanted = format!("permissions violation for {what} to \"{}\"", subject.to_lowercase());
+        assert!(error.to_lowercase().contains(&wanted), "{wanted}: {error}");
+    };
+    for subject in forbidden_to_publish() {
+        client.publish(subject.clone(), "x".into()).await.unwrap();
+        refused("publish", &subject).await;
+    }
+    for subject in FORBIDDEN_TO_HEAR {
+        let heard = client.subscribe(subject).await.unwrap();
+        refused("subscription", subject).await;
+        drop(heard);
+    }
+    // And with a reply where an answer would go to somebody else's inbox: the answer comes from whoever is asked, with his rights.
+    client.publish("fluxrig.agent.north.heartbeat", "{}".into()).await.unwrap();
+    client.publish("flux.msg.south.w1", "x".into()).await.unwrap();
+    client.flush().await.unwrap();
+    assert!(errors.try_recv().is_err(), "what is its own is let through");
+}
+
+#[tokio::test]
+async fn a_stolen_credential_is_good_for_little_on_the_newest_server() {
+    a_stolen_credential_is_good_for_little(Version::Newest).await;
+}
+
+#[tokio::test]
+async fn a_stolen_credential_is_good_for_little_on_an_old_server() {
+    a_stolen_credential_is_good_for_little(Version::Old).await;
+}
+
+/// What a Rack is for it can do, by our own bus: send on its wire, read and acknowledge what comes on it, say that it lives.
+async fn a_rack_does_its_work(version: Version) {
+    let Some((house, ca)) = House::start(version).await else { return };
+    let mixer = house.mixer(&ca).await;
+    house.furnish(&mixer).await;
+    let mut heard = mixer.subscribe(Pattern::under(subject::AGENT), 8).await.unwrap();
+    let [north, south] = ["north", "south"].map(|rack| house.rack(&ca, rack, &BusKey::generate().unwrap()));
+    let north = NatsBus::connect(&house.world, north).await.unwrap();
+    let south = NatsBus::connect(&house.world, south).await.unwrap();
+    let to = |text: &str| subject::Subject::new(text).unwrap();
+    north
+        .store(MessageId::new("w1/1").unwrap(), Message::new(to("flux.msg.south.w1"), "0200"))
+        .await
+        .unwrap();
+    let consumer = south.consumer(name("flux-msg-south"), name("w1")).await.unwrap();
+    let deliveries = consumer.fetch(8, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(deliveries[0].message.body, "0200");
+    deliveries[0].lease.ack().await.unwrap();
+    assert!(consumer.fetch(8, Duration::from_millis(300)).await.unwrap().is_empty());
+    south.publish(Message::new(to("fluxrig.agent.south.heartbeat"), "{}")).await.unwrap();
+    assert_eq!(heard.next().await.unwrap().subject.as_str(), "fluxrig.agent.south.heartbeat");
+    // A request of the Mixer is answered, to an inbox that a Rack may not send to otherwise.
+    let mut told = north.subscribe(Pattern::under_rack(subject::CONTROL, &name("north")), 8).await.unwrap();
+    let (answer, answered) = tokio::join!(
+        mixer.request(Message::new(to("flux.ctrl.north.ping"), "?"), Duration::from_secs(5)),
+        async {
+            let request = told.next().await.unwrap();
+            flux_bus::answer(&north, &request, "!").await
+        }
+    );
+    answered.unwrap();
+    assert_eq!(answer.unwrap().body, "!");
+}
+
+#[tokio::test]
+async fn a_rack_does_its_work_on_the_newest_server() {
+    a_rack_does_its_work(Version::Newest).await;
+}
+
+#[tokio::test]
+async fn a_rack_does_its_work_on_an_old_server() {
+    a_rack_does_its_work(Version::Old).await;
+}
+
+/// Revoked, a connection dies and none is made; activated again, the same credentials are good; and a server that starts again
+/// knows who is revoked.
+async fn who_is_revoked_has_no_word(version: Version) {
+    let Some((house, ca)) = House::start(version).await else { return };
+    let clock = house.world.clock;
+    let key = BusKey::generate().unwrap();
+    let settings = house.rack(&ca, "north", &key);
+    let (client, _errors) = raw(&settings).await;
+    let deadline = clock.now() + PATIENCE;
+    clock.sleep(Duration::from_millis(1_100)).await;
+    let revoked = BTreeMap::from([(key.public(), clock.unix_ms() / 1_000)]);
+    house.server.revoke(revoked.clone()).await.unwrap();
+    while client.connection_state() == async_nats::connection::State::Connected {
+        assert!(clock.now() < deadline, "it is still connected");
+        clock.sleep(Duration::from_millis(20)).await;
+    }
+    let connects = async || NatsBus::connect(&house.world, settings.clone()).await.is_ok();
+    assert!(!connects().await, "revoked, it comes back");
+    house.server.revoke(BTreeMap::new()).await.unwrap();
+    assert!(connects().await, "what was suspended is good again");
+    house.server.revoke(revoked).await.unwrap();
+    assert!(!connects().await);
+    let other = house.rack(&ca, "south", &BusKey::generate().unwrap());
+    // Killed, it is started again, and knows who is revoked.
+    let pid = house.server.pid().unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(pid.cast_signed()).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+    while NatsBus::connect(&house.world, other.clone()).await.is_err() || house.server.pid() == Some(pid) {
+        assert!(clock.now() < deadline + PATIENCE, "it does not come back");
+        clock.sleep(Duration::from_millis(50)).await;
+    }
+    assert!(!connects().await, "a server that was started again has forgotten who is revoked");
+}
+
+#[tokio::test]
+async fn who_is_revoked_has_no_word_on_the_newest_server() {
+    who_is_revoked_has_no_word(Version::Newest).await;
+}
+
+#[tokio::test]
+async fn who_is_revoked_has_no_word_on_an_old_server() {
+    who_is_revoked_has_no_word(Version::Old).await;
+}
+
+/// Neither certificate nor bus identity is enough alone, and neither is a foreign or an expired one.
+#[tokio::test]
+async fn without_both_identities_nobody_is_let_in() {
+    let Some((house, ca)) = House::start(Version::Newest).await else { return };
+    let foreign = Ca::new(house.directory.path(), "foreign");
+    let good = house.rack(&ca, "north", &BusKey::generate().unwrap());
+    let connects = async |settings: Settings| NatsBus::connect(&house.world, settings).await.is_ok();
+    assert!(connects(good.clone()).await);
+    let with = |identity| {
+        let mut settings = good.clone();
+        settings.tls.as_mut().unwrap().identity = identity;
+        settings
+    };
+    assert!(!connects(with(None)).await, "no certificate");
+    assert!(!connects(with(Some(foreign.issue("north", 30)))).await, "a foreign certificate");
+    assert!(!connects(with(Some(ca.issue("expired", 1)))).await, "an expired certificate");
+    let mut nobody = good.clone();
+    nobody.credentials = Credentials::None;
+    assert!(!connects(nobody).await, "no bus identity");
+    let mut foreign_issuer = good.clone();
+    let key = BusKey::generate().unwrap();
+    let grants = Grants::of_rack(&name("north"), &[]).unwrap();
+    let other = flux_nats::server::Issuer::new(&Seeds { account: [9; 32], ..SEEDS });
+    let now = house.world.clock.unix_ms() / 1_000;
+    let jwt = other.user("north", &key.public(), &grants, now, None).unwrap();
+    foreign_issuer.credentials = Credentials::Jwt(key.credentials(&jwt));
+    assert!(!connects(foreign_issuer.clone()).await, "signed by another account");
+    let jwt = house.server.issuer().user("north", &key.public(), &grants, now - 20, Some(now - 10)).unwrap();
+    foreign_issuer.credentials = Credentials::Jwt(key.credentials(&jwt));
+    assert!(!connects(foreign_issuer.clone()).await, "expired");
+    let thief = BusKey::generate().unwrap();
+    let jwt = house.server.issuer().user("north", &key.public(), &grants, now, None).unwrap();
+    foreign_issuer.credentials = Credentials::Jwt(thief.credentials(&jwt));
+    assert!(!connects(foreign_issuer).await, "a bus identity without its key");
+}
+
+/// The configuration is its owner's alone, and has no seed in it.
+#[tokio::test]
+async fn the_configuration_is_private_and_the_store_is_sealed() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let Some((house, ca)) = House::start(Version::Newest).await else { return };
+    let mixer = house.mixer(&ca).await;
+    house.furnish(&mixer).await;
+    let to = subject::Subject::new("flux.msg.south.w1").unwrap();
+    let secret = "4111111111111111";
+    mixer.store(MessageId::new("w1/1").unwrap(), Message::new(to, secret.repeat(8))).await.unwrap();
+    let bus = house.directory.path().join("bus");
+    let config = bus.join("nats-server.conf");
+    let text = fs::read_to_string(&config).unwrap();
+    assert_eq!(fs::metadata(&config).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!text.contains(&"07".repeat(32)), "the key of the store is in no file");
+    drop(mixer);
+    house.server.stop().await;
+    let mut open = vec![bus];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => open.push(path),
+                false => {
+                    let bytes = fs::read(&path).unwrap();
+                    let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+                    assert!(!found, "{}", path.display());
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_is_none_is_said_to_be() {
+    let world = World::real();
+    let why = async |path: &str| {
+        Program::find(&world, Some(Path::new(path)), None, None).await.unwrap_err().to_string()
+    };
+    assert!(why("/nowhere/nats-server").await.contains("cannot be started"));
+    assert!(why("/bin/true").await.contains("does not say that it is a nats-server"));
+}
