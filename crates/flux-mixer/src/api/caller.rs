@@ -1,0 +1,102 @@
+//! Who calls: by the token, with a role.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header, uri::Authority};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use flux_identity::Role;
+
+use super::Context;
+use crate::mixer::Actor;
+use crate::refusal::Refusal;
+
+/// Whoever shows a good token of this role or a greater one; looked at before anything else of the request is.
+macro_rules! role {
+    ($($role:ident),+) => {$(
+        #[doc = concat!("A caller who may what a ", stringify!($role), " may.")]
+        #[derive(Debug)]
+        #[allow(dead_code, reason = "who only looks is not written down")]
+        pub(super) struct $role(pub(super) Actor);
+
+        impl FromRequestParts<Context> for $role {
+            type Rejection = Refusal;
+
+            async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<$role, Refusal> {
+                let actor = actor(parts, context).await?;
+                match actor.role >= Role::$role {
+                    true => Ok($role(actor)),
+                    false => {
+                        Err(Refusal::Forbidden { has: actor.role.word(), needs: Role::$role.word() })
+                    }
+                }
+            }
+        }
+    )+};
+}
+
+role!(Viewer, Operator, Admin);
+
+/// Who is at the other end of the connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+/// Somebody who shows nothing, and may not do so too often.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stranger(pub(super) IpAddr);
+
+async fn actor(parts: &Parts, context: &Context) -> Result<Actor, Refusal> {
+    if context.is_open {
+        return Ok(Actor { who: "anybody on this machine".into(), role: Role::Admin });
+    }
+    let shown = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = shown.and_then(|shown| shown.strip_prefix("Bearer "));
+    let from = address(parts);
+    let refused = || allowed(context, from).err().unwrap_or(Refusal::Unauthenticated);
+    let Some(token) = token else { return Err(refused()) };
+    // A token that is guessed costs as much as none.
+    match context.mixer.actor(token, &from.to_string()).await {
+        Err(Refusal::Unauthenticated) => Err(refused()),
+        known => known,
+    }
+}
+
+impl FromRequestParts<Context> for Stranger {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Stranger, Refusal> {
+        let from = address(parts);
+        allowed(context, from).map(|()| Stranger(from))
+    }
+}
+
+fn allowed(context: &Context, from: IpAddr) -> Result<(), Refusal> {
+    let is_allowed = context.addresses.take(from, context.mixer.world().clock.now());
+    is_allowed
+        .then_some(())
+        .ok_or_else(|| Refusal::TooMany("too many requests without a token; ask again later".into()))
+}
+
+fn address(parts: &Parts) -> IpAddr {
+    let known = parts.extensions.get::<Peer>();
+    known.map_or(IpAddr::from([0, 0, 0, 0]), |Peer(address)| address.ip().to_canonical())
+}
+
+/// Where nobody is asked who they are, a page of a browser could ask in the name of its user: only what was addressed to this
+/// machine by name is answered, and nothing that says it comes from a page.
+pub(super) async fn only_from_here(State(context): State<Context>, request: Request, next: Next) -> Response {
+    if context.is_open && !is_from_here(request.headers(), request.uri().authority()) {
+        let why = "without authentication only this machine is answered, under the name localhost, 127.0.0.1 or [::1], and no page";
+        return Refusal::Invalid(why.into()).into_response();
+    }
+    next.run(request).await
+}
+
+fn is_from_here(headers: &HeaderMap, authority: Option<&Authority>) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
+    let is_local = |authority: &Authority| matches!(authority.host(), "localhost" | "127.0.0.1" | "[::1]");
+    let is_addressed_here = host.as_ref().or(authority).is_some_and(is_local);
+    is_addressed_here && !headers.contains_key(header::ORIGIN)
+}

@@ -1,0 +1,34 @@
+//! `GET /health`: whether it is up, and who it is.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+
+use super::Context;
+use crate::mixer::Counted;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Health {
+    status: &'static str,
+    version: &'static str,
+    mixer: String,
+    /// Of the certificate of the CA: to be compared with what the Mixer printed.
+    ca_fingerprint: String,
+    /// Where Racks connect to; none where there is no server.
+    bus: Vec<String>,
+    now_unix_ms: u64,
+    counts: Counted,
+}
+
+pub(super) async fn health(State(context): State<Context>) -> Json<Health> {
+    let mixer = &context.mixer;
+    Json(Health {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+        mixer: mixer.settings().name.to_string(),
+        ca_fingerprint: mixer.fingerprint(),
+        bus: mixer.bus_urls(),
+        now_unix_ms: mixer.world().clock.unix_ms(),
+        counts: mixer.counted(),
+    })
+}

@@ -1,0 +1,95 @@
+//! What a Mixer hears of its Racks, and what it does from time to time.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use flux_bus::{Error, Message, Pattern, subject};
+use flux_identity::limits::HEARTBEAT_BYTES_MAX;
+use flux_identity::{Heartbeat, rack_name};
+use flux_world::{Backoff, BackoffPolicy};
+
+use super::Mixer;
+use crate::limits::HEARTBEATS_QUEUED_MAX;
+
+/// How often what has expired is forgotten.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
+
+const POLICY: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_millis(500),
+    cap: Duration::from_secs(15),
+    stable_after: Duration::from_secs(30),
+    is_first_immediate: false,
+};
+
+impl Mixer {
+    /// Takes heartbeats in and forgets what has expired, until it is dropped.
+    pub async fn run(&self) {
+        let mut backoff = Backoff::new(POLICY);
+        loop {
+            let Err(why) = self.listen(&mut backoff).await;
+            tracing::warn!(%why, "no heartbeats are heard for now");
+            self.world.clock.sleep(backoff.wait(self.world.clock.now(), &self.world.entropy)).await;
+        }
+    }
+
+    async fn listen(&self, backoff: &mut Backoff) -> Result<std::convert::Infallible, Error> {
+        let clock = self.world.clock;
+        let mut heard = match self.fleet() {
+            None => None,
+            Some(fleet) => {
+                let all = Pattern::new(format!("{}.*.heartbeat", subject::AGENT))?;
+                Some(fleet.bus.subscribe(all, HEARTBEATS_QUEUED_MAX).await?)
+            }
+        };
+        backoff.up(clock.now());
+        let mut sweep = clock.now() + SWEEP_EVERY;
+        loop {
+            let next = async {
+                match &mut heard {
+                    Some(heard) => heard.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = clock.sleep_until(sweep) => {
+                    sweep = clock.now() + SWEEP_EVERY;
+                    self.sweep().await;
+                }
+                message = next => match message {
+                    Some(message) => self.take_heartbeat(&message),
+                    None => return Err(Error::Closed),
+                }
+            }
+        }
+    }
+
+    /// Who may send on the subject is the Rack it names: the server of the bus sees to that.
+    fn take_heartbeat(&self, message: &Message) {
+        let rack = message.subject.as_str().split('.').nth(2).and_then(|name| rack_name(name).ok());
+        let is_short = message.body.len() <= HEARTBEAT_BYTES_MAX;
+        let heartbeat = serde_json::from_slice::<Heartbeat>(&message.body).ok().filter(|_| is_short);
+        match (rack, heartbeat) {
+            (Some(rack), Some(heartbeat)) => {
+                self.counts.heartbeats.fetch_add(1, Ordering::Relaxed);
+                self.registry.hear(&rack, heartbeat);
+            }
+            (Some(_) | None, _) => {
+                self.counts.heartbeats_unreadable.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(subject = %message.subject, "a heartbeat cannot be read");
+            }
+        }
+    }
+
+    async fn sweep(&self) {
+        // Listing them forgets those that have expired.
+        let swept = async {
+            self.invitations.live().await?;
+            self.access.live().await?;
+            self.forget_expired().await
+        };
+        if let Err(why) = swept.await {
+            tracing::warn!(%why, "what has expired is not forgotten yet");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Why a Mixer does not do what it is asked: a code with a page, a status, and words that help the honest alone.
+
+use flux_bus::Error;
+use flux_identity::Problem;
+
+use crate::audit::AuditError;
+use crate::ca::CaError;
+
+/// Where the pages are.
+const PAGES: &str = "https://fluxrig.dev/errors/";
+
+/// Why it is not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// What was sent cannot be read, or is not signed.
+    #[error("{0}")]
+    Invalid(String),
+    /// A request to enrol is too old, from the future, or was seen before.
+    #[error("the request is not fresh: {why}")]
+    Stale {
+        /// Which of it.
+        why: &'static str,
+        /// What the clock here shows.
+        now_unix_ms: u64,
+    },
+    /// The enrolment token is unknown, used, expired, or for another name.
+    #[error("the token is not good here: unknown, used, expired, or for another name; ask for a new one")]
+    Token,
+    /// The Rack is not enrolled under this name: why is for whoever runs the Mixer.
+    #[error(
+        "this rack is not enrolled under this name; the reason is in the audit log of the Mixer under {reference}"
+    )]
+    NotEnrolled {
+        /// What it is found by.
+        reference: String,
+    },
+    /// It is known, and has no word for now or for ever.
+    #[error("{0}")]
+    Barred(&'static str),
+    /// Nobody knows who asks.
+    #[error("a token is needed: `Authorization: Bearer fluxrig-api-…`; `fluxrig login` keeps one")]
+    Unauthenticated,
+    /// Who asks may not.
+    #[error("the token may not do this: it is a {has}'s, and a {needs}'s is needed")]
+    Forbidden {
+        /// The role that it has.
+        has: &'static str,
+        /// The role that is needed.
+        needs: &'static str,
+    },
+    /// There is none.
+    #[error("there is no {0}")]
+    Missing(String),
+    /// As things stand, that cannot be done.
+    #[error("{0}")]
+    Conflict(String),
+    /// There are as many as there may be, or it comes too often.
+    #[error("{0}")]
+    TooMany(String),
+    /// Something here does not work now.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl Refusal {
+    /// Status, code and title.
+    const fn kind(&self) -> (u16, &'static str, &'static str) {
+        match self {
+            Refusal::Invalid(_) => (400, "FR0901", "the request cannot be read"),
+            Refusal::Stale { .. } => (409, "FR0902", "the request is not fresh"),
+            Refusal::Token => (403, "FR0903", "the token is not good"),
+            Refusal::NotEnrolled { .. } => (403, "FR0904", "the rack is not enrolled"),
+            Refusal::Barred(_) => (403, "FR0905", "the rack has no word"),
+            Refusal::Unauthenticated => (401, "FR0906", "nobody knows who asks"),
+            Refusal::Forbidden { .. } => (403, "FR0907", "the role does not allow it"),
+            Refusal::Missing(_) => (404, "FR0908", "there is no such thing"),
+            Refusal::Conflict(_) => (409, "FR0909", "that cannot be done now"),
+            Refusal::TooMany(_) => (429, "FR0910", "there are too many"),
+            Refusal::Unavailable(_) => (503, "FR0911", "something does not work"),
+        }
+    }
+
+    /// As it is answered.
+    pub fn problem(&self) -> Problem {
+        let (status, code, title) = self.kind();
+        let now_unix_ms = match self {
+            Refusal::Stale { now_unix_ms, .. } => Some(*now_unix_ms),
+            Refusal::Invalid(_)
+            | Refusal::Token
+            | Refusal::NotEnrolled { .. }
+            | Refusal::Barred(_)
+            | Refusal::Unauthenticated
+            | Refusal::Forbidden { .. }
+            | Refusal::Missing(_)
+            | Refusal::Conflict(_)
+            | Refusal::TooMany(_)
+            | Refusal::Unavailable(_) => None,
+        };
+        Problem {
+            kind: format!("{PAGES}{code}"),
+            title: title.into(),
+            status,
+            detail: self.to_string(),
+            code: code.into(),
+            now_unix_ms,
+        }
+    }
+
+    /// Its code.
+    pub fn code(&self) -> &'static str {
+        self.kind().1
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(why: Error) -> Refusal {
+        match why {
+            Error::Invalid(why) => Refusal::Invalid(why),
+            why => {
+                tracing::error!(%why, "the store or the bus fails");
+                Refusal::Unavailable("the Mixer cannot keep or send that now; its log says why".into())
+            }
+        }
+    }
+}
+
+impl From<AuditError> for Refusal {
+    fn from(why: AuditError) -> Refusal {
+        tracing::error!(%why, "nothing is done that cannot be written down");
+        Refusal::Unavailable(
+            "the audit log cannot be written, so nothing is done; the log of the Mixer says why".into(),
+        )
+    }
+}
+
+impl From<CaError> for Refusal {
+    fn from(why: CaError) -> Refusal {
+        match why {
+            CaError::Request(why) => {
+                Refusal::Invalid(format!("the request for a certificate is refused: {why}"))
+            }
+            CaError::Unusable(why) => {
+                tracing::error!(why, "the CA fails");
+                Refusal::Unavailable("the Mixer cannot certify now; its log says why".into())
+            }
+        }
+    }
+}
