@@ -124,7 +124,11 @@ impl ManagedServer {
 
     /// The address for those on this machine.
     pub fn url(&self) -> String {
-        format!("tls://{}", self.config.listen)
+        let listen = self.config.listen;
+        match listen.ip().is_unspecified() {
+            true => format!("tls://127.0.0.1:{}", listen.port()),
+            false => format!("tls://{listen}"),
+        }
     }
 
     /// How to connect as somebody with these grants; `identity` is a certificate and its key, PEM.
@@ -175,8 +179,8 @@ impl ManagedServer {
         self.child.pid()
     }
 
-    /// Ends the server, in order.
-    pub async fn stop(self) {
+    /// Ends the server, in order, for good.
+    pub async fn stop(&self) {
         self.child.stop().await;
     }
 

@@ -134,7 +134,7 @@ pub fn launch(words: impl IntoIterator<Item = OsString>) -> std::io::Error {
 pub(super) struct Supervised {
     pid: watch::Receiver<Option<u32>>,
     last: Lines,
-    stop: Option<oneshot::Sender<oneshot::Sender<()>>>,
+    stop: Mutex<Option<oneshot::Sender<oneshot::Sender<()>>>>,
     _task: Task,
 }
 
@@ -150,7 +150,7 @@ impl Supervised {
         Ok(Supervised {
             pid: shown,
             last,
-            stop: Some(stop),
+            stop: Mutex::new(Some(stop)),
             _task: Task::start(supervisor.run(child, stopped)),
         })
     }
@@ -168,9 +168,10 @@ impl Supervised {
         signal(self.pid(), Signal::HUP);
     }
 
-    pub(super) async fn stop(mut self) {
+    pub(super) async fn stop(&self) {
         let (done, is_done) = oneshot::channel();
-        if self.stop.take().is_some_and(|stop| stop.send(done).is_ok()) {
+        let stop = self.stop.lock().take();
+        if stop.is_some_and(|stop| stop.send(done).is_ok()) {
             let _ = is_done.await;
         }
     }

@@ -1,0 +1,277 @@
+//! The Mixer as a process: opened, started in order, served, and ended in order.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow, bail};
+use flux_bus::{Grants, Name};
+use flux_identity::Token;
+use flux_mixer::api::{Served, ServerIdentity, routes, serve};
+use flux_mixer::limits::SCENARIO_BYTES_MAX;
+use flux_mixer::{Components, Fleet, Keyring, Mixer, MixerSettings, UnlockBy};
+use flux_nats::NatsBus;
+use flux_nats::server::{ManagedServer, Program, Seeds, ServerConfig};
+use flux_scenario::hex::Hex;
+use flux_world::World;
+use flux_world::disk::DiskLock;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::authority::NatsAuthority;
+use crate::certificates::Certificates;
+use crate::cmd::{print, say, variable_of};
+use crate::launcher::by_way_of_us;
+use crate::settings::{ServerChoice, Settings};
+
+/// Runs a Mixer until it is told to stop.
+pub(crate) fn run(
+    world: World,
+    settings: Settings,
+    unlock: &UnlockBy,
+    is_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let code = runtime.block_on(Box::pin(async {
+        // Listening for signals first: one that arrives while starting must not leave a server behind.
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let stop = async {
+            tokio::select! {
+                biased;
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        tokio::pin!(stop);
+        let house = tokio::select! {
+            biased;
+            () = &mut stop => return Ok(ExitCode::SUCCESS),
+            house = Box::pin(House::start(world, settings, unlock)) => house?,
+        };
+        house.tell(is_json)?;
+        Ok(house.run(stop).await)
+    }));
+    runtime.shutdown_background();
+    code
+}
+
+/// The directory is ours until this is dropped.
+pub(crate) fn lock(world: &World, state_dir: &Path) -> anyhow::Result<DiskLock> {
+    let shown = state_dir.display();
+    world
+        .disk
+        .make_private_dir(state_dir)
+        .with_context(|| format!("cannot make the state directory `{shown}`"))?;
+    world.disk.lock(&state_dir.join("lock")).with_context(|| {
+        format!("the state directory `{shown}` is in use by another Mixer, or cannot be locked: stop that one, or name another with --state-dir")
+    })
+}
+
+/// A Mixer and all that is around it in this process.
+struct House {
+    world: World,
+    mixer: Arc<Mixer>,
+    served: Served,
+    server: Option<Arc<ManagedServer>>,
+    certificates: Certificates,
+    identity: Option<Arc<ServerIdentity>>,
+    /// The token for the API, at the first start.
+    first: Option<Token>,
+    names: Vec<String>,
+    _lock: DiskLock,
+}
+
+impl House {
+    async fn start(world: World, settings: Settings, unlock: &UnlockBy) -> anyhow::Result<House> {
+        let state_dir = &settings.base.state_dir;
+        let lock = lock(&world, state_dir)?;
+        let fleet = Name::new(&settings.base.name)?;
+        let (keyring, is_new) = Keyring::open(&world, state_dir, &fleet, unlock)?;
+        if is_new && matches!(unlock, UnlockBy::KeyBeside) {
+            say(
+                "the keys of this Mixer are sealed with `keyring.key` beside them, so whoever has the disk has both; \
+                 `fluxrig-mixer reseal` seals them with a key from elsewhere, or a passphrase\n",
+            );
+        }
+        let keyring = Arc::new(keyring);
+        let names = names(&settings);
+        let certificates = Certificates::new(state_dir, names.clone());
+        let certified = certificates.issue(&world, &keyring)?;
+        let parts = Components { world: world.clone(), keyring: keyring.clone() };
+        let (mixer, first) = Mixer::open(parts, mixer_settings(&settings, fleet)).await?;
+        let mixer = Arc::new(mixer);
+        if let Some(path) = &settings.mixer.startup_scenario {
+            let shown = path.display().to_string();
+            let text = world
+                .disk
+                .read(path, SCENARIO_BYTES_MAX)
+                .with_context(|| format!("cannot read `{shown}`"))?;
+            mixer.set_scenario(&shown, &text).map_err(|why| anyhow!("{why}"))?;
+        }
+        let server = start_server(&world, &settings, &mixer, &certificates).await?;
+        let is_open = settings.api.insecure;
+        let identity = match is_open {
+            true => None,
+            false => Some(Arc::new(ServerIdentity::new(&certified)?)),
+        };
+        let routes = routes(mixer.clone(), is_open);
+        let served = serve(&world, &settings.api.listen, routes, identity.clone()).await;
+        let served = served.context("api.listen, or --listen")?;
+        Ok(House { world, mixer, served, server, certificates, identity, first, names, _lock: lock })
+    }
+
+    /// Says that it serves, and what one needs to know.
+    fn tell(&self, is_json: bool) -> anyhow::Result<()> {
+        let (api, bus, is_open) = (self.api(), self.mixer.bus_urls(), self.identity.is_none());
+        let (fingerprint, token) = (self.mixer.fingerprint(), self.first.as_ref().map(Token::expose));
+        if is_json {
+            let mut ready = json!({
+                "api": api, "bus": bus, "ca_fingerprint": fingerprint, "insecure": is_open,
+                "mixer": self.mixer.settings().name, "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"),
+            });
+            if let Some(token) = token {
+                ready["token"] = token.into();
+            }
+            return print(&ready.to_string());
+        }
+        let bus = if bus.is_empty() {
+            "none: no Rack on another machine can be reached".into()
+        } else {
+            bus.join(", ")
+        };
+        say(&format!("api   {api}\nbus   {bus}\nCA    {fingerprint}\n"));
+        if let Some(token) = token {
+            say(&format!(
+                "\nThe first token for the API, shown now and never again:\n\n  {token}\n\n\
+                          fluxrig login --mixer {api} --token …\n"
+            ));
+        }
+        if is_open {
+            say("\ninsecure: whoever is on this machine is an admin, and the API is not encrypted\n");
+        }
+        Ok(())
+    }
+
+    fn api(&self) -> String {
+        let url = self.served.url();
+        match self.served.address().ip().is_unspecified() {
+            true => url.replace(&self.served.address().ip().to_string(), &self.names[0]),
+            false => url,
+        }
+    }
+
+    async fn run(self, stop: impl Future<Output = ()>) -> ExitCode {
+        let House { world, mixer, served, server, certificates, identity, .. } = self;
+        let keyring = mixer.keyring();
+        tokio::select! {
+            biased;
+            () = stop => {}
+            () = mixer.run() => {}
+            () = certificates.renew(&world, keyring, identity, server.clone()) => {}
+            () = served.run() => {}
+        }
+        tracing::info!("stopping");
+        mixer.close().await;
+        if let Some(server) = server {
+            server.stop().await;
+        }
+        ExitCode::SUCCESS
+    }
+}
+
+fn mixer_settings(settings: &Settings, name: Name) -> MixerSettings {
+    MixerSettings {
+        name,
+        directory: settings.base.state_dir.clone(),
+        heartbeat: settings.enrolment.heartbeat.0,
+        certificate_lifetime: settings.enrolment.certificate_lifetime.0,
+        rack_stream_bytes_max: settings.bus.rack_bytes_max.0,
+    }
+}
+
+/// Under which names it is reached: what is said, else the name of the machine; and from here.
+fn names(settings: &Settings) -> Vec<String> {
+    let mut names = settings.base.names.clone();
+    if names.is_empty() && settings.api.insecure {
+        names.push("127.0.0.1".into());
+    } else if names.is_empty() {
+        names.push(rustix::system::uname().nodename().to_string_lossy().into_owned());
+    }
+    for here in ["localhost", "127.0.0.1", "::1"] {
+        if !names.iter().any(|name| name == here) {
+            names.push(here.into());
+        }
+    }
+    names
+}
+
+/// Starts the server of the bus, and puts the Mixer on it.
+async fn start_server(
+    world: &World,
+    settings: &Settings,
+    mixer: &Mixer,
+    certificates: &Certificates,
+) -> anyhow::Result<Option<Arc<ManagedServer>>> {
+    let Some(program) = find_program(world, settings).await? else { return Ok(None) };
+    let listen = free(&settings.bus.listen).context("bus.listen, or --bus-listen")?;
+    let listen_leaf = settings.bus.listen_leaf.as_deref().map(free).transpose().context("bus.listen_leaf")?;
+    let keyring = mixer.keyring();
+    let [operator, account, system] = keyring.bus_seeds;
+    let tls = certificates.files();
+    let identity = (tls.certificate.clone(), tls.key.clone());
+    let config = ServerConfig {
+        program: by_way_of_us(program),
+        directory: settings.base.state_dir.join("bus"),
+        name: settings.base.name.clone(),
+        listen,
+        listen_leaf,
+        store_bytes_max: settings.bus.store_bytes_max.0,
+        tls,
+        store_key: Hex(&keyring.store_key).to_string(),
+    };
+    let seeds = Seeds { operator, account, system };
+    let server = Arc::new(ManagedServer::start(world, config, &seeds, mixer.revoked()).await?);
+    let connection = server.settings("fluxrig-mixer", &Grants::of_mixer(), identity)?;
+    let bus = Arc::new(NatsBus::connect(world, connection).await.context("cannot connect to the bus")?);
+    let urls = match settings.bus.urls.is_empty() {
+        true => vec![format!("tls://{}:{}", bracketed(&names(settings)[0]), listen.port())],
+        false => settings.bus.urls.clone(),
+    };
+    let authority = Arc::new(NatsAuthority { server: server.clone(), urls, clock: world.clock });
+    mixer.set_fleet(Fleet { bus, authority });
+    Ok(Some(server))
+}
+
+async fn find_program(world: &World, settings: &Settings) -> anyhow::Result<Option<Program>> {
+    let named = match &settings.bus.server {
+        ServerChoice::None => return Ok(None),
+        ServerChoice::Auto => None,
+        ServerChoice::Program(path) => Some(path.as_path()),
+    };
+    let this = std::env::current_exe().ok();
+    let beside = this.as_deref().and_then(Path::parent);
+    match Program::find(world, named, beside, variable_of("PATH").as_deref()).await {
+        Ok(program) => Ok(Some(program)),
+        Err(flux_bus::Error::Missing(why)) if settings.api.insecure => {
+            say(&format!("without a bus: there is no {why}\n"));
+            Ok(None)
+        }
+        Err(why) => bail!("{why}; `bus.server = \"none\"` runs without a bus"),
+    }
+}
+
+/// An address with a port that is free now, where any will do.
+fn free(address: &str) -> anyhow::Result<SocketAddr> {
+    let address: SocketAddr =
+        address.parse().with_context(|| format!("`{address}` is no address and port"))?;
+    match address.port() {
+        0 => Ok(std::net::TcpListener::bind(address)?.local_addr()?),
+        _ => Ok(address),
+    }
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
