@@ -7,7 +7,7 @@ use crate::audit::AuditError;
 use crate::ca::CaError;
 
 /// Where the pages are.
-const PAGES: &str = "https://fluxrig.dev/errors/";
+const PAGES: &str = "/docs/errors/";
 
 /// Why it is not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -144,5 +144,43 @@ impl From<CaError> for Refusal {
                 Refusal::Unavailable("the Mixer cannot certify now; its log says why".into())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_a_page_and_every_page_a_refusal() {
+        let text = String::new;
+        let all = [
+            Refusal::Invalid(text()),
+            Refusal::Stale { why: "", now_unix_ms: 0 },
+            Refusal::Token,
+            Refusal::NotEnrolled { reference: text() },
+            Refusal::Barred(""),
+            Refusal::Unauthenticated,
+            Refusal::Forbidden { has: "", needs: "" },
+            Refusal::Missing(text()),
+            Refusal::Conflict(text()),
+            Refusal::TooMany(text()),
+            Refusal::Unavailable(text()),
+        ];
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
+        for refusal in &all {
+            let page = std::fs::read_to_string(directory.join(format!("{}.md", refusal.code()))).unwrap();
+            assert!(page.starts_with(&format!("# {}: {}\n", refusal.code(), refusal.problem().title)));
+            assert!(page.contains("\n## Usual cause\n") && page.contains("\n## What to do\n"));
+        }
+        let codes: BTreeSet<String> = all.iter().map(|refusal| format!("{}.md", refusal.code())).collect();
+        let names = std::fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let pages: BTreeSet<String> = names.filter(|name| name.starts_with("FR09")).collect();
+        assert_eq!(codes, pages);
     }
 }

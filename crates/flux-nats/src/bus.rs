@@ -101,6 +101,11 @@ fn options(
 }
 
 impl NatsBus {
+    /// Whether a server is connected now.
+    pub fn is_connected(&self) -> bool {
+        self.api.is_connected()
+    }
+
     /// How to ask on its connection.
     pub(crate) fn api(&self) -> &Api {
         &self.api

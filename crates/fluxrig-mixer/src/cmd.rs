@@ -56,7 +56,7 @@ enum Command {
 #[derive(Args)]
 struct Serve {
     /// Settings
-    #[arg(long, short, value_name = "FILE", env = "FLUXRIG_MIXER_CONFIG")]
+    #[arg(long, short, global = true, value_name = "FILE", env = "FLUXRIG_MIXER_CONFIG")]
     config: Option<PathBuf>,
     /// A workstation: listen on loopback, without TLS and authentication on the API; the bus has both all the same
     #[arg(long)]
@@ -65,7 +65,7 @@ struct Serve {
     #[arg(long)]
     json_ready: bool,
     /// Directory for all that outlives the process; it wins over `base.state_dir`
-    #[arg(long, value_name = "DIR", env = "FLUXRIG_MIXER_STATE_DIR")]
+    #[arg(long, global = true, value_name = "DIR", env = "FLUXRIG_MIXER_STATE_DIR")]
     state_dir: Option<PathBuf>,
     /// Host name or address under which it is reached, several times for several; the first is told to Racks
     #[arg(long, value_name = "NAME")]

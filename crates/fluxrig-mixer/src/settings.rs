@@ -178,8 +178,8 @@ impl Settings {
             (StdDuration::from_secs(least)..=StdDuration::from_secs(most)).contains(&time.0)
         };
         ensure!(
-            is_within(certificate_lifetime, 60, 366 * 86_400),
-            "enrolment.certificate_lifetime: between a minute and a year, as `30d`"
+            is_within(certificate_lifetime, 10, 366 * 86_400),
+            "enrolment.certificate_lifetime: between 10 seconds and a year, as `30d`"
         );
         ensure!(
             is_within(heartbeat, 1, 3_600),

@@ -36,7 +36,6 @@ impl BusOptions {
     }
 }
 
-#[cfg(feature = "nats")]
 mod nats {
     use std::sync::Arc;
 
@@ -185,19 +184,5 @@ mod nats {
             assert_eq!(settings.domain.unwrap().as_str(), "hub");
             assert_eq!(settings.request_deadline.as_secs(), 2);
         }
-    }
-}
-
-#[cfg(not(feature = "nats"))]
-mod nats {
-    use flux_mesh::Line;
-    use flux_world::World;
-
-    use super::BusOptions;
-
-    pub(super) async fn connect(_: &World, _: &BusOptions) -> anyhow::Result<Line> {
-        anyhow::bail!(
-            "a wire leads to another rack, and this program was built without a bus: build it with the feature `nats`"
-        )
     }
 }

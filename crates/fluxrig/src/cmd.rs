@@ -10,6 +10,7 @@ use crate::{
     terminal::{self, LogOptions},
 };
 
+mod audit;
 mod check;
 mod completions;
 mod demo;
@@ -18,13 +19,17 @@ mod explain;
 mod gears;
 mod iso8583;
 mod journal;
+mod login;
 mod msg;
 mod passport;
 mod plan;
+mod rack;
+mod racks;
 mod reload;
 mod run;
 mod scenario;
 mod status;
+mod token;
 mod version;
 
 /// fluxrig wires protocols together at the edge: card terminals, plant controllers, sockets, files.
@@ -42,7 +47,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    Run(run::Run),
+    Run(Box<run::Run>),
     Status(status::Status),
     Reload(reload::Reload),
     Check(check::Check),
@@ -62,6 +67,11 @@ pub(crate) enum Command {
     Journal(journal::Journal),
     /// List, show, replay and drop dead letters: messages that nobody could process
     Dlq(dlq::Dlq),
+    Rack(rack::RackCommand),
+    Racks(racks::RacksCommand),
+    Login(login::Login),
+    Audit(audit::Audit),
+    Token(token::TokenCommand),
     Completions(completions::Completions),
     /// Print the reference page of the command line, as Markdown
     #[command(hide = true)]
@@ -74,7 +84,7 @@ impl Command {
     pub(crate) fn run(self, log: &LogOptions) -> anyhow::Result<ExitCode> {
         // Only a rack has settings to log by, and it has yet to read them.
         let _log = match &self {
-            Command::Run(_) => None,
+            Command::Run(_) | Command::Rack(_) => None,
             _ => Some(terminal::init_logging(log, &Logging::default())?),
         };
         match self {
@@ -92,6 +102,11 @@ impl Command {
             Command::Passport(passport) => passport.run(),
             Command::Journal(journal) => journal.run(),
             Command::Dlq(dlq) => dlq.run(),
+            Command::Rack(rack) => rack.run(log),
+            Command::Racks(racks) => racks.run(),
+            Command::Login(login) => login.run(),
+            Command::Audit(audit) => audit.run(),
+            Command::Token(token) => token.run(),
             Command::Completions(completions) => completions.run(),
             Command::HelpMarkdown => {
                 stdout::print(crate::markdown::command_line(&Cli::command()))?;

@@ -240,7 +240,7 @@ pub(crate) fn read_passport(world: &World, path: &Path) -> anyhow::Result<Passpo
 }
 
 /// The passport; a new one where there is none.
-fn passport_for_keeping(world: &World, path: &Path) -> anyhow::Result<Passport> {
+pub(crate) fn passport_for_keeping(world: &World, path: &Path) -> anyhow::Result<Passport> {
     if world.disk.exists(path) {
         return read_passport(world, path);
     }

@@ -27,6 +27,7 @@ mod last_good;
 mod live;
 mod log_thread;
 mod markdown;
+mod mixer;
 mod plan;
 mod reload;
 mod running;

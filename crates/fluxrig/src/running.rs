@@ -1,6 +1,16 @@
 //! A rack while it runs: what it is asked, what makes it another, and its end.
 
-use std::{collections::BTreeMap, path::Path, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    pin::Pin,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::anyhow;
 use flux_mesh::Line;
@@ -86,6 +96,15 @@ pub(crate) struct Running {
     is_to_keep: bool,
     /// Ours until the rack is down.
     state_dir: Option<StateDir>,
+    /// What a Mixer is told.
+    vitals: Arc<Vitals>,
+}
+
+/// How a rack does, in two numbers that are known from the last time it was minded.
+#[derive(Debug, Default)]
+pub(crate) struct Vitals {
+    pub(crate) gears: AtomicU64,
+    pub(crate) alarms: AtomicU64,
 }
 
 /// What there is to do next.
@@ -147,6 +166,7 @@ impl Running {
             last_good,
             is_to_keep: options.restored.is_none(),
             state_dir,
+            vitals: Arc::default(),
         };
         running.alarms.set(Alarm::LastGood, options.restored.flatten());
         Ok(running)
@@ -283,6 +303,18 @@ impl Running {
             self.open_control();
         }
         self.keep().await;
+        self.note_vitals();
+    }
+
+    /// What is told of the rack while it runs.
+    pub(crate) fn vitals(&self) -> Arc<Vitals> {
+        self.note_vitals();
+        self.vitals.clone()
+    }
+
+    fn note_vitals(&self) {
+        self.vitals.gears.store(self.since.len() as u64, Ordering::Relaxed);
+        self.vitals.alarms.store(self.alarms.list().len() as u64, Ordering::Relaxed);
     }
 
     /// Keeps what runs where that is still to be done, so that a rack which is given no file starts with it.

@@ -457,3 +457,28 @@ async fn a_program_that_is_none_is_said_to_be() {
     assert!(why("/nowhere/nats-server").await.contains("cannot be started"));
     assert!(why("/bin/true").await.contains("does not say that it is a nats-server"));
 }
+
+/// What a server answers goes to the reply that was asked for, whoever listens there: so what comes on a subject is not for that
+/// alone from who may send on it. What is told to a Rack has to say by itself who says it.
+#[tokio::test]
+async fn an_answer_of_the_server_can_be_sent_to_somebody_else() {
+    let Some((house, ca)) = House::start(Version::Newest).await else { return };
+    let mixer = house.mixer(&ca).await;
+    house.furnish(&mixer).await;
+    let south =
+        NatsBus::connect(&house.world, house.rack(&ca, "south", &BusKey::generate().unwrap())).await.unwrap();
+    let mut told = south.subscribe(Pattern::under_rack(subject::CONTROL, &name("south")), 8).await.unwrap();
+    let (thief, _errors) = raw(&house.rack(&ca, "north", &BusKey::generate().unwrap())).await;
+    thief
+        .publish_with_reply("$JS.API.STREAM.INFO.flux-msg-north", "flux.ctrl.south.stop", "".into())
+        .await
+        .unwrap();
+    thief.flush().await.unwrap();
+    let heard = house.world.clock.timeout(Duration::from_secs(5), told.next()).await.unwrap().unwrap();
+    assert_eq!(heard.subject.as_str(), "flux.ctrl.south.stop");
+    let words = String::from_utf8_lossy(&heard.body).into_owned();
+    assert!(
+        words.starts_with("{\"type\":\"io.nats.jetstream.api.v1.stream_info_response\""),
+        "no word of the thief's own"
+    );
+}

@@ -14,6 +14,7 @@ use flux_world::{Disk, World};
 use crate::{
     control::RackOptions,
     last_good::{LastGood, NOT_TRUSTED, Restored},
+    mixer::{Agent, Leader},
     plan::{Plan, PlanOptions, SettingsOptions},
     running::{RunOptions, Running},
     state_dir::{self, StateDir},
@@ -49,16 +50,16 @@ Examples:
 pub(crate) struct Run {
     /// Scenario: YAML, or a `fluxrig.toml`. None: what ran last in the state directory
     #[arg(value_hint = ValueHint::FilePath)]
-    file: Option<PathBuf>,
+    pub(super) file: Option<PathBuf>,
     #[command(flatten)]
-    by: SettingsOptions,
+    pub(super) by: SettingsOptions,
     /// Check everything, print the plan (gears by task, wires, the order of draining), and start nothing
     #[arg(long)]
     dry_run: bool,
     /// Directory for the control socket and all that outlives the process; it wins over `base.state_dir`. One rack has
     /// it at a time. Not named: `./data`, and only if the scenario keeps something on disk
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, env = "FLUXRIG_STATE_DIR")]
-    state_dir: Option<PathBuf>,
+    pub(super) state_dir: Option<PathBuf>,
     /// Reload when the scenario, the settings or a file that a gear reads (a spec, a certificate) changes
     #[arg(long)]
     watch: bool,
@@ -73,7 +74,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "URL", env = "FLUXRIG_BUS")]
     bus: Option<String>,
     #[command(flatten)]
-    stop: StopOptions,
+    pub(super) stop: StopOptions,
+    /// Who speaks for it to its Mixer, where it is enrolled.
+    #[arg(skip)]
+    pub(super) leader: Option<Box<Leader>>,
 }
 
 impl Run {
@@ -183,7 +187,18 @@ impl Run {
                 (running, None) => running?,
             };
             running.go_on().await;
-            Ok(Box::pin(running.run(stop)).await)
+            let agent = self.leader.map(|leader| Agent::new(*leader, running.vitals()));
+            let speaking = async {
+                match agent {
+                    Some(agent) => Box::pin(agent.run()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                code = Box::pin(running.run(stop)) => Ok(code),
+                () = speaking => Ok(ExitCode::FAILURE),
+            }
         });
         // What still waits for a disk waits in vain.
         runtime.shutdown_background();

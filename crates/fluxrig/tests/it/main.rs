@@ -17,9 +17,7 @@ mod iso8583;
 mod journal;
 mod last_good;
 mod line;
-#[cfg(feature = "nats")]
 mod mesh;
-#[cfg(feature = "nats")]
 #[path = "../../../flux-nats/tests/it/server.rs"]
 #[allow(dead_code, reason = "each crate uses what it needs of it")]
 mod nats_server;

