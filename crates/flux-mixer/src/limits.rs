@@ -8,6 +8,9 @@ pub const RACKS_MAX: usize = 50_000;
 /// Racks that wait for approval: anybody may ask.
 pub const PENDING_MAX: usize = 1_000;
 
+/// How long a Rack may wait for approval before it is forgotten, and may ask anew.
+pub const PENDING_AGE_MAX: Duration = Duration::from_hours(24);
+
 /// Tokens of each kind.
 pub const TOKENS_MAX: usize = 10_000;
 

@@ -77,6 +77,14 @@ impl Registry {
         self.racks.read().get(rack).map(|(record, _)| record.clone())
     }
 
+    /// Those that wait for approval since before a time.
+    pub(crate) fn pending_since_before(&self, unix_ms: u64) -> Vec<Name> {
+        let racks = self.racks.read();
+        let waits =
+            |record: &Record| record.state == RackState::Pending && record.first_seen_unix_ms < unix_ms;
+        racks.values().filter(|(record, _)| waits(record)).map(|(record, _)| record.name.clone()).collect()
+    }
+
     /// Takes in a Rack that is new.
     pub(crate) async fn add(&self, record: Record) -> Result<(), Refusal> {
         {

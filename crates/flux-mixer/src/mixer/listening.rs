@@ -9,10 +9,14 @@ use flux_identity::{Heartbeat, rack_name};
 use flux_world::{Backoff, BackoffPolicy};
 
 use super::Mixer;
-use crate::limits::HEARTBEATS_QUEUED_MAX;
+use crate::audit::{Note, Outcome};
+use crate::limits::{HEARTBEATS_QUEUED_MAX, PENDING_AGE_MAX};
+use crate::refusal::Refusal;
 
 /// How often what has expired is forgotten.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
+/// How soon the bus is told again who is revoked, where it could not be.
+const TELL_AGAIN: Duration = Duration::from_secs(2);
 
 const POLICY: BackoffPolicy = BackoffPolicy {
     base: Duration::from_millis(500),
@@ -53,8 +57,13 @@ impl Mixer {
             tokio::select! {
                 biased;
                 () = clock.sleep_until(sweep) => {
-                    sweep = clock.now() + SWEEP_EVERY;
                     self.sweep().await;
+                    sweep = clock.now() + SWEEP_EVERY;
+                }
+                () = self.untold() => {
+                    clock.sleep(TELL_AGAIN).await;
+                    // Logged where it fails.
+                    let _ = self.tell_revocations().await;
                 }
                 message = next => match message {
                     Some(message) => self.take_heartbeat(&message),
@@ -81,11 +90,25 @@ impl Mixer {
         }
     }
 
-    async fn sweep(&self) {
+    /// Those that nobody approves make room.
+    async fn forget_pending(&self) -> Result<(), Refusal> {
+        let before = self.world.clock.unix_ms().saturating_sub(PENDING_AGE_MAX.as_millis() as u64);
+        for rack in self.registry.pending_since_before(before) {
+            let (who, what, about) = ("mixer", "rack.forget", rack.as_str());
+            self.audit
+                .note(Note { who, what, about, outcome: Outcome::Done, detail: "nobody approved it" })
+                .await?;
+            self.registry.remove(&rack).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn sweep(&self) {
         // Listing them forgets those that have expired.
         let swept = async {
             self.invitations.live().await?;
             self.access.live().await?;
+            self.forget_pending().await?;
             self.forget_expired().await
         };
         if let Err(why) = swept.await {

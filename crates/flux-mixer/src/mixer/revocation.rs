@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use flux_bus::{Bus, Error, Key};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::Mixer;
 use crate::refusal::Refusal;
@@ -23,6 +24,8 @@ struct Void {
 pub(crate) struct Revocations {
     shelf: Shelf<Void>,
     void: RwLock<BTreeMap<String, Void>>,
+    /// Whether the bus could not be told of all of it.
+    untold: watch::Sender<bool>,
 }
 
 impl Revocations {
@@ -30,7 +33,7 @@ impl Revocations {
         let shelf: Shelf<Void> = Shelf::open(bus, "revocations").await?;
         let listed = shelf.list().await?.into_iter();
         let void = listed.map(|(key, void, _)| (key.as_str().to_owned(), void)).collect();
-        Ok(Revocations { shelf, void: RwLock::new(void) })
+        Ok(Revocations { shelf, void: RwLock::new(void), untold: watch::Sender::new(false) })
     }
 
     /// What the bus is to be told.
@@ -96,14 +99,21 @@ impl Mixer {
         if expired.is_empty() { Ok(()) } else { self.tell_revocations().await }
     }
 
-    async fn tell_revocations(&self) -> Result<(), Refusal> {
+    /// Until there is something that the bus could not be told.
+    pub(super) async fn untold(&self) {
+        let mut untold = self.revocations.untold.subscribe();
+        // It ends with the Mixer, which whoever waits here holds.
+        let _ = untold.wait_for(|untold| *untold).await;
+    }
+
+    pub(super) async fn tell_revocations(&self) -> Result<(), Refusal> {
         let Some(fleet) = self.fleet() else { return Ok(()) };
-        fleet.authority.revoke(self.revocations.all()).await.map_err(|why| {
-            tracing::error!(%why, "the server is not told who is revoked; it is when it starts");
-            Refusal::Unavailable(
-                "it is kept, and the bus is not told yet: its server is away, and learns it as it starts"
-                    .into(),
-            )
+        let told = fleet.authority.revoke(self.revocations.all()).await;
+        self.revocations.untold.send_replace(told.is_err());
+        told.map_err(|why| {
+            tracing::error!(%why, "the server is not told who is revoked; it is tried again");
+            let why = "it is kept, and the bus does not know yet; it is told as soon as it answers";
+            Refusal::Unavailable(why.into())
         })
     }
 }

@@ -312,7 +312,7 @@ async fn who_is_suspended_gets_its_word_back_and_who_is_revoked_does_not() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_is_told_when_it_starts() {
+async fn a_bus_that_could_not_be_told_is_told_again() {
     let house = House::new().await;
     let north = TestRack::new("north");
     house.enrolled(&north, Some(&house.invite(None, HOUR).await)).await;
@@ -321,6 +321,35 @@ async fn a_server_that_is_away_is_told_when_it_starts() {
     assert!(matches!(told, Err(Refusal::Unavailable(_))), "it is said that the bus does not know yet");
     assert_eq!(house.mixer.rack(&name("north")).unwrap().state, RackState::Revoked);
     assert_eq!(house.mixer.revoked().len(), 1);
+    house.authority.revoked.lock().clear();
+    house.authority.is_away.store(false, Ordering::Relaxed);
+    let clock = house.mixer.world().clock;
+    let is_told = async {
+        while house.authority.revoked.lock().is_empty() {
+            clock.sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = house.mixer.run() => unreachable!("it runs for ever"),
+        told = clock.timeout(Duration::from_secs(20), is_told) => told.unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_approved_makes_room() {
+    let house = House::new().await;
+    house.ask(&TestRack::new("east"), None).await.unwrap();
+    house.mixer.sweep().await;
+    assert!(house.mixer.rack(&name("east")).is_ok());
+    let long_ago = |record: &mut crate::registry::Record| {
+        record.first_seen_unix_ms -= crate::limits::PENDING_AGE_MAX.as_millis() as u64 + 1;
+        Ok(())
+    };
+    house.mixer.registry.change(&name("east"), long_ago).await.unwrap();
+    house.mixer.sweep().await;
+    assert!(house.mixer.rack(&name("east")).is_err());
+    assert!(house.written().await.contains(&"rack.forget east Done".to_owned()));
 }
 
 #[tokio::test]

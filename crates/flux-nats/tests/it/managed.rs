@@ -17,7 +17,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsa
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use crate::server::{PATIENCE, Version, free_port};
+use crate::server::{PATIENCE, Server, Version, free_port};
 
 const SEEDS: Seeds = Seeds { operator: [1; 32], account: [2; 32], system: [3; 32] };
 
@@ -26,6 +26,8 @@ struct House {
     directory: TempDir,
     server: ManagedServer,
     world: World,
+    /// Port for leaf nodes.
+    leaf: u16,
 }
 
 /// Certificates of one CA, as files.
@@ -81,18 +83,19 @@ impl House {
         let (directory, world) = (tempfile::tempdir().unwrap(), World::real());
         let ca = Ca::new(directory.path(), "ca");
         let (certificate, key) = ca.issue("server", 30);
+        let leaf = free_port();
         let config = ServerConfig {
             program: Program::find(&world, Some(&version.program()?), None, None).await.unwrap(),
             directory: directory.path().join("bus"),
             name: "fluxrig-test".into(),
             listen: format!("127.0.0.1:{}", free_port()).parse().unwrap(),
-            listen_leaf: None,
+            listen_leaf: Some(format!("127.0.0.1:{leaf}").parse().unwrap()),
             store_bytes_max: 8 << 30,
             tls: ServerTls { certificate, key, ca: ca.roots() },
             store_key: "07".repeat(32),
         };
         let server = ManagedServer::start(&world, config, &SEEDS, BTreeMap::new()).await.unwrap();
-        Some((House { directory, server, world }, ca))
+        Some((House { directory, server, world, leaf }, ca))
     }
 
     async fn mixer(&self, ca: &Ca) -> NatsBus {
@@ -412,6 +415,43 @@ async fn without_both_identities_nobody_is_let_in() {
     let jwt = house.server.issuer().user("north", &key.public(), &grants, now, None).unwrap();
     foreign_issuer.credentials = Credentials::Jwt(thief.credentials(&jwt));
     assert!(!connects(foreign_issuer).await, "a bus identity without its key");
+}
+
+/// A leaf node with the files of a Rack is heard as that Rack, and as nobody else.
+#[tokio::test]
+async fn a_leaf_node_speaks_for_the_rack_whose_files_it_has() {
+    let Some((house, ca)) = House::start(Version::Newest).await else { return };
+    let mixer = house.mixer(&ca).await;
+    let mut heard = mixer.subscribe(Pattern::under(subject::AGENT), 64).await.unwrap();
+    let settings = house.rack(&ca, "north", &BusKey::generate().unwrap());
+    let Credentials::Jwt(credentials) = &settings.credentials else { panic!("a JWT") };
+    let file = house.directory.path().join("bus.creds");
+    fs::write(&file, credentials).unwrap();
+    let tls = settings.tls.as_ref().unwrap();
+    let (certificate, key) = tls.identity.clone().unwrap();
+    let more = format!(
+        "leafnodes {{ remotes: [{{ url: \"tls://127.0.0.1:{}\", credentials: {file:?}, tls {{ cert_file: {certificate:?}, \
+         key_file: {key:?}, ca_file: {:?} }} }}] }}",
+        house.leaf, tls.roots
+    );
+    let leaf = Server::start(Version::Newest.program().unwrap(), None, &more);
+    let bus = leaf.bus(leaf.settings()).await;
+    let deadline = house.world.clock.now() + PATIENCE;
+    let said = loop {
+        for rack in ["south", "north"] {
+            let to = subject::Subject::new(format!("fluxrig.agent.{rack}.heartbeat")).unwrap();
+            bus.publish(Message::new(to, "{}")).await.unwrap();
+        }
+        if let Ok(Some(message)) = house.world.clock.timeout(Duration::from_millis(200), heard.next()).await {
+            break message;
+        }
+        assert!(house.world.clock.now() < deadline, "{}", leaf.log());
+    };
+    assert_eq!(said.subject.as_str(), "fluxrig.agent.north.heartbeat");
+    house.world.clock.sleep(Duration::from_millis(500)).await;
+    while let Ok(Some(message)) = house.world.clock.timeout(Duration::from_millis(50), heard.next()).await {
+        assert_eq!(message.subject.as_str(), "fluxrig.agent.north.heartbeat", "it spoke for another rack");
+    }
 }
 
 /// The configuration is its owner's alone, and has no seed in it.
