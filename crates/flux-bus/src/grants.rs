@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::names::Name;
-use crate::subject::{self, AGENT, CONTROL, INBOX, MESSAGE, Pattern, Subject, TELEMETRY};
+use crate::subject::{AGENT, CONTROL, INBOX, MESSAGE, Pattern, Subject, TELEMETRY};
 
 /// What may be done. An implementation turns it into the words of its server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Grants {
     pub subscribe: Vec<Pattern>,
     /// Streams whose consumers may be read, acknowledged and looked at; none may be made.
     pub read_streams: Vec<Name>,
+    /// Streams that may be looked at, and no more.
+    pub watch_streams: Vec<Name>,
     /// Where answers come to: for a Rack `_INBOX_<rack>`, one token, which no other Rack listens to.
     pub inbox: String,
     /// Whether streams, consumers and buckets may be made, changed and removed, and everything in them.
@@ -33,43 +35,61 @@ pub struct MeshWire {
     pub to: Name,
 }
 
+impl MeshWire {
+    /// The consumer of a wire's stream.
+    pub const CONSUMER: &str = "inbox";
+
+    /// Where it sends: `flux.msg.<to>.<wire>`.
+    pub fn packs(&self) -> Subject {
+        Subject::of(MESSAGE, &self.to, &self.wire)
+    }
+
+    /// Where what it brought is acknowledged: `flux.ctrl.<from>.mesh.<wire>`.
+    ///
+    /// # Errors
+    /// When the names make a subject too long.
+    pub fn reports(&self) -> Result<Subject, Error> {
+        Subject::of(CONTROL, &self.from, &Name::new("mesh")?).join(&self.wire)
+    }
+
+    /// The stream of what it sends: `<to>_<wire>`.
+    ///
+    /// # Errors
+    /// When the names make it too long.
+    pub fn stream(&self) -> Result<Name, Error> {
+        Name::new(format!("{}_{}", self.to, self.wire))
+    }
+}
+
 impl Grants {
     /// What a Rack may do that has these mesh wires; those of others grant it nothing.
     ///
     /// | a Rack | may |
     /// |---|---|
-    /// | any | send on `fluxrig.agent.<rack>.>` and `flux.telemetry.<rack>.>`, listen to `flux.ctrl.<rack>.>` and `flux.msg.<rack>.>` |
-    /// | any | read the stream of its own messages ([`subject::stream_of`]) |
-    /// | that sends on a wire | send on `flux.msg.<receiver>.<wire>` |
-    /// | that receives from a wire | acknowledge to its sender on `flux.msg.<sender>.<wire>` and `flux.ctrl.<sender>.<wire>` |
+    /// | any | send on `fluxrig.agent.<rack>.>` and `flux.telemetry.<rack>.>`, listen to `flux.ctrl.<rack>.>` |
+    /// | that sends on a wire | send on `flux.msg.<receiver>.<wire>`, look at the wire's stream |
+    /// | that receives from a wire | read the wire's stream, acknowledge on `flux.ctrl.<sender>.mesh.<wire>` |
     ///
     /// # Errors
-    /// When a name makes a subject too long.
+    /// When the names make a subject too long.
     pub fn of_rack(rack: &Name, wires: &[MeshWire]) -> Result<Grants, Error> {
-        let mut publish = vec![Pattern::under_rack(AGENT, rack), Pattern::under_rack(TELEMETRY, rack)];
-        for MeshWire { wire, from, to } in wires {
-            let mut grant = |hierarchy, other| {
-                let subject = Pattern::from(&Subject::new(format!("{hierarchy}.{other}.{wire}"))?);
-                if !publish.contains(&subject) {
-                    publish.push(subject);
-                }
-                Ok::<(), Error>(())
-            };
-            if from == rack {
-                grant(MESSAGE, to)?;
+        let mut grants = Grants {
+            publish: vec![Pattern::under_rack(AGENT, rack), Pattern::under_rack(TELEMETRY, rack)],
+            subscribe: vec![Pattern::under_rack(CONTROL, rack)],
+            inbox: format!("{INBOX}_{rack}"),
+            ..Grants::default()
+        };
+        for wire in wires {
+            if wire.from == *rack {
+                grants.publish.push(Pattern::from(&wire.packs()));
+                grants.watch_streams.push(wire.stream()?);
             }
-            if to == rack {
-                grant(MESSAGE, from)?;
-                grant(CONTROL, from)?;
+            if wire.to == *rack {
+                grants.publish.push(Pattern::from(&wire.reports()?));
+                grants.read_streams.push(wire.stream()?);
             }
         }
-        Ok(Grants {
-            publish,
-            subscribe: vec![Pattern::under_rack(CONTROL, rack), Pattern::under_rack(MESSAGE, rack)],
-            read_streams: vec![subject::stream_of(rack)?],
-            inbox: format!("{INBOX}_{rack}"),
-            may_make: false,
-        })
+        Ok(grants)
     }
 
     /// What a Mixer may do: everything in the hierarchies, and to make what Racks use.
@@ -78,9 +98,9 @@ impl Grants {
         Grants {
             publish: all.clone(),
             subscribe: all,
-            read_streams: Vec::new(),
             inbox: INBOX.into(),
             may_make: true,
+            ..Grants::default()
         }
     }
 }
@@ -107,13 +127,15 @@ mod tests {
                 "fluxrig.agent.north.>",
                 "flux.telemetry.north.>",
                 "flux.msg.south.w1",
-                "flux.msg.south.w2",
-                "flux.ctrl.south.w2",
+                "flux.ctrl.south.mesh.w2",
             ]
         "#]]
         .assert_debug_eq(&texts(&grants.publish));
-        assert_eq!(texts(&grants.subscribe), ["flux.ctrl.north.>", "flux.msg.north.>"]);
-        assert_eq!(grants.read_streams, [name("flux-msg-north")]);
+        assert_eq!(texts(&grants.subscribe), ["flux.ctrl.north.>"]);
+        assert_eq!(
+            (grants.read_streams, grants.watch_streams),
+            (vec![name("north_w2")], vec![name("south_w1")])
+        );
         assert_eq!(grants.inbox, "_INBOX_north");
     }
 

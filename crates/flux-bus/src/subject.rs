@@ -29,14 +29,6 @@ pub const CONTROL: &str = "flux.ctrl";
 /// Where answers to requests go.
 pub const INBOX: &str = "_INBOX";
 
-/// The stream that keeps what flows to a Rack.
-///
-/// # Errors
-/// When the name of the Rack is too long for that of a stream.
-pub fn stream_of(rack: &Name) -> Result<Name, Error> {
-    Name::new(format!("flux-msg-{rack}"))
-}
-
 /// A place to send to: no wildcards.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

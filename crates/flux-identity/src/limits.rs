@@ -1,6 +1,6 @@
 //! Every limit of what is said, by name.
 
-/// Longest name of a Rack: `flux-msg-` goes before it in the name of its stream.
+/// Longest name of a Rack: it is a part of the names of streams.
 pub const RACK_NAME_BYTES_MAX: usize = 48;
 
 /// Longest request to enrol, signed.
@@ -25,5 +25,3 @@ pub const KINDS_MAX: usize = 256;
 
 /// Longest heartbeat.
 pub const HEARTBEAT_BYTES_MAX: usize = 32 << 10;
-
-const _: () = assert!(RACK_NAME_BYTES_MAX + 9 <= flux_bus::limits::NAME_BYTES_MAX);

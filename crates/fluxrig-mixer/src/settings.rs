@@ -60,8 +60,8 @@ pub(crate) struct BusSettings {
     pub(crate) server: ServerChoice,
     /// Most that all streams may take on disk.
     pub(crate) store_bytes_max: ByteSize,
-    /// Most that the stream of one Rack keeps.
-    pub(crate) rack_bytes_max: ByteSize,
+    /// Most that the stream of one wire between Racks keeps.
+    pub(crate) wire_bytes_max: ByteSize,
 }
 
 /// Which server.
@@ -119,7 +119,7 @@ impl Default for BusSettings {
             urls: Vec::new(),
             server: ServerChoice::Auto,
             store_bytes_max: ByteSize(16 << 30),
-            rack_bytes_max: ByteSize(64 << 20),
+            wire_bytes_max: ByteSize(64 << 20),
         }
     }
 }
@@ -186,8 +186,8 @@ impl Settings {
             "enrolment.heartbeat: between a second and an hour, as `10s`"
         );
         ensure!(
-            self.bus.rack_bytes_max.0 >= 1 << 20 && self.bus.store_bytes_max.0 >= self.bus.rack_bytes_max.0,
-            "bus.rack_bytes_max: at least 1MiB, and at most bus.store_bytes_max"
+            self.bus.wire_bytes_max.0 >= 1 << 20 && self.bus.store_bytes_max.0 >= self.bus.wire_bytes_max.0,
+            "bus.wire_bytes_max: at least 1MiB, and at most bus.store_bytes_max"
         );
         for url in &self.bus.urls {
             if !url.starts_with("tls://") {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
-use flux_bus::{Bus, ConsumerConfig, Grants, Name, Pattern, Retention, StreamConfig, WhenFull, subject};
+use flux_bus::{Bus, ConsumerConfig, Grants, MeshWire, Name, Pattern, Retention, StreamConfig};
 use flux_identity::{Answer, BusIdentity, Enrolled, EnrolmentRequest, Part, RackState, SignedPassport};
 use flux_scenario::hex::Hex;
 use flux_scenario::passport::PublicKey;
@@ -200,7 +200,7 @@ impl Mixer {
             None => None,
             Some(fleet) => {
                 let jwt = fleet.authority.issue(rack, bus_key, &grants, expires_unix_ms)?;
-                self.furnish(&*fleet.bus, rack, part.as_ref()).await?;
+                self.furnish(&*fleet.bus, part.as_ref()).await?;
                 Some(BusIdentity { urls: fleet.authority.urls(), jwt })
             }
         };
@@ -235,21 +235,17 @@ impl Mixer {
         Ok((Grants::of_rack(rack, wires)?, part))
     }
 
-    /// Makes what a Rack uses on the bus and may not make itself: its stream, and a consumer for each wire that ends there.
-    async fn furnish(&self, bus: &dyn Bus, rack: &Name, part: Option<&Part>) -> Result<(), Refusal> {
-        let stream = subject::stream_of(rack)?;
-        let all = Pattern::under_rack(subject::MESSAGE, rack);
-        let config = StreamConfig {
-            bytes_max: self.settings.rack_stream_bytes_max,
-            // What goes here is kept by its sender until the Rack has it.
-            when_full: WhenFull::DropOldest,
-            ..StreamConfig::new(stream.clone(), vec![all], Retention::Bounded)
-        };
-        bus.make_stream(config).await?;
+    /// Makes what a Rack uses on the bus and may not make itself: a stream for each wire that it has to another, with the
+    /// consumer at its end. Who enrols first makes them for both.
+    async fn furnish(&self, bus: &dyn Bus, part: Option<&Part>) -> Result<(), Refusal> {
         for wire in part.iter().flat_map(|part| &part.wires) {
-            let from = Pattern::from(&subject::Subject::of(subject::MESSAGE, rack, &wire.wire));
-            let consumer = ConsumerConfig::new(wire.wire.clone(), from);
-            bus.make_consumer(stream.clone(), consumer).await?;
+            let (stream, packs) = (wire.stream()?, Pattern::from(&wire.packs()));
+            let config = StreamConfig {
+                bytes_max: self.settings.wire_stream_bytes_max,
+                ..StreamConfig::new(stream.clone(), vec![packs.clone()], Retention::Queue)
+            };
+            bus.make_stream(config).await?;
+            bus.make_consumer(stream, ConsumerConfig::new(Name::new(MeshWire::CONSUMER)?, packs)).await?;
         }
         Ok(())
     }

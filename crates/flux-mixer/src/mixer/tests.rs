@@ -76,7 +76,7 @@ impl House {
             directory: directory.path().join("mixer"),
             heartbeat: Duration::from_secs(10),
             certificate_lifetime: Duration::from_secs(3_600),
-            rack_stream_bytes_max: 8 << 20,
+            wire_stream_bytes_max: 8 << 20,
         };
         let keyring =
             Keyring::open(&world, &settings.directory, &settings.name, &UnlockBy::KeyBeside).unwrap().0;
@@ -408,9 +408,8 @@ wires: [{id: w1, from: line.out, to: centre.in}]
     let passport = SignedPassport::verify(enrolled.passport.as_bytes(), &enrolled.cluster_key).unwrap();
     let part = passport.part.unwrap();
     assert!(part.text.contains("theirs") && !part.text.contains("mine"));
-    assert!(enrolled.bus.unwrap().jwt.ends_with(" 4"), "it may acknowledge to the sender of its wire");
-    let stream = subject::stream_of(&name("south")).unwrap();
-    house.bus.consumer(stream, name("w1")).await.unwrap();
+    assert!(enrolled.bus.unwrap().jwt.ends_with(" 3"), "it may acknowledge to the sender of its wire");
+    house.bus.consumer(name("south_w1"), name("inbox")).await.unwrap();
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 //! | `publish` | the patterns | |
 //! | `subscribe` | | the patterns |
 //! | `read_streams` | `$JS.API.STREAM.INFO.<stream>`, `$JS.API.CONSUMER.INFO.<stream>.*`, `$JS.API.CONSUMER.MSG.NEXT.<stream>.*`, `$JS.ACK.<stream>.>` | |
+//! | `watch_streams` | `$JS.API.STREAM.INFO.<stream>` | |
 //! | `inbox` | `<inbox>.>`, to find out that it is heard | `<inbox>.>` |
 //! | `may_make` | `$JS.API.>`, `$JS.ACK.>`, `$KV.>`, `$O.>` | `$KV.>`, `$O.>` |
 //! | everybody | the reply of a request that came, once | |
@@ -32,6 +33,7 @@ pub(super) fn of(grants: &Grants) -> Json {
             format!("$JS.ACK.{stream}.>"),
         ]);
     }
+    publish.extend(grants.watch_streams.iter().map(|stream| format!("$JS.API.STREAM.INFO.{stream}")));
     for subjects in [&mut publish, &mut subscribe] {
         subjects.push(format!("{}.>", grants.inbox));
     }
@@ -48,28 +50,35 @@ pub(super) fn of(grants: &Grants) -> Json {
 
 #[cfg(test)]
 mod tests {
+    use flux_bus::MeshWire;
+
     use super::*;
 
     #[test]
     fn the_table_is_what_a_rack_gets() {
-        let grants = Grants::of_rack(&"north".parse().unwrap(), &[]).unwrap();
+        let name = |text: &str| text.parse().unwrap();
+        let wire = |wire, from, to| MeshWire { wire: name(wire), from: name(from), to: name(to) };
+        let wires = [wire("w1", "north", "south"), wire("w2", "south", "north")];
+        let grants = Grants::of_rack(&name("north"), &wires).unwrap();
         expect_test::expect![[r#"
             {
               "pub": {
                 "allow": [
                   "fluxrig.agent.north.>",
                   "flux.telemetry.north.>",
-                  "$JS.API.STREAM.INFO.flux-msg-north",
-                  "$JS.API.CONSUMER.INFO.flux-msg-north.*",
-                  "$JS.API.CONSUMER.MSG.NEXT.flux-msg-north.*",
-                  "$JS.ACK.flux-msg-north.>",
+                  "flux.msg.south.w1",
+                  "flux.ctrl.south.mesh.w2",
+                  "$JS.API.STREAM.INFO.north_w2",
+                  "$JS.API.CONSUMER.INFO.north_w2.*",
+                  "$JS.API.CONSUMER.MSG.NEXT.north_w2.*",
+                  "$JS.ACK.north_w2.>",
+                  "$JS.API.STREAM.INFO.south_w1",
                   "_INBOX_north.>"
                 ]
               },
               "sub": {
                 "allow": [
                   "flux.ctrl.north.>",
-                  "flux.msg.north.>",
                   "_INBOX_north.>"
                 ]
               },

@@ -75,7 +75,8 @@ fn name(text: &str) -> Name {
 }
 
 fn wires() -> Vec<MeshWire> {
-    vec![MeshWire { wire: name("w1"), from: name("north"), to: name("south") }]
+    let wire = |wire, from, to| MeshWire { wire: name(wire), from: name(from), to: name(to) };
+    vec![wire("w1", "north", "south"), wire("w2", "south", "north")]
 }
 
 impl House {
@@ -119,13 +120,12 @@ impl House {
 
     /// Streams and consumers of both Racks, as a Mixer makes them.
     async fn furnish(&self, bus: &NatsBus) {
-        for rack in ["north", "south"].map(name) {
-            let stream = subject::stream_of(&rack).unwrap();
-            let all = Pattern::under_rack(subject::MESSAGE, &rack);
-            bus.make_stream(StreamConfig::new(stream.clone(), vec![all.clone()], Retention::Queue))
+        for wire in wires() {
+            let (stream, packs) = (wire.stream().unwrap(), Pattern::from(&wire.packs()));
+            bus.make_stream(StreamConfig::new(stream.clone(), vec![packs.clone()], Retention::Queue))
                 .await
                 .unwrap();
-            bus.make_consumer(stream, ConsumerConfig::new(name("w1"), all)).await.unwrap();
+            bus.make_consumer(stream, ConsumerConfig::new(name(MeshWire::CONSUMER), packs)).await.unwrap();
         }
     }
 }
@@ -192,17 +192,18 @@ fn forbidden_to_publish() -> Vec<String> {
         "CONSUMER.UNPIN",
         "CONSUMER.RESET",
     ];
-    for stream in ["flux-msg-north", "flux-msg-south", "KV_racks"] {
+    for stream in ["north_w2", "south_w1", "KV_racks"] {
         subjects.extend(of_stream.map(|verb| format!("$JS.API.{verb}.{stream}")));
-        subjects.extend(of_consumer.map(|verb| format!("$JS.API.{verb}.{stream}.w1")));
-        subjects.push(format!("$JS.API.CONSUMER.CREATE.{stream}.w1.flux.msg.south.w1"));
+        subjects.extend(of_consumer.map(|verb| format!("$JS.API.{verb}.{stream}.inbox")));
+        subjects.push(format!("$JS.API.CONSUMER.CREATE.{stream}.inbox.flux.msg.south.w1"));
         subjects.push(format!("$JS.API.DIRECT.GET.{stream}.flux.msg.south.w1"));
     }
-    for stream in ["flux-msg-south", "KV_racks"] {
-        subjects.extend(["STREAM.INFO"].map(|verb| format!("$JS.API.{verb}.{stream}")));
-        subjects
-            .extend(["CONSUMER.INFO", "CONSUMER.MSG.NEXT"].map(|verb| format!("$JS.API.{verb}.{stream}.w1")));
-        subjects.push(format!("$JS.ACK.{stream}.w1.1.1.1.1.1"));
+    subjects.extend(["east_w3", "KV_racks"].map(|stream| format!("$JS.API.STREAM.INFO.{stream}")));
+    for stream in ["south_w1", "KV_racks"] {
+        subjects.extend(
+            ["CONSUMER.INFO", "CONSUMER.MSG.NEXT"].map(|verb| format!("$JS.API.{verb}.{stream}.inbox")),
+        );
+        subjects.push(format!("$JS.ACK.{stream}.inbox.1.1.1.1.1"));
     }
     let others = [
         "fluxrig.agent.south.heartbeat",
@@ -210,6 +211,7 @@ fn forbidden_to_publish() -> Vec<String> {
         "flux.telemetry.south.logs",
         "flux.ctrl.south.stop",
         "flux.ctrl.north.stop",
+        "flux.ctrl.south.mesh.w1",
         "flux.msg.south.w2",
         "flux.msg.south",
         "flux.msg.north.w1",
@@ -232,7 +234,8 @@ fn forbidden_to_publish() -> Vec<String> {
     subjects
 }
 
-const FORBIDDEN_TO_HEAR: [&str; 18] = [
+const FORBIDDEN_TO_HEAR: [&str; 19] = [
+    "flux.msg.north.>",
     ">",
     "*",
     "*.*",
@@ -304,7 +307,7 @@ async fn a_rack_does_its_work(version: Version) {
         .store(MessageId::new("w1/1").unwrap(), Message::new(to("flux.msg.south.w1"), "0200"))
         .await
         .unwrap();
-    let consumer = south.consumer(name("flux-msg-south"), name("w1")).await.unwrap();
+    let consumer = south.consumer(name("south_w1"), name(MeshWire::CONSUMER)).await.unwrap();
     let deliveries = consumer.fetch(8, Duration::from_secs(5)).await.unwrap();
     assert_eq!(deliveries[0].message.body, "0200");
     deliveries[0].lease.ack().await.unwrap();
@@ -510,7 +513,7 @@ async fn an_answer_of_the_server_can_be_sent_to_somebody_else() {
     let mut told = south.subscribe(Pattern::under_rack(subject::CONTROL, &name("south")), 8).await.unwrap();
     let (thief, _errors) = raw(&house.rack(&ca, "north", &BusKey::generate().unwrap())).await;
     thief
-        .publish_with_reply("$JS.API.STREAM.INFO.flux-msg-north", "flux.ctrl.south.stop", "".into())
+        .publish_with_reply("$JS.API.STREAM.INFO.north_w2", "flux.ctrl.south.stop", "".into())
         .await
         .unwrap();
     thief.flush().await.unwrap();
