@@ -4,7 +4,7 @@
 //! keyring     CA, cluster key, seeds of the bus: one sealed file
 //! mixer       enrolment, states, revocation, heartbeats; every decision is in here, and every one is written down first
 //!   registry  Racks, on disk and in memory       tokens      hashes of tokens that are good
-//!   audit     who did what, signed and chained   projection  the part of a scenario that is one Rack's
+//!   audit     who did what, signed and chained   part        the part of a scenario that is one Rack's
 //! api         routes over it
 //! authority   a port: who makes identities for the bus, which only a binary names
 //! ```
@@ -18,7 +18,7 @@ mod freshness;
 mod keyring;
 pub mod limits;
 mod mixer;
-mod projection;
+mod part;
 mod refusal;
 mod registry;
 pub mod seal;

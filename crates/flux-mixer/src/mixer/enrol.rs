@@ -22,7 +22,7 @@ use flux_scenario::signed::Signed;
 use super::{Mixer, merged};
 use crate::audit::{Note, Outcome};
 use crate::ca::Csr;
-use crate::projection;
+use crate::part;
 use crate::refusal::Refusal;
 use crate::registry::Record;
 use crate::tokens::{Found, Invitation};
@@ -230,7 +230,7 @@ impl Mixer {
         labels: &BTreeMap<String, String>,
     ) -> Result<(Grants, Option<Part>), Refusal> {
         let scenario = self.scenario.read().clone();
-        let part = scenario.and_then(|scenario| projection::part(&scenario, rack, labels));
+        let part = scenario.and_then(|scenario| part::of(&scenario, rack, labels));
         let wires = part.as_ref().map_or(&[][..], |part| &part.wires);
         Ok((Grants::of_rack(rack, wires)?, part))
     }

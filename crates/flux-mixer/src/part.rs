@@ -14,7 +14,7 @@ use serde_json::{Map, Value as Json, json};
 ///
 /// A gear is the Rack's when it is deployed to its name, to a group whose labels it has, or to no Rack in particular. Of a wire to
 /// another Rack, the part says which wire it is and who has the other end; of that gear, nothing.
-pub(crate) fn part(scenario: &Scenario, rack: &Name, labels: &BTreeMap<String, String>) -> Option<Part> {
+pub(crate) fn of(scenario: &Scenario, rack: &Name, labels: &BTreeMap<String, String>) -> Option<Part> {
     let has = |wanted: &BTreeMap<String, String>| {
         !wanted.is_empty() && wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
     };
@@ -168,7 +168,7 @@ wires:
     fn of(rack: &str, labels: &[(&str, &str)]) -> Option<Part> {
         let loaded = load("branch.yaml", SCENARIO);
         let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        part(&loaded.scenario, &Name::new(rack).unwrap(), &labels)
+        super::of(&loaded.scenario, &Name::new(rack).unwrap(), &labels)
     }
 
     #[test]
@@ -196,6 +196,6 @@ wires:
         let other = of("p7", &[("site", "faro")]).unwrap();
         assert!(!other.text.contains("only"), "{}", other.text);
         let loaded = load("x.yaml", "gears: [{name: a, type: log, deploy: north}]\nracks: [{name: north}]");
-        assert_eq!(part(&loaded.scenario, &Name::new("south").unwrap(), &BTreeMap::new()), None);
+        assert_eq!(super::of(&loaded.scenario, &Name::new("south").unwrap(), &BTreeMap::new()), None);
     }
 }
