@@ -221,12 +221,6 @@ impl Appender {
         }
     }
 
-    /// Makes the journal an outbox, before anything is appended.
-    pub(crate) async fn make_outbox(&self) -> Result<(), JournalError> {
-        let Some((journal, _)) = self.usable(0).await else { return Err(JournalError::Stopping) };
-        flux_mesh::make_outbox(&journal, self.site.world.clock).map_err(JournalError::Outbox)
-    }
-
     /// Acknowledges at another level from now on.
     pub(crate) fn set_ack(&self, ack: Ack) {
         let mut state = self.state.lock();

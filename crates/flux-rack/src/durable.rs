@@ -170,8 +170,8 @@ impl Durable {
             (Arc::new(Carrier::new(end, &parts.name, &parts.site, &parts.dead_letters)), route)
         });
         let custody = Custody::open(format!("wire {}", parts.name), parts.site).await?;
-        if carrier.as_ref().is_some_and(|(carrier, _)| carrier.is_out()) {
-            custody.appender().make_outbox().await?;
+        if let Some((carrier, _)) = &carrier {
+            carrier.prepare(custody.appender()).await?;
         }
         Ok(Durable {
             name: parts.name,

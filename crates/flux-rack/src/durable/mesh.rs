@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::STALLED_RETRY;
 use crate::{
-    custody::{Appender, Site},
+    custody::{Appender, JournalError, Site},
     dead_letters::{DeadLetter, DeadLetters},
 };
 
@@ -116,6 +116,18 @@ impl Carrier {
                 };
                 Carrier::In(Receiver::new(world, route, line, Arc::new(letters), &site.config))
             }
+        }
+    }
+
+    /// Makes the journal what it is to be, before anything is appended.
+    pub(super) async fn prepare(&self, appender: &Appender) -> Result<(), JournalError> {
+        let Some((journal, _)) = appender.usable(0).await else { return Err(JournalError::Stopping) };
+        match self {
+            Carrier::Out(_) => {
+                let clock = appender.site().world.clock;
+                flux_mesh::make_outbox(&journal, clock).map_err(JournalError::Outbox)
+            }
+            Carrier::In(_) => Ok(()),
         }
     }
 
