@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use flux_scenario::passport::PublicKey;
+use flux_scenario::{edition::ContentHash, passport::PublicKey};
 
 /// The answer to a request to enrol.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,9 @@ pub struct Heartbeat {
     pub gears: u64,
     /// Alarms that are raised.
     pub alarms: u64,
+    /// The digest of the part that it runs ([`Part::digest`](crate::Part::digest)); none where it runs none, or does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<ContentHash>,
 }
 
 impl fmt::Debug for BusIdentity {

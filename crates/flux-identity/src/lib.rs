@@ -13,16 +13,20 @@
 
 mod answer;
 pub mod limits;
+mod release;
 mod request;
 mod signed_passport;
 mod token;
 mod view;
 
 pub use answer::{Answer, BusIdentity, Enrolled, Heartbeat};
+pub use release::{
+    Activation, Page, PushOutcome, Pushed, RackSync, Release, Sync, SyncCounts, Tag, Topology,
+};
 pub use request::{EnrolmentRequest, Nonce};
 pub use signed_passport::{Part, SignedPassport};
 pub use token::{Token, TokenHash, TokenKind, fingerprint_of, parse_fingerprint};
-pub use view::{Liveness, Problem, RackState, RackView, Racks, Role};
+pub use view::{Flaw, Liveness, Problem, RackState, RackView, Racks, Role, name_schema};
 
 use flux_bus::{Error, Name};
 

@@ -25,3 +25,6 @@ pub const KINDS_MAX: usize = 256;
 
 /// Longest heartbeat.
 pub const HEARTBEAT_BYTES_MAX: usize = 32 << 10;
+
+/// Longest tag of a release.
+pub const TAG_BYTES_MAX: usize = 64;

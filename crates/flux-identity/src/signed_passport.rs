@@ -45,6 +45,13 @@ pub struct Part {
     pub wires: Vec<MeshWire>,
 }
 
+impl Part {
+    /// What tells it from any other part.
+    pub fn digest(&self) -> ContentHash {
+        ContentHash::of(&serde_json::to_vec(self).expect("a part is JSON"))
+    }
+}
+
 impl Signed for SignedPassport {
     const WHAT: &'static str = "signed-passport";
     const VERSION: u32 = 1;

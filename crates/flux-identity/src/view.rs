@@ -5,10 +5,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use flux_bus::Name;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// How a Rack stands with the fleet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RackState {
     /// It asked, and waits for somebody to approve it.
@@ -22,7 +23,7 @@ pub enum RackState {
 }
 
 /// Whether a Rack is heard of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Liveness {
     /// Its heartbeats come.
@@ -34,7 +35,7 @@ pub enum Liveness {
 }
 
 /// What whoever has an API token may do; each may what those before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Look.
@@ -48,9 +49,10 @@ pub enum Role {
 }
 
 /// A Rack as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RackView {
     /// Its name.
+    #[schemars(schema_with = "name_schema")]
     pub name: Name,
     /// How it stands.
     pub state: RackState,
@@ -81,18 +83,19 @@ pub struct RackView {
 }
 
 /// A page of Racks, by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Racks {
     /// The Racks.
     pub racks: Vec<RackView>,
     /// How many match in all.
     pub total: usize,
     /// What to ask for the next page: `after=`. None on the last.
+    #[schemars(schema_with = "optional_name_schema")]
     pub next: Option<Name>,
 }
 
 /// Why something was refused (RFC 9457).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// The page about it.
     #[serde(rename = "type")]
@@ -108,6 +111,40 @@ pub struct Problem {
     /// What the Mixer's clock shows, where that matters: milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub now_unix_ms: Option<u64>,
+    /// Everything that is wrong with a text that was sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Flaw>,
+    /// How what it is about stands, where that is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<serde_json::Value>,
+}
+
+/// What is wrong at one place of a text, or probably not meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Flaw {
+    /// Its number, `FRxxxx`.
+    pub code: String,
+    /// `error`, `warning` or `info`.
+    pub severity: String,
+    /// Which text.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u64,
+    /// Column in characters, from 1.
+    pub column: u64,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// What a [`Name`] looks like, as a schema.
+pub fn name_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{1,60}$" })
+}
+
+fn optional_name_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "null"], "pattern": "^[A-Za-z0-9_-]{1,60}$" })
 }
 
 macro_rules! word {

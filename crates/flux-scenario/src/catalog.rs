@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::source::Span;
@@ -11,7 +12,7 @@ use crate::source::Span;
 pub const ERROR_PORT: &str = "error";
 
 /// What is known of a kind without running it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Manifest {
     /// The name in a scenario (`type`); never changes once released.
     pub kind: String,
@@ -35,7 +36,7 @@ pub struct Manifest {
 }
 
 /// What sort of work a kind does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Category {
     /// Talks to the outside.
@@ -49,7 +50,7 @@ pub enum Category {
 }
 
 /// How settled the contract of a kind is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Changes only compatibly.
@@ -59,7 +60,7 @@ pub enum Status {
 }
 
 /// How a kind ends, or does not end, a path through the graph: bindings follow transparent gears to an I/O gear.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Terminus {
     /// The path leaves the rack here.
@@ -71,7 +72,7 @@ pub enum Terminus {
 }
 
 /// One port of a gear.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PortSpec {
     /// The name used in a wire.
     pub name: String,
@@ -84,7 +85,7 @@ pub struct PortSpec {
 }
 
 /// Which way signals go through a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// Into the gear.
@@ -95,7 +96,7 @@ pub enum Direction {
 
 /// Which half of a gear emits at an output. A cycle through an emitter is a conversation; one made only of `process`
 /// halves waits on itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Emits {
     /// `process`, as an answer to what came in.

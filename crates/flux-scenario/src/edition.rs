@@ -5,12 +5,15 @@
 //! Contents are not in it: it names each by its SHA-256. So a signature that holds, and contents that hash to what it
 //! names, are the scenario as it ran, byte for byte.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use ring::digest::{SHA256, digest};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::hex::{Hex, from_hex};
+use crate::hex::{Hex, from_hex, schema_of_digits};
 use crate::signed::Signed;
 
 /// Longest file that can be an edition.
@@ -54,6 +57,13 @@ pub struct EditionFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ContentHash(pub [u8; 32]);
 
+impl ContentHash {
+    /// The hash of a content.
+    pub fn of(content: &[u8]) -> ContentHash {
+        ContentHash(digest(&SHA256, content).as_ref().try_into().expect("SHA-256 has 32 bytes"))
+    }
+}
+
 impl Edition {
     /// What is in a file, if it is kept with the edition.
     pub fn kept(&self, name: &str) -> Option<ContentHash> {
@@ -81,6 +91,20 @@ impl Signed for Edition {
 impl fmt::Display for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Hex(&self.0).fmt(f)
+    }
+}
+
+impl JsonSchema for ContentHash {
+    fn schema_name() -> Cow<'static, str> {
+        "ContentHash".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schema_of_digits(64)
     }
 }
 

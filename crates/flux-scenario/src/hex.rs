@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use schemars::{Schema, json_schema};
+
 /// Shows bytes, two digits each.
 pub struct Hex<'a>(pub &'a [u8]);
 
@@ -27,4 +29,9 @@ pub fn from_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
         *byte = digit(pair[0])? << 4 | digit(pair[1])?;
     }
     Some(bytes)
+}
+
+/// What such a text looks like, as a schema.
+pub(crate) fn schema_of_digits(digits: usize) -> Schema {
+    json_schema!({ "type": "string", "pattern": format!("^[0-9a-f]{{{digits}}}$") })
 }

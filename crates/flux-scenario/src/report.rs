@@ -202,8 +202,8 @@ impl Report {
         title.elements(elements)
     }
 
-    /// The text with a `*` for each byte of a secret, so that every span still fits.
-    fn shown_text(&self) -> Cow<'_, str> {
+    /// The text with a `*` for each byte of a secret, so that every span still fits: for whoever may not know them.
+    pub fn shown_text(&self) -> Cow<'_, str> {
         let text = self.source.text();
         let mut shown = Cow::Borrowed(text);
         for secret in self.secrets.iter().copied().chain(userinfo(text)) {
