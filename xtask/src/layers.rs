@@ -20,12 +20,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Heavy, so that only a binary names it.
     ("flux-nats", &["flux-bus", "flux-world"]),
     ("flux-identity", &["flux-bus", "flux-scenario"]),
-    ("flux-mixer", &["flux-bus", "flux-identity", "flux-journal", "flux-scenario", "flux-world"]),
+    (
+        "flux-mixer",
+        &["flux-bus", "flux-identity", "flux-iso8583", "flux-journal", "flux-scenario", "flux-world"],
+    ),
     ("fluxrig", BINARY),
     (
         "fluxrig-mixer",
         &[
             "flux-bus",
+            "flux-gears",
             "flux-identity",
             "flux-journal",
             "flux-mixer",

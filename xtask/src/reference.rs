@@ -26,16 +26,18 @@ pub(crate) fn check() -> Result<()> {
 }
 
 fn pages() -> Result<Vec<(PathBuf, String)>> {
-    let fluxrig = |args: &str| {
-        let line = format!("cargo run --quiet --package fluxrig -- {args}");
+    let printed = |package: &str, args: &str| {
+        let line = format!("cargo run --quiet --package {package} -- {args}");
         shell::output(&line).with_context(|| format!("`{line}` failed"))
     };
+    let fluxrig = |args: &str| printed("fluxrig", args);
     let reference = shell::root().join("docs").join("reference");
     let mut pages = vec![
         (reference.join("scenario.schema.json"), fluxrig("scenario schema --form yaml")?),
         (reference.join("fluxrig.schema.json"), fluxrig("scenario schema --form toml")?),
         (reference.join("settings.md"), fluxrig("scenario settings")?),
         (reference.join("cli.md"), fluxrig("help-markdown")?),
+        (reference.join("mixer-api.md"), printed("fluxrig-mixer", "api-markdown")?),
     ];
     for kind in fluxrig("gears list --names")?.lines() {
         pages.push((

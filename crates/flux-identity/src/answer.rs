@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use flux_scenario::{edition::ContentHash, passport::PublicKey};
 
 /// The answer to a request to enrol.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Answer {
     /// It belongs to the fleet.
@@ -22,7 +23,7 @@ pub enum Answer {
 }
 
 /// What makes a Rack one of the fleet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Enrolled {
     /// Its certificate, as PEM.
     pub certificate: String,
@@ -31,6 +32,7 @@ pub struct Enrolled {
     /// The certificate of the CA, as PEM: the one that was pinned.
     pub ca: String,
     /// The key that signs passports.
+    #[schemars(with = "ContentHash")]
     pub cluster_key: PublicKey,
     /// The signed passport, as text.
     pub passport: String,
@@ -41,7 +43,7 @@ pub struct Enrolled {
 }
 
 /// Who a Rack is on the bus. It is of no use without the key that the Rack kept.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BusIdentity {
     /// Addresses of servers.
     pub urls: Vec<String>,

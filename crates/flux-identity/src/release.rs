@@ -218,7 +218,10 @@ impl JsonSchema for Tag {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": r"^v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$" })
+        let word = r"(0|[1-9][0-9]{0,15}|[0-9]{0,15}[A-Za-z-][0-9A-Za-z-]*)";
+        let number = "(0|[1-9][0-9]{0,15})";
+        let pattern = format!(r"^v?{number}\.{number}\.{number}(-{word}(\.{word})*)?$");
+        json_schema!({ "type": "string", "pattern": pattern, "maxLength": TAG_BYTES_MAX })
     }
 }
 

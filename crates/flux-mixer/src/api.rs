@@ -1,42 +1,42 @@
-//! The HTTP API: routes, a file for each kind of thing.
-//!
-//! | route | who | what |
-//! |---|---|---|
-//! | `GET /api/v1/health` | anybody | version, fingerprint of the CA, whether there is a bus |
-//! | `POST /api/v1/racks/enrol` | anybody, signed | enrols a Rack, or renews what it has |
-//! | `GET /api/v1/racks` | viewer | a page of Racks: `label=key=value` (several), `state`, `liveness`, `after`, `limit` |
-//! | `GET /api/v1/racks/{name}` | viewer | one Rack |
-//! | `POST /api/v1/racks/{name}/approve`, `/suspend`, `/activate`, `/revoke` | operator | changes how it stands |
-//! | `DELETE /api/v1/racks/{name}` | admin | makes all void, and forgets it |
-//! | `POST`, `GET /api/v1/enrolment-tokens`, `DELETE /…/{id}` | operator | tokens for one enrolment |
-//! | `POST`, `GET /api/v1/tokens`, `DELETE /…/{id}` | admin | tokens for this API |
-//! | `GET /api/v1/audit` | admin | entries: `after`, `limit` |
-//! | `GET /api/v1/audit/verify` | admin | goes through all of the log |
+//! The HTTP API: routes, a file for each kind of thing, each with all that is said about it (`route.rs`), of which the router and
+//! the description are made. `docs/reference/mixer-api.md` lists them.
 
 mod audit;
 mod caller;
 mod enrol;
+mod events;
+mod fleet;
 mod health;
+mod idempotent;
 mod input;
+mod openapi;
 mod problem;
 mod racks;
+mod releases;
+mod route;
 mod serve;
 mod tokens;
+mod write_deadline;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use tokio::sync::Semaphore;
 
-use crate::allowance::Addresses;
-use crate::limits::{BODY_BYTES_MAX, REQUEST_DEADLINE};
+use crate::allowance::Allowances;
+use crate::limits::{
+    ADDRESSES_MAX, COUNTED_TOKENS_MAX, EVENT_READERS_MAX, REQUEST_DEADLINE, TOKEN_BURST,
+    TOKEN_REQUESTS_PER_S, UNKNOWN_BURST,
+};
 use crate::mixer::Mixer;
 use crate::refusal::Refusal;
 
+use route::Route;
 pub use serve::{ServeError, Served, ServerIdentity, serve};
 
 /// What every route has.
@@ -46,29 +46,57 @@ pub(crate) struct Context {
     /// Nobody is asked who they are: for a workstation, on loopback alone.
     pub(crate) is_open: bool,
     /// What each address may ask without a token.
-    pub(crate) addresses: Arc<Addresses>,
+    pub(crate) addresses: Arc<Allowances<IpAddr>>,
+    /// What each token may ask.
+    pub(crate) tokens: Arc<Allowances<String>>,
+    /// What was answered to whom under which idempotency key.
+    pub(crate) answers: Arc<idempotent::Answers>,
+    /// Room for readers of events.
+    pub(crate) readers: Arc<Semaphore>,
+}
+
+impl Context {
+    fn new(mixer: Arc<Mixer>, is_open: bool) -> Context {
+        Context {
+            mixer,
+            is_open,
+            addresses: Arc::new(Allowances::new(UNKNOWN_BURST, 1, ADDRESSES_MAX)),
+            tokens: Arc::new(Allowances::new(TOKEN_BURST, TOKEN_REQUESTS_PER_S, COUNTED_TOKENS_MAX)),
+            answers: Arc::default(),
+            readers: Arc::new(Semaphore::new(EVENT_READERS_MAX)),
+        }
+    }
+}
+
+/// All routes, in the order in which they are described.
+fn all() -> Vec<Route> {
+    [
+        health::routes(),
+        enrol::routes(),
+        racks::routes(),
+        releases::routes(),
+        fleet::routes(),
+        events::routes(),
+        tokens::routes(),
+        audit::routes(),
+        openapi::routes(),
+    ]
+    .concat()
+}
+
+/// The reference page on the API.
+pub fn reference() -> String {
+    openapi::markdown(&all())
 }
 
 /// The routes of a Mixer. `is_open`: whoever reaches them is an admin.
 pub fn routes(mixer: Arc<Mixer>, is_open: bool) -> Router {
-    let context = Context { mixer, is_open, addresses: Arc::default() };
-    let api = Router::new()
-        .route("/health", get(health::health))
-        .route("/racks/enrol", post(enrol::enrol))
-        .route("/racks", get(racks::list))
-        .route("/racks/{name}", get(racks::show).delete(racks::remove))
-        .route("/racks/{name}/{change}", post(racks::change))
-        .route("/enrolment-tokens", post(tokens::invite).get(tokens::invitations))
-        .route("/enrolment-tokens/{id}", delete(tokens::uninvite))
-        .route("/tokens", post(tokens::make).get(tokens::list))
-        .route("/tokens/{id}", delete(tokens::revoke))
-        .route("/audit", get(audit::list))
-        .route("/audit/verify", get(audit::verify));
+    let context = Context::new(mixer, is_open);
+    let api = all().into_iter().fold(Router::new(), |router, route| route.add_to(router, &context));
     Router::new()
         .nest("/api/v1", api)
-        .fallback(async || Refusal::Missing("such route: see the page on the API".into()))
-        .method_not_allowed_fallback(async || problem::method_not_allowed())
-        .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .fallback(async || Refusal::Missing("such route: `/api/v1/docs` lists them".into()))
+        .method_not_allowed_fallback(async || Refusal::Method)
         .layer(middleware::from_fn_with_state(context.clone(), caller::only_from_here))
         .layer(middleware::from_fn_with_state(context.clone(), in_time))
         .layer(middleware::map_response(headers))
@@ -84,11 +112,20 @@ async fn in_time(State(context): State<Context>, request: Request, next: Next) -
     })
 }
 
-/// What is said with every answer: it is for whoever asked, now, and it is what it says that it is.
+/// What is said with every answer: it is for whoever asked, now, it is what it says that it is, and no page shows it as its own.
+const HEADERS: [(HeaderName, HeaderValue); 6] = [
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
+
 async fn headers(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(value);
+    }
     response
 }
 

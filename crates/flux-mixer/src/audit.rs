@@ -21,6 +21,7 @@ use flux_scenario::signed::Signed;
 use flux_world::World;
 use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::keyring::Keyring;
@@ -33,7 +34,7 @@ const TEXT_BYTES_MAX: usize = 512;
 const BYTES_MAX: u64 = 16 << 30;
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Its place, from 1.
@@ -55,7 +56,7 @@ pub struct Entry {
 }
 
 /// Whether it was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It was allowed, and begun.
@@ -86,8 +87,29 @@ pub struct Note<'a> {
     pub detail: &'a str,
 }
 
+/// Which entries.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// Those behind this number.
+    pub after: u64,
+    /// From this time on, in milliseconds since 1970.
+    pub since_unix_ms: u64,
+    /// Until before this time.
+    pub until_unix_ms: u64,
+    /// Of what was done; of anything where none is said.
+    pub what: Option<String>,
+}
+
+impl Span {
+    fn has(&self, entry: &Entry) -> bool {
+        entry.number > self.after
+            && (self.since_unix_ms..self.until_unix_ms).contains(&entry.unix_ms)
+            && self.what.as_ref().is_none_or(|what| *what == entry.what)
+    }
+}
+
 /// Where the log ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Head {
     /// Entries.
     pub entries: u64,
@@ -194,8 +216,17 @@ impl Audit {
     /// # Errors
     /// When they cannot be read.
     pub async fn entries(&self, after: u64, limit: usize) -> Result<Vec<Entry>, AuditError> {
+        let all = Span { after, since_unix_ms: 0, until_unix_ms: u64::MAX, what: None };
+        self.entries_of(all, limit).await
+    }
+
+    /// Entries of a span, in order: so many of those that are meant, whatever else is between them.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn entries_of(&self, span: Span, limit: usize) -> Result<Vec<Entry>, AuditError> {
         let place = self.place.clone();
-        self.place.world.disk.offload(move || place.entries(after, limit)).await
+        self.place.world.disk.offload(move || place.entries(&span, limit)).await
     }
 
     /// Takes no more, and puts everything on disk.
@@ -233,14 +264,14 @@ impl Place {
         tampered.or(unreadable).map_or(Ok(head), Err)
     }
 
-    fn entries(&self, after: u64, limit: usize) -> Result<Vec<Entry>, AuditError> {
+    fn entries(&self, span: &Span, limit: usize) -> Result<Vec<Entry>, AuditError> {
         let mut entries = Vec::new();
         if limit == 0 {
             return Ok(entries);
         }
         walk(&self.world, &self.directory, &self.keys, 0, &mut |record| {
             if let Ok(entry) = Entry::verify(&record.body, &self.key)
-                && entry.number > after
+                && span.has(&entry)
             {
                 entries.push(entry);
             }

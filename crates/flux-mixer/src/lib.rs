@@ -5,6 +5,8 @@
 //! mixer       enrolment, states, revocation, heartbeats; every decision is in here, and every one is written down first
 //!   registry  Racks, on disk and in memory       tokens      hashes of tokens that are good
 //!   audit     who did what, signed and chained   part        the part of a scenario that is one Rack's
+//!   store     scenarios and specs by name and tag   checks   whether they are any
+//!   events    what happens, for who listens
 //! api         routes over it
 //! authority   a port: who makes identities for the bus, which only a binary names
 //! ```
@@ -14,6 +16,9 @@ pub mod api;
 pub mod audit;
 mod authority;
 mod ca;
+mod checks;
+mod difference;
+mod events;
 mod freshness;
 mod keyring;
 pub mod limits;
@@ -23,6 +28,7 @@ mod refusal;
 mod registry;
 pub mod seal;
 mod shelf;
+mod store;
 mod tokens;
 
 pub use authority::Authority;

@@ -29,9 +29,6 @@ pub const PAGE_MAX: usize = 1_000;
 /// Longest body of a request.
 pub const BODY_BYTES_MAX: usize = 128 << 10;
 
-/// Longest scenario.
-pub const SCENARIO_BYTES_MAX: usize = 1 << 20;
-
 /// Connections to the API at a time.
 pub const CONNECTIONS_MAX: usize = 1_024;
 
@@ -52,3 +49,51 @@ pub const REFUSALS_BURST: u32 = 200;
 
 /// Heartbeats that may wait to be taken in.
 pub const HEARTBEATS_QUEUED_MAX: usize = 16_384;
+
+/// Longest scenario or spec that is taken in.
+pub const TEXT_BYTES_MAX: usize = 10 << 20;
+
+/// Releases of scenarios, and of specs.
+pub const RELEASES_MAX: usize = 10_000;
+
+/// All texts of releases of one kind.
+pub const TEXTS_BYTES_MAX: u64 = 4 << 30;
+
+/// Longest note on a release.
+pub const NOTE_BYTES_MAX: usize = 512;
+
+/// Lines that the difference of two texts may have changed; of more it says no more than that.
+pub const CHANGED_LINES_MAX: usize = 1_000;
+
+/// Plans that the difference of two scenarios has.
+pub const DIFFERING_PLANS_MAX: usize = 64;
+
+/// Requests one token may make at once.
+pub const TOKEN_BURST: u32 = 1_000;
+
+/// And so many more each second.
+pub const TOKEN_REQUESTS_PER_S: u32 = 100;
+
+/// Tokens whose requests are counted at a time.
+pub const COUNTED_TOKENS_MAX: usize = 10_000;
+
+/// Events that are remembered: who is further behind reads everything anew.
+pub const EVENTS_MAX: usize = 4_096;
+
+/// Readers of events at a time.
+pub const EVENT_READERS_MAX: usize = 256;
+
+/// After this a reader of events has to show its token again.
+pub const EVENT_READER_LIFETIME: Duration = Duration::from_mins(15);
+
+/// An answer of which nothing can be written for so long ends, and its connection with it.
+pub const WRITE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Answers that are remembered under an idempotency key.
+pub const IDEMPOTENT_MAX: usize = 1_024;
+
+/// Longest answer that is remembered.
+pub const IDEMPOTENT_BYTES_MAX: usize = 64 << 10;
+
+/// For how long an answer is remembered.
+pub const IDEMPOTENT_LIFETIME: Duration = Duration::from_hours(1);

@@ -1,8 +1,10 @@
 //! The Mixer: who belongs to the fleet, what each may, and what it is told of them.
 
+mod activation;
 mod admin;
 mod enrol;
 mod listening;
+mod releases;
 mod revocation;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -16,23 +18,28 @@ use std::time::Duration;
 use flux_bus::{Bus, EmbeddedBus, Name};
 use flux_identity::{RackView, Racks, Token};
 use flux_journal::{Key, Keys};
+use flux_scenario::Catalog;
 use flux_scenario::hex::Hex;
-use flux_scenario::{Scenario, load};
 use flux_world::World;
 use parking_lot::{Mutex, RwLock};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::allowance::Allowance;
 use crate::audit::{Audit, Note, Outcome};
 use crate::authority::Authority;
+use crate::events::Events;
 use crate::freshness::Freshness;
 use crate::keyring::Keyring;
 use crate::limits::REFUSALS_BURST;
 use crate::refusal::Refusal;
 use crate::registry::{Registry, Wanted};
+use crate::store::Store;
 use crate::tokens::{Access, Invitation, Tokens};
 
+pub(crate) use activation::Active;
 pub use admin::{Actor, Invite};
+pub(crate) use releases::{Difference, Push, Sort};
 pub(crate) use revocation::Revocations;
 
 /// How a Mixer is set.
@@ -57,6 +64,10 @@ pub struct Components {
     pub world: World,
     /// The keys.
     pub keyring: Arc<Keyring>,
+    /// The kinds of gears that are known here.
+    pub catalog: Arc<Catalog>,
+    /// How this Mixer is set, as it may be shown: without a secret.
+    pub shown: serde_json::Value,
 }
 
 /// The bus that Racks are on, and who decides on it; none where there is no server.
@@ -83,7 +94,12 @@ pub struct Mixer {
     freshness: Freshness,
     /// The bus of the fleet; set once it is there.
     fleet: RwLock<Option<Fleet>>,
-    scenario: RwLock<Option<Arc<Scenario>>>,
+    catalog: Arc<Catalog>,
+    shown: serde_json::Value,
+    scenarios: Store,
+    specs: Store,
+    active: Active,
+    events: Events,
     /// Refusals that are written down; of more than these, the count.
     refusals: Mutex<Allowance>,
     counts: Counts,
@@ -101,7 +117,7 @@ struct Counts {
 }
 
 /// The counts as they are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Counted {
     /// Racks that were enrolled.
     pub enrolled: u64,
@@ -124,7 +140,7 @@ impl Mixer {
     /// # Errors
     /// When it cannot be opened, and when the audit log was tampered with.
     pub async fn open(parts: Components, settings: MixerSettings) -> Result<(Mixer, Option<Token>), Refusal> {
-        let Components { world, keyring } = parts;
+        let Components { world, keyring, catalog, shown } = parts;
         let keys = Keys::new(vec![Key { id: 1, secret: keyring.store_key }]);
         let store = settings.directory.join("store");
         let store = EmbeddedBus::open(&world, &store, flux_bus::Settings::default(), keys.clone()).await?;
@@ -132,20 +148,26 @@ impl Mixer {
         let (clock, fingerprint) = (world.clock, keyring.ca.fingerprint());
         let mixer = Mixer {
             registry: Registry::open(&store, clock, settings.heartbeat).await?,
+            scenarios: Store::open(&store, "scenario", keyring.store_key).await?,
+            specs: Store::open(&store, "spec", keyring.store_key).await?,
+            active: Active::open(&store).await?,
+            events: Events::new(clock.unix_ms()),
             revocations: Revocations::open(&store).await?,
             invitations: Tokens::open(&store, clock, fingerprint).await?,
             access: Tokens::open(&store, clock, fingerprint).await?,
             freshness: Freshness::new(clock.unix_ms()),
-            refusals: Mutex::new(Allowance::new(REFUSALS_BURST, clock.now())),
+            refusals: Mutex::new(Allowance::new(REFUSALS_BURST, 1, clock.now())),
             fleet: RwLock::default(),
-            scenario: RwLock::default(),
             counts: Counts::default(),
             world,
             settings,
             keyring,
+            catalog,
+            shown,
             store,
             audit,
         };
+        mixer.resume().await?;
         let first = mixer.first_token().await?;
         Ok((mixer, first))
     }
@@ -155,22 +177,24 @@ impl Mixer {
         *self.fleet.write() = Some(fleet);
     }
 
-    /// Says what the fleet runs; Racks get their part of it when they enrol and when they renew.
-    ///
-    /// # Errors
-    /// When it is no scenario, with what is wrong with its form.
-    pub fn set_scenario(&self, name: &str, text: &[u8]) -> Result<(), Refusal> {
-        let loaded = load(name, text);
-        if loaded.report.has_errors() {
-            return Err(Refusal::Invalid(loaded.report.render(false)));
-        }
-        *self.scenario.write() = Some(Arc::new(loaded.scenario));
-        Ok(())
-    }
-
     /// Its settings.
     pub fn settings(&self) -> &MixerSettings {
         &self.settings
+    }
+
+    /// How it is set, as it may be shown.
+    pub(crate) fn shown(&self) -> &serde_json::Value {
+        &self.shown
+    }
+
+    /// The kinds of gears that are known here.
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// What happens.
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
     }
 
     /// What it keeps of time and chance.

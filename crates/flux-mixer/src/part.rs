@@ -10,23 +10,42 @@ use flux_scenario::{Endpoint, GearDecl, Route, Scenario, Spanned};
 use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value as Json, json};
 
+/// Where a Rack with these labels is, for a scenario: under its name, and in the groups whose labels it has.
+struct Here<'a> {
+    rack: &'a Name,
+    groups: BTreeSet<&'a str>,
+}
+
+impl<'a> Here<'a> {
+    fn new(scenario: &'a Scenario, rack: &'a Name, labels: &BTreeMap<String, String>) -> Here<'a> {
+        let has = |wanted: &BTreeMap<String, String>| {
+            !wanted.is_empty() && wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+        };
+        let groups = scenario.racks.iter().filter(|other| other.is_group && has(&other.match_labels));
+        Here { rack, groups: groups.map(|group| group.name.as_str()).collect() }
+    }
+
+    fn is(&self, place: Option<&str>) -> bool {
+        place.is_none_or(|place| place == self.rack.as_str() || self.groups.contains(place))
+    }
+}
+
+/// The gears of a Rack with these labels: those deployed to its name, to a group whose labels it has, or to no Rack in particular.
+pub(crate) fn gears<'a>(
+    scenario: &'a Scenario,
+    rack: &'a Name,
+    labels: &BTreeMap<String, String>,
+) -> impl Iterator<Item = &'a GearDecl> {
+    let here = Here::new(scenario, rack, labels);
+    scenario.gears.iter().filter(move |gear| here.is(deploy_of(gear)))
+}
+
 /// The part of a Rack with these labels; none when the scenario has nothing for it.
 ///
-/// A gear is the Rack's when it is deployed to its name, to a group whose labels it has, or to no Rack in particular. Of a wire to
-/// another Rack, the part says which wire it is and who has the other end; of that gear, nothing.
+/// Of a wire to another Rack, the part says which wire it is and who has the other end; of that gear, nothing.
 pub(crate) fn of(scenario: &Scenario, rack: &Name, labels: &BTreeMap<String, String>) -> Option<Part> {
-    let has = |wanted: &BTreeMap<String, String>| {
-        !wanted.is_empty() && wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
-    };
-    let groups: BTreeSet<&str> = scenario
-        .racks
-        .iter()
-        .filter(|other| other.is_group && has(&other.match_labels))
-        .map(|group| group.name.as_str())
-        .collect();
-    let is_here =
-        |place: Option<&str>| place.is_none_or(|place| place == rack.as_str() || groups.contains(place));
-    let gears: Vec<&GearDecl> = scenario.gears.iter().filter(|gear| is_here(deploy_of(gear))).collect();
+    let here = Here::new(scenario, rack, labels);
+    let gears: Vec<&GearDecl> = gears(scenario, rack, labels).collect();
     if gears.is_empty() {
         return None;
     }
@@ -37,7 +56,7 @@ pub(crate) fn of(scenario: &Scenario, rack: &Name, labels: &BTreeMap<String, Str
     let (mut wires, mut mesh) = (Vec::new(), Vec::new());
     for route in &scenario.wires {
         let (from, to) = (place_of(&route.from), place_of(&route.to));
-        match (is_here(from.as_deref()), is_here(to.as_deref())) {
+        match (here.is(from.as_deref()), here.is(to.as_deref())) {
             (true, true) => wires.push(wire(route)),
             (true, false) => mesh.extend(to.and_then(|to| mesh_wire(route, rack, &to, Way::Out))),
             (false, true) => mesh.extend(from.and_then(|from| mesh_wire(route, rack, &from, Way::In))),
@@ -46,11 +65,10 @@ pub(crate) fn of(scenario: &Scenario, rack: &Name, labels: &BTreeMap<String, Str
     }
     let gears: Vec<Json> = gears.into_iter().map(gear).collect();
     let text = json!({ "meta": meta(scenario), "gears": gears, "wires": wires }).to_string();
-    let whole = digest(&SHA256, scenario.source.text().as_bytes());
     Some(Part {
         scenario: scenario.meta.name.value.clone(),
         version: scenario.meta.version.as_ref().map(|version| version.value.clone()),
-        whole: ContentHash(whole.as_ref().try_into().expect("SHA-256 has 32 bytes")),
+        whole: ContentHash::of(scenario.source.text().as_bytes()),
         text,
         wires: mesh,
     })

@@ -1,7 +1,7 @@
 //! Why a Mixer does not do what it is asked: a code with a page, a status, and words that help the honest alone.
 
 use flux_bus::Error;
-use flux_identity::Problem;
+use flux_identity::{Flaw, Problem};
 
 use crate::audit::AuditError;
 use crate::ca::CaError;
@@ -54,6 +54,37 @@ pub enum Refusal {
     /// As things stand, that cannot be done.
     #[error("{0}")]
     Conflict(String),
+    /// Something else is there already.
+    #[error("{what} is there already, with another text: push this one under another tag")]
+    Taken {
+        /// What is there.
+        what: String,
+        /// How it stands.
+        current: Box<serde_json::Value>,
+    },
+    /// It is not as whoever asks saw it.
+    #[error("it was changed since: it is `{etag}` now; look at it, and say so in `If-Match`")]
+    Changed {
+        /// What tells how it is now.
+        etag: String,
+        /// How it stands.
+        current: Box<serde_json::Value>,
+    },
+    /// The text that was sent is wrong, in these places.
+    #[error("{0}")]
+    Unfit(String, Vec<Flaw>),
+    /// What was sent is too long.
+    #[error("at most {0} bytes may be sent here")]
+    TooLong(usize),
+    /// What was sent is of another kind.
+    #[error("say `Content-Type: {0}`, and send that")]
+    MediaType(&'static str),
+    /// The route is not for this method.
+    #[error("the route is not for this method; `Allow` says for which")]
+    Method,
+    /// The key was used for another request.
+    #[error("this `Idempotency-Key` was used for another request: take a new one for each")]
+    KeyReused,
     /// There are as many as there may be, or it comes too often.
     #[error("{0}")]
     TooMany(String),
@@ -77,14 +108,35 @@ impl Refusal {
             Refusal::Conflict(_) => (409, "FR0909", "that cannot be done now"),
             Refusal::TooMany(_) => (429, "FR0910", "there are too many"),
             Refusal::Unavailable(_) => (503, "FR0911", "something does not work"),
+            Refusal::Taken { .. } => (409, "FR0912", "something else is there"),
+            Refusal::Changed { .. } => (412, "FR0913", "it was changed since"),
+            Refusal::Unfit(..) => (422, "FR0914", "the text is wrong"),
+            Refusal::TooLong(_) => (413, "FR0915", "the request is too long"),
+            Refusal::MediaType(_) => (415, "FR0916", "the request is of another kind"),
+            Refusal::Method => (405, "FR0917", "the route is not for this method"),
+            Refusal::KeyReused => (409, "FR0918", "the key was used for another request"),
         }
     }
 
     /// As it is answered.
     pub fn problem(&self) -> Problem {
         let (status, code, title) = self.kind();
-        let now_unix_ms = match self {
-            Refusal::Stale { now_unix_ms, .. } => Some(*now_unix_ms),
+        let mut problem = Problem {
+            kind: format!("{PAGES}{code}"),
+            title: title.into(),
+            status,
+            detail: self.to_string(),
+            code: code.into(),
+            now_unix_ms: None,
+            errors: Vec::new(),
+            current: None,
+        };
+        match self {
+            Refusal::Stale { now_unix_ms, .. } => problem.now_unix_ms = Some(*now_unix_ms),
+            Refusal::Taken { current, .. } | Refusal::Changed { current, .. } => {
+                problem.current = Some((**current).clone());
+            }
+            Refusal::Unfit(_, errors) => problem.errors.clone_from(errors),
             Refusal::Invalid(_)
             | Refusal::Token
             | Refusal::NotEnrolled { .. }
@@ -93,17 +145,14 @@ impl Refusal {
             | Refusal::Forbidden { .. }
             | Refusal::Missing(_)
             | Refusal::Conflict(_)
+            | Refusal::TooLong(_)
+            | Refusal::MediaType(_)
+            | Refusal::Method
+            | Refusal::KeyReused
             | Refusal::TooMany(_)
-            | Refusal::Unavailable(_) => None,
-        };
-        Problem {
-            kind: format!("{PAGES}{code}"),
-            title: title.into(),
-            status,
-            detail: self.to_string(),
-            code: code.into(),
-            now_unix_ms,
+            | Refusal::Unavailable(_) => {}
         }
+        problem
     }
 
     /// Its code.
@@ -116,6 +165,10 @@ impl From<Error> for Refusal {
     fn from(why: Error) -> Refusal {
         match why {
             Error::Invalid(why) => Refusal::Invalid(why),
+            Error::Full(why) => {
+                tracing::error!(why, "there is no room");
+                Refusal::TooMany("the Mixer has no room for it; its log says where".into())
+            }
             why => {
                 tracing::error!(%why, "the store or the bus fails");
                 Refusal::Unavailable("the Mixer cannot keep or send that now; its log says why".into())
@@ -169,6 +222,13 @@ mod tests {
             Refusal::Conflict(text()),
             Refusal::TooMany(text()),
             Refusal::Unavailable(text()),
+            Refusal::Taken { what: text(), current: Box::default() },
+            Refusal::Changed { etag: text(), current: Box::default() },
+            Refusal::Unfit(text(), Vec::new()),
+            Refusal::TooLong(0),
+            Refusal::MediaType(""),
+            Refusal::Method,
+            Refusal::KeyReused,
         ];
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
         for refusal in &all {

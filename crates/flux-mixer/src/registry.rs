@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use flux_bus::{Bus, Error, Key, Name, Revision};
 use flux_identity::{Heartbeat, Liveness, RackState, RackView};
+use flux_scenario::edition::ContentHash;
 use flux_scenario::passport::PublicKey;
 use flux_world::{Clock, Instant};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
+use crate::checks::Offer;
 use crate::limits::{PENDING_MAX, RACKS_MAX};
 use crate::refusal::Refusal;
 use crate::shelf::Shelf;
@@ -41,6 +43,8 @@ struct Heard {
     at: Instant,
     unix_ms: u64,
     heartbeat: Heartbeat,
+    /// What was last told of it.
+    told: Liveness,
 }
 
 /// Which Racks.
@@ -151,9 +155,47 @@ impl Registry {
         let is_active =
             self.racks.read().get(rack).is_some_and(|(record, _)| record.state == RackState::Active);
         if is_active {
-            let heard = Heard { at: self.clock.now(), unix_ms: self.clock.unix_ms(), heartbeat };
-            self.heard.write().insert(rack.clone(), heard);
+            let (at, unix_ms) = (self.clock.now(), self.clock.unix_ms());
+            let mut heard = self.heard.write();
+            let told = heard.get(rack).map_or(Liveness::Offline, |heard| heard.told);
+            heard.insert(rack.clone(), Heard { at, unix_ms, heartbeat, told });
         }
+    }
+
+    /// The Racks that are heard of otherwise than when this was asked last.
+    pub(crate) fn turned(&self) -> Vec<(Name, Liveness)> {
+        let (racks, mut heard, now) = (self.racks.read(), self.heard.write(), self.clock.now());
+        let mut turned = Vec::new();
+        for (name, heard) in heard.iter_mut() {
+            let Some((record, _)) = racks.get(name) else { continue };
+            let liveness = self.liveness(record, Some(heard), now);
+            if liveness != heard.told {
+                heard.told = liveness;
+                turned.push((name.clone(), liveness));
+            }
+        }
+        turned
+    }
+
+    /// Each Rack by name, whether it is heard of, and what it said last that it runs.
+    pub(crate) fn survey(&self, mut see: impl FnMut(&Record, Liveness, Option<ContentHash>)) {
+        let (racks, heard, now) = (self.racks.read(), self.heard.read(), self.clock.now());
+        for (name, (record, _)) in racks.iter() {
+            let heard = heard.get(name);
+            see(record, self.liveness(record, heard, now), heard.and_then(|heard| heard.heartbeat.part));
+        }
+    }
+
+    /// What each active Rack says that it has.
+    pub(crate) fn offers(&self) -> Vec<Offer> {
+        let racks = self.racks.read();
+        let active = racks.values().filter(|(record, _)| record.state == RackState::Active);
+        let offer = |(record, _): &(Record, Revision)| Offer {
+            rack: record.name.clone(),
+            labels: record.labels.clone(),
+            kinds: record.kinds.iter().cloned().collect(),
+        };
+        active.map(offer).collect()
     }
 
     /// A page of Racks, and how many match in all.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use flux_bus::{Bus, Error, Key, Name, Revision};
 use flux_identity::{Role, Token, TokenHash, TokenKind};
 use flux_world::Clock;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::keyring::chance;
@@ -20,9 +21,10 @@ pub(crate) trait Good: Serialize + DeserializeOwned {
 }
 
 /// An invitation to enrol.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Invitation {
     /// The only name it is for; any where none is said.
+    #[schemars(with = "Option<String>")]
     pub rack: Option<Name>,
     /// Labels that the Rack gets.
     pub labels: BTreeMap<String, String>,
@@ -31,7 +33,7 @@ pub struct Invitation {
 }
 
 /// Access to the API.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Access {
     /// What it is called.
     pub name: String,
@@ -60,7 +62,7 @@ struct Kept<T> {
 }
 
 /// A token as it is listed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Listed<T> {
     /// Which one.
     pub id: String,

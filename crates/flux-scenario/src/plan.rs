@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -14,7 +15,7 @@ use crate::circuit::{Circuit, CircuitGear};
 
 /// The steps from one circuit to another. `Display` is for people, serialising for scripts. Neither shows a value of
 /// a configuration, which may be a secret.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// Every gear of either circuit: those of the new one in its order, then those that leave.
     pub gears: Vec<GearStep>,
@@ -23,7 +24,7 @@ pub struct Plan {
 }
 
 /// What becomes of a gear.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GearStep {
     /// Its name.
     pub gear: String,
@@ -38,7 +39,7 @@ pub struct GearStep {
 }
 
 /// What becomes of a wire.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WireStep {
     /// `gear.port`.
     pub from: String,
@@ -49,7 +50,7 @@ pub struct WireStep {
 }
 
 /// What happens to a gear or a wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Step {
     /// It goes on as it is, with all it has in hand.

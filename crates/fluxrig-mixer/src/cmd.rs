@@ -50,6 +50,9 @@ enum Command {
         #[arg(long, value_name = "VARIABLE")]
         to_passphrase_of: Option<String>,
     },
+    /// Print the reference page on the API
+    #[command(hide = true)]
+    ApiMarkdown,
 }
 
 /// How it runs.
@@ -86,6 +89,9 @@ struct Serve {
 
 impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        if let Some(Command::ApiMarkdown) = self.command {
+            return print(flux_mixer::api::reference().trim_end()).map(|()| ExitCode::SUCCESS);
+        }
         let Serve { json_ready, .. } = self.serve;
         let filter = EnvFilter::try_new(&self.serve.log_level).context("--log-level")?;
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false).init();
@@ -93,7 +99,7 @@ impl Cli {
         let settings = self.serve.settings(&world)?;
         let unlock = unlock_by(&settings)?;
         match self.command {
-            None => run::run(world, settings, &unlock, json_ready),
+            None | Some(Command::ApiMarkdown) => run::run(world, settings, &unlock, json_ready),
             Some(Command::Reseal { to_key_file, to_passphrase_of }) => {
                 let to = match (to_key_file, to_passphrase_of) {
                     (Some(file), _) => UnlockBy::KeyFile(file),

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use flux_bus::{Grants, Name};
-use flux_identity::Token;
+use flux_identity::{Flaw, Token};
 use flux_mixer::api::{Served, ServerIdentity, routes, serve};
-use flux_mixer::limits::SCENARIO_BYTES_MAX;
-use flux_mixer::{Components, Fleet, Keyring, Mixer, MixerSettings, UnlockBy};
+use flux_mixer::limits::TEXT_BYTES_MAX;
+use flux_mixer::{Components, Fleet, Keyring, Mixer, MixerSettings, Refusal, UnlockBy};
 use flux_nats::NatsBus;
 use flux_nats::server::{ManagedServer, Program, Seeds, ServerConfig};
 use flux_scenario::hex::Hex;
@@ -99,16 +99,16 @@ impl House {
         let names = names(&settings);
         let certificates = Certificates::new(state_dir, names.clone());
         let certified = certificates.issue(&world, &keyring)?;
-        let parts = Components { world: world.clone(), keyring: keyring.clone() };
+        let catalog = Arc::new(flux_gears::builtin().catalog());
+        let shown = serde_json::to_value(&settings)?;
+        let parts = Components { world: world.clone(), keyring: keyring.clone(), catalog, shown };
         let (mixer, first) = Mixer::open(parts, mixer_settings(&settings, fleet)).await?;
         let mixer = Arc::new(mixer);
         if let Some(path) = &settings.mixer.startup_scenario {
             let shown = path.display().to_string();
-            let text = world
-                .disk
-                .read(path, SCENARIO_BYTES_MAX)
-                .with_context(|| format!("cannot read `{shown}`"))?;
-            mixer.set_scenario(&shown, &text).map_err(|why| anyhow!("{why}"))?;
+            let text =
+                world.disk.read(path, TEXT_BYTES_MAX).with_context(|| format!("cannot read `{shown}`"))?;
+            mixer.start_with(text.to_vec()).await.map_err(|why| anyhow!("`{shown}`: {}", lines(&why)))?;
         }
         let server = start_server(&world, &settings, &mixer, &certificates).await?;
         let is_open = settings.api.insecure;
@@ -179,6 +179,13 @@ impl House {
         }
         ExitCode::SUCCESS
     }
+}
+
+/// Why a scenario is refused, a line for each thing that is wrong.
+fn lines(why: &Refusal) -> String {
+    let flaws = why.problem().errors;
+    let line = |flaw: &Flaw| format!("\n  {}:{}: {}: {}", flaw.line, flaw.column, flaw.code, flaw.message);
+    why.to_string() + &flaws.iter().map(line).collect::<String>()
 }
 
 fn mixer_settings(settings: &Settings, name: Name) -> MixerSettings {

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use flux_bus::Name;
 use flux_scenario::units::{ByteSize, Duration};
 use flux_world::Disk;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Longest file of settings.
 const BYTES_MAX: usize = 1 << 20;
@@ -18,7 +18,7 @@ const API_PORT: u16 = 8090;
 const BUS_PORT: u16 = 4222;
 
 /// All settings.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     pub(crate) base: Base,
@@ -30,7 +30,7 @@ pub(crate) struct Settings {
 }
 
 /// What it is, and where it keeps everything.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Base {
     pub(crate) name: String,
@@ -40,7 +40,7 @@ pub(crate) struct Base {
 }
 
 /// The HTTP API.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Api {
     pub(crate) listen: String,
@@ -49,7 +49,7 @@ pub(crate) struct Api {
 }
 
 /// The bus that Racks are on.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct BusSettings {
     pub(crate) listen: String,
@@ -65,8 +65,8 @@ pub(crate) struct BusSettings {
 }
 
 /// Which server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "String")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(from = "String", into = "String")]
 pub(crate) enum ServerChoice {
     /// The first one that is found.
     #[default]
@@ -78,14 +78,14 @@ pub(crate) enum ServerChoice {
 }
 
 /// What the keyring is sealed with.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct KeyringSettings {
     pub(crate) key_file: Option<PathBuf>,
 }
 
 /// What Racks are given.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Enrolment {
     pub(crate) certificate_lifetime: Duration,
@@ -93,7 +93,7 @@ pub(crate) struct Enrolment {
 }
 
 /// What the fleet runs.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct MixerSection {
     pub(crate) startup_scenario: Option<PathBuf>,
@@ -139,6 +139,16 @@ impl From<String> for ServerChoice {
             "auto" => ServerChoice::Auto,
             "none" => ServerChoice::None,
             _ => ServerChoice::Program(word.into()),
+        }
+    }
+}
+
+impl From<ServerChoice> for String {
+    fn from(choice: ServerChoice) -> String {
+        match choice {
+            ServerChoice::Auto => "auto".into(),
+            ServerChoice::None => "none".into(),
+            ServerChoice::Program(path) => path.display().to_string(),
         }
     }
 }
@@ -193,6 +203,10 @@ impl Settings {
             if !url.starts_with("tls://") {
                 bail!("bus.urls: `{url}` does not begin with `tls://`: Racks speak encrypted alone");
             }
+            ensure!(
+                !url.contains('@'),
+                "bus.urls: a user and a password have no place there: Racks have their own"
+            );
         }
         Ok(())
     }

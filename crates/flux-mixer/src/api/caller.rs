@@ -1,4 +1,4 @@
-//! Who calls: by the token, with a role.
+//! Who calls: by the token, with a role, and not too often.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,31 +13,17 @@ use super::Context;
 use crate::mixer::Actor;
 use crate::refusal::Refusal;
 
-/// Whoever shows a good token of this role or a greater one; looked at before anything else of the request is.
-macro_rules! role {
-    ($($role:ident),+) => {$(
-        #[doc = concat!("A caller who may what a ", stringify!($role), " may.")]
-        #[derive(Debug)]
-        #[allow(dead_code, reason = "who only looks is not written down")]
-        pub(super) struct $role(pub(super) Actor);
+/// Who asked, as a route with a role has it.
+#[derive(Clone, Debug)]
+pub(super) struct By(pub(super) Actor);
 
-        impl FromRequestParts<Context> for $role {
-            type Rejection = Refusal;
+impl FromRequestParts<Context> for By {
+    type Rejection = Refusal;
 
-            async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<$role, Refusal> {
-                let actor = actor(parts, context).await?;
-                match actor.role >= Role::$role {
-                    true => Ok($role(actor)),
-                    false => {
-                        Err(Refusal::Forbidden { has: actor.role.word(), needs: Role::$role.word() })
-                    }
-                }
-            }
-        }
-    )+};
+    async fn from_request_parts(parts: &mut Parts, _: &Context) -> Result<By, Refusal> {
+        parts.extensions.get::<By>().cloned().ok_or(Refusal::Unauthenticated)
+    }
 }
-
-role!(Viewer, Operator, Admin);
 
 /// Who is at the other end of the connection.
 #[derive(Clone, Copy, Debug)]
@@ -47,28 +33,50 @@ pub(super) struct Peer(pub(super) SocketAddr);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stranger(pub(super) IpAddr);
 
-async fn actor(parts: &Parts, context: &Context) -> Result<Actor, Refusal> {
+/// Lets whoever shows a good token of this role or a greater one in, before anything else of the request is looked at.
+pub(super) async fn admit(
+    State((context, needs)): State<(Context, Role)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match actor(request.headers(), address(request.extensions()), &context).await {
+        Ok(actor) if actor.role >= needs => {
+            request.extensions_mut().insert(By(actor));
+            next.run(request).await
+        }
+        Ok(actor) => Refusal::Forbidden { has: actor.role.word(), needs: needs.word() }.into_response(),
+        Err(why) => why.into_response(),
+    }
+}
+
+async fn actor(headers: &HeaderMap, from: IpAddr, context: &Context) -> Result<Actor, Refusal> {
     if context.is_open {
         return Ok(Actor { who: "anybody on this machine".into(), role: Role::Admin });
     }
-    let shown = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = shown.and_then(|shown| shown.strip_prefix("Bearer "));
-    let from = address(parts);
     let refused = || allowed(context, from).err().unwrap_or(Refusal::Unauthenticated);
     let Some(token) = token else { return Err(refused()) };
     // A token that is guessed costs as much as none.
-    match context.mixer.actor(token, &from.to_string()).await {
-        Err(Refusal::Unauthenticated) => Err(refused()),
-        known => known,
-    }
+    let actor = match context.mixer.actor(token, &from.to_string()).await {
+        Err(Refusal::Unauthenticated) => return Err(refused()),
+        known => known?,
+    };
+    let is_allowed = context.tokens.take(actor.who.clone(), context.mixer.world().clock.now());
+    is_allowed
+        .then_some(actor)
+        .ok_or_else(|| Refusal::TooMany("too many requests with this token; ask again later".into()))
 }
 
 impl FromRequestParts<Context> for Stranger {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Stranger, Refusal> {
-        let from = address(parts);
-        allowed(context, from).map(|()| Stranger(from))
+        let from = address(&parts.extensions);
+        match context.is_open {
+            true => Ok(Stranger(from)),
+            false => allowed(context, from).map(|()| Stranger(from)),
+        }
     }
 }
 
@@ -79,8 +87,8 @@ fn allowed(context: &Context, from: IpAddr) -> Result<(), Refusal> {
         .ok_or_else(|| Refusal::TooMany("too many requests without a token; ask again later".into()))
 }
 
-fn address(parts: &Parts) -> IpAddr {
-    let known = parts.extensions.get::<Peer>();
+fn address(extensions: &axum::http::Extensions) -> IpAddr {
+    let known = extensions.get::<Peer>();
     known.map_or(IpAddr::from([0, 0, 0, 0]), |Peer(address)| address.ip().to_canonical())
 }
 

@@ -2,12 +2,27 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::Method;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Context;
+use super::route::Route;
 use crate::mixer::Counted;
 
-#[derive(Debug, Serialize)]
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(
+            Method::GET,
+            "/health",
+            "Whether it is up, who it is, and what it counted since it began",
+            health,
+        )
+        .answers::<Health>(200, "it is up"),
+    ]
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Health {
     status: &'static str,
     version: &'static str,
@@ -20,7 +35,7 @@ pub(super) struct Health {
     counts: Counted,
 }
 
-pub(super) async fn health(State(context): State<Context>) -> Json<Health> {
+async fn health(State(context): State<Context>) -> Json<Health> {
     let mixer = &context.mixer;
     Json(Health {
         status: "ok",

@@ -17,16 +17,6 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The route is there, and not for this method.
-pub(super) fn method_not_allowed() -> Response {
-    let problem = Problem {
-        status: 405,
-        title: "the route is not for this method".into(),
-        ..Refusal::Missing("such method on this route".into()).problem()
-    };
-    answer(&problem)
-}
-
 fn answer(problem: &Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).expect("a refusal has a status");
     let mut response = (status, Json(problem)).into_response();

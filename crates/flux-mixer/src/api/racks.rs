@@ -4,55 +4,114 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use flux_bus::Name;
-use flux_identity::{RackView, Racks, rack_name};
+use flux_identity::{Liveness, RackState, RackView, Racks, Role, rack_name};
+use schemars::JsonSchema;
 
 use super::Context;
-use super::caller::{Admin, Operator, Viewer};
-use super::input::{Asked, Place};
-use crate::limits::PAGE_MAX;
+use super::caller::By;
+use super::input::{Asked, Place, limit};
+use super::route::Route;
 use crate::refusal::Refusal;
 use crate::registry::Wanted;
 
-/// Racks on a page where nothing is said.
-const PAGE: usize = 100;
+pub(super) fn routes() -> Vec<Route> {
+    let changed = |route: Route| {
+        route.role(Role::Operator).answers::<RackView>(200, "how it stands now").refuses(&[404, 409])
+    };
+    let post = Method::POST;
+    vec![
+        Route::new(Method::GET, "/racks", "A page of Racks", list)
+            .role(Role::Viewer)
+            .query::<Which>()
+            .answers::<Racks>(200, "the Racks, by name"),
+        Route::new(Method::GET, "/racks/{name}", "A Rack", show)
+            .role(Role::Viewer)
+            .answers::<RackView>(200, "how it stands")
+            .refuses(&[404]),
+        Route::new(
+            Method::DELETE,
+            "/racks/{name}",
+            "Make all void that a Rack was given, and forget it",
+            remove,
+        )
+        .role(Role::Admin)
+        .answers_nothing("it is forgotten")
+        .refuses(&[404, 409]),
+        changed(Route::new(post.clone(), "/racks/{name}/approve", "Let a Rack in that waits", approve)),
+        changed(Route::new(
+            post.clone(),
+            "/racks/{name}/suspend",
+            "Take a Rack's word on the bus from it",
+            suspend,
+        )),
+        changed(Route::new(
+            post.clone(),
+            "/racks/{name}/activate",
+            "Give a suspended Rack its word back",
+            activate,
+        )),
+        changed(Route::new(
+            post,
+            "/racks/{name}/revoke",
+            "Make all void that a Rack was given, for good",
+            revoke,
+        )),
+    ]
+}
 
-pub(super) async fn list(
+/// Which Racks: those that are all of it.
+#[derive(JsonSchema)]
+#[allow(
+    dead_code,
+    reason = "a label may be there several times, so this is only how it is described; `wanted` reads it"
+)]
+struct Which {
+    /// A label that it has, `key=value`; several times for several.
+    #[schemars(inner(regex(pattern = "^[^=&#+%]+=[^&#+%]*$")))]
+    label: Option<Vec<String>>,
+    /// How it stands with the fleet.
+    state: Option<RackState>,
+    /// Whether it is heard of.
+    liveness: Option<Liveness>,
+    /// Those behind this name.
+    #[schemars(regex(pattern = "^[A-Za-z0-9_-]{1,60}$"))]
+    after: Option<String>,
+    /// So many at most; 100 where nothing is said.
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<usize>,
+}
+
+async fn list(
     State(context): State<Context>,
-    Viewer(_): Viewer,
     Asked(pairs): Asked<Vec<(String, String)>>,
 ) -> Result<Json<Racks>, Refusal> {
     Ok(Json(context.mixer.racks(&wanted(pairs)?)))
 }
 
-pub(super) async fn show(
-    State(context): State<Context>,
-    Viewer(_): Viewer,
-    Place(name): Place<String>,
-) -> Result<Json<RackView>, Refusal> {
+async fn show(State(context): State<Context>, Place(name): Place<String>) -> Result<Json<RackView>, Refusal> {
     Ok(Json(context.mixer.rack(&rack_name(&name)?)?))
 }
 
-pub(super) async fn change(
-    State(context): State<Context>,
-    Operator(actor): Operator,
-    Place((name, change)): Place<(String, String)>,
-) -> Result<Json<RackView>, Refusal> {
-    let (rack, mixer) = (rack_name(&name)?, &context.mixer);
-    let view = match change.as_str() {
-        "approve" => mixer.approve(&actor, &rack).await,
-        "suspend" => mixer.suspend(&actor, &rack).await,
-        "activate" => mixer.activate(&actor, &rack).await,
-        "revoke" => mixer.revoke(&actor, &rack).await,
-        _ => Err(Refusal::Missing("such change: approve, suspend, activate or revoke".into())),
-    };
-    view.map(Json)
+/// A change of how a Rack stands, as a route.
+macro_rules! change {
+    ($($change:ident),+) => {$(
+        async fn $change(
+            State(context): State<Context>,
+            By(actor): By,
+            Place(name): Place<String>,
+        ) -> Result<Json<RackView>, Refusal> {
+            context.mixer.$change(&actor, &rack_name(&name)?).await.map(Json)
+        }
+    )+};
 }
 
-pub(super) async fn remove(
+change!(approve, suspend, activate, revoke);
+
+async fn remove(
     State(context): State<Context>,
-    Admin(actor): Admin,
+    By(actor): By,
     Place(name): Place<String>,
 ) -> Result<StatusCode, Refusal> {
     context.mixer.remove(&actor, &rack_name(&name)?).await?;
@@ -61,7 +120,7 @@ pub(super) async fn remove(
 
 /// Which Racks are asked for; `label` may be there several times, and what is unknown is refused.
 fn wanted(pairs: Vec<(String, String)>) -> Result<Wanted, Refusal> {
-    let mut wanted = Wanted { limit: PAGE, labels: BTreeMap::new(), ..Wanted::default() };
+    let mut wanted = Wanted { limit: limit(None)?, labels: BTreeMap::new(), ..Wanted::default() };
     for (key, value) in pairs {
         let invalid = |why: &str| Refusal::Invalid(format!("`{key}`: {why}"));
         match key.as_str() {
@@ -69,8 +128,7 @@ fn wanted(pairs: Vec<(String, String)>) -> Result<Wanted, Refusal> {
             "liveness" => wanted.liveness = Some(value.parse().map_err(|why: String| invalid(&why))?),
             "after" => wanted.after = Some(Name::new(&value)?),
             "limit" => {
-                let limit = value.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit));
-                wanted.limit = limit.ok_or_else(|| invalid(&format!("a number from 1 to {PAGE_MAX}")))?;
+                wanted.limit = limit(Some(value.parse().map_err(|_| invalid("a number"))?))?;
             }
             "label" => {
                 let (label, value) = value.split_once('=').ok_or_else(|| invalid("write `key=value`"))?;

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::caller::Peer;
+use super::write_deadline::WriteDeadline;
 use crate::ca::Certified;
 use crate::limits::{CONNECTIONS_MAX, HEAD_DEADLINE};
 
@@ -142,9 +143,9 @@ impl Served {
 async fn connection(stream: Stream, routes: Router, tls: Option<TlsAcceptor>, clock: Clock) {
     let peer = stream.peer;
     match tls {
-        None => requests(stream, peer, routes).await,
+        None => requests(WriteDeadline::new(stream, clock), peer, routes).await,
         Some(tls) => match clock.timeout(HEAD_DEADLINE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => requests(stream, peer, routes).await,
+            Ok(Ok(stream)) => requests(WriteDeadline::new(stream, clock), peer, routes).await,
             Ok(Err(why)) => tracing::debug!(%peer, %why, "no TLS"),
             Err(_) => tracing::debug!(%peer, "no TLS in time"),
         },

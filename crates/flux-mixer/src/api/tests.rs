@@ -9,8 +9,12 @@ use serde_json::{Value as Json, json};
 use tower::ServiceExt;
 
 use super::*;
-use crate::limits::UNKNOWN_BURST;
+use crate::limits::{BODY_BYTES_MAX, UNKNOWN_BURST};
 use crate::mixer::tests::{House, TestRack, actor};
+
+mod described;
+mod releases;
+mod repeated;
 
 struct Site {
     house: House,
@@ -57,7 +61,7 @@ impl Site {
     }
 }
 
-/// Every route but two asks who calls, and each the role that is said.
+/// Every route that says so asks who calls, and for the role that it says.
 #[tokio::test]
 async fn each_route_has_its_role() {
     let site = Site::new(false).await;
@@ -68,24 +72,21 @@ async fn each_route_has_its_role() {
         site.token(tokens[2]).await,
         site.token(tokens[3]).await,
     ];
-    let change = |word: &str| format!("/racks/nobody/{word}");
-    for (method, path, needs) in [
-        (Method::GET, "/racks".to_owned(), Role::Viewer),
-        (Method::GET, "/racks/nobody".into(), Role::Viewer),
-        (Method::POST, change("approve"), Role::Operator),
-        (Method::POST, change("suspend"), Role::Operator),
-        (Method::POST, change("activate"), Role::Operator),
-        (Method::POST, change("revoke"), Role::Operator),
-        (Method::DELETE, "/racks/nobody".into(), Role::Admin),
-        (Method::POST, "/enrolment-tokens".into(), Role::Operator),
-        (Method::GET, "/enrolment-tokens".into(), Role::Operator),
-        (Method::DELETE, "/enrolment-tokens/0000000000000000".into(), Role::Operator),
-        (Method::POST, "/tokens".into(), Role::Admin),
-        (Method::GET, "/tokens".into(), Role::Admin),
-        (Method::DELETE, "/tokens/0000000000000000".into(), Role::Admin),
-        (Method::GET, "/audit".into(), Role::Admin),
-        (Method::GET, "/audit/verify".into(), Role::Admin),
-    ] {
+    for route in all() {
+        let path = route.path.replace("{id}", "0000000000000000").replace("{tag}", "1.0.0");
+        let path =
+            path.replace("{name}", "nobody").replace("{type}", "log").replace("/events", "/events?once=true");
+        let method = route.method;
+        let Some(needs) = route.role else {
+            if method == Method::GET {
+                assert_eq!(
+                    site.ask(method.clone(), &path, "", None).await.0,
+                    StatusCode::OK,
+                    "{method} {path}"
+                );
+            }
+            continue;
+        };
         let body = (method == Method::POST).then(|| json!({"name": "x", "role": "viewer"}));
         let (status, _) = site.ask(method.clone(), &path, "", body.clone()).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{method} {path} without a token");
@@ -112,7 +113,7 @@ async fn what_is_sent_badly_is_refused_in_our_words() {
         ("/racks/..%2f..%2fetc", "400 \"../../etc\" is no name: letters, digits, `-` and `_`, 1 to 60 bytes"),
         ("/racks/%3E", "400 \">\" is no name: letters, digits, `-` and `_`, 1 to 60 bytes"),
         ("/racks/nobody", "404 there is no rack nobody"),
-        ("/nothing", "404 there is no such route: see the page on the API"),
+        ("/nothing", "404 there is no such route: `/api/v1/docs` lists them"),
     ] {
         assert_eq!(detail(Method::GET, path, None).await, want, "{path}");
     }
@@ -123,10 +124,10 @@ async fn what_is_sent_badly_is_refused_in_our_words() {
     assert!(detail(Method::PUT, "/racks", None).await.starts_with("405 "));
     let (status, _) =
         site.ask(Method::POST, "/tokens", &admin, Some(json!("x".repeat(BODY_BYTES_MAX)))).await;
-    assert_eq!(status, StatusCode::BAD_REQUEST, "too long");
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     let untyped = Request::post("/api/v1/tokens").header(header::AUTHORIZATION, format!("Bearer {admin}"));
     let (status, _) = site.send(untyped.body(Body::from("{}")).unwrap()).await;
-    assert_eq!(status, StatusCode::BAD_REQUEST, "a form of a web page has another content type");
+    assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "a form of a web page has another content type");
 }
 
 #[tokio::test]

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use flux_identity::{Role, Token, rack_name};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Context;
-use super::caller::{Admin, Operator};
-use super::input::{Input, Place, seconds};
+use super::caller::By;
+use super::input::{Asked, Input, Place, limit, seconds, whole};
+use super::route::Route;
 use crate::mixer::Invite;
 use crate::refusal::Refusal;
 use crate::tokens::{Access, Invitation, Listed};
@@ -18,31 +20,86 @@ use crate::tokens::{Access, Invitation, Listed};
 /// How long an invitation is good where nothing is said, in seconds.
 const INVITATION_S: u64 = 3_600;
 
-#[derive(Debug, Default, Deserialize)]
+pub(super) fn routes() -> Vec<Route> {
+    const LAST: &str = "those that are good; the `id` of the last one is `after` of the next page";
+    vec![
+        Route::new(Method::POST, "/enrolment-tokens", "Make a token for one enrolment", invite)
+            .role(Role::Operator)
+            .idempotent()
+            .takes::<WantedInvitation>()
+            .answers::<Made>(201, "the token, shown once"),
+        Route::new(Method::GET, "/enrolment-tokens", "List the tokens for enrolments", invitations)
+            .role(Role::Operator)
+            .query::<Page>()
+            .answers::<Vec<Listed<Invitation>>>(200, LAST),
+        Route::new(Method::DELETE, "/enrolment-tokens/{id}", "Make a token for an enrolment void", uninvite)
+            .role(Role::Operator)
+            .answers_nothing("it is void")
+            .refuses(&[404]),
+        Route::new(Method::POST, "/tokens", "Make a token for this API", make)
+            .role(Role::Admin)
+            .idempotent()
+            .takes::<WantedAccess>()
+            .answers::<Made>(201, "the token, shown once"),
+        Route::new(Method::GET, "/tokens", "List the tokens for this API", list)
+            .role(Role::Admin)
+            .query::<Page>()
+            .answers::<Vec<Listed<Access>>>(200, LAST),
+        Route::new(Method::DELETE, "/tokens/{id}", "Make a token for this API void", revoke)
+            .role(Role::Admin)
+            .answers_nothing("it is void")
+            .refuses(&[404, 409]),
+    ]
+}
+
+/// Which tokens.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Page {
+    /// Those behind this id.
+    after: Option<String>,
+    /// So many at most; 100 where nothing is said.
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<usize>,
+}
+
+impl Page {
+    fn of<T>(self, all: Vec<Listed<T>>) -> Result<Json<Vec<Listed<T>>>, Refusal> {
+        let limit = limit(self.limit)?;
+        let behind = all.into_iter().filter(|one| self.after.as_ref().is_none_or(|after| one.id > *after));
+        Ok(Json(behind.take(limit).collect()))
+    }
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct WantedInvitation {
     /// The only name it is for.
+    #[schemars(regex(pattern = "^[A-Za-z0-9_-]{1,48}$"))]
     rack: Option<String>,
     /// Labels that the Rack gets.
     labels: BTreeMap<String, String>,
-    /// How long it is good, in seconds.
+    /// How long it is good, in seconds: up to a week.
+    #[schemars(range(min = 1, max = 604800))]
+    #[serde(deserialize_with = "whole")]
     lifetime_s: Option<u64>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WantedAccess {
     /// What it is called.
+    #[schemars(regex(pattern = "^[A-Za-z0-9_-]{1,60}$"))]
     name: String,
     /// What may be done with it.
     role: Role,
     /// How long it is good, in seconds; for ever where nothing is said.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     lifetime_s: Option<u64>,
 }
 
 /// A token that was just made.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Made {
     id: String,
     /// The token: shown now, and never again.
@@ -55,9 +112,9 @@ impl Made {
     }
 }
 
-pub(super) async fn invite(
+async fn invite(
     State(context): State<Context>,
-    Operator(actor): Operator,
+    By(actor): By,
     Input(WantedInvitation { rack, labels, lifetime_s }): Input<WantedInvitation>,
 ) -> Result<(StatusCode, Json<Made>), Refusal> {
     let rack = rack.map(|rack| rack_name(&rack)).transpose()?;
@@ -65,40 +122,40 @@ pub(super) async fn invite(
     Ok(Made::of(&context.mixer.invite(&actor, Invite { rack, labels, lifetime }).await?))
 }
 
-pub(super) async fn invitations(
+async fn invitations(
     State(context): State<Context>,
-    Operator(_): Operator,
+    Asked(page): Asked<Page>,
 ) -> Result<Json<Vec<Listed<Invitation>>>, Refusal> {
-    context.mixer.invitations().await.map(Json)
+    page.of(context.mixer.invitations().await?)
 }
 
-pub(super) async fn uninvite(
+async fn uninvite(
     State(context): State<Context>,
-    Operator(actor): Operator,
+    By(actor): By,
     Place(id): Place<String>,
 ) -> Result<StatusCode, Refusal> {
     context.mixer.uninvite(&actor, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn make(
+async fn make(
     State(context): State<Context>,
-    Admin(actor): Admin,
+    By(actor): By,
     Input(WantedAccess { name, role, lifetime_s }): Input<WantedAccess>,
 ) -> Result<(StatusCode, Json<Made>), Refusal> {
     Ok(Made::of(&context.mixer.make_access(&actor, &name, role, lifetime_s.map(seconds)).await?))
 }
 
-pub(super) async fn list(
+async fn list(
     State(context): State<Context>,
-    Admin(_): Admin,
+    Asked(page): Asked<Page>,
 ) -> Result<Json<Vec<Listed<Access>>>, Refusal> {
-    context.mixer.accesses().await.map(Json)
+    page.of(context.mixer.accesses().await?)
 }
 
-pub(super) async fn revoke(
+async fn revoke(
     State(context): State<Context>,
-    Admin(actor): Admin,
+    By(actor): By,
     Place(id): Place<String>,
 ) -> Result<StatusCode, Refusal> {
     context.mixer.revoke_access(&actor, &id).await?;

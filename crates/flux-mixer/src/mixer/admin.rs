@@ -192,6 +192,7 @@ impl Mixer {
         let record = self.registry.get(rack).ok_or_else(|| Refusal::Missing(format!("rack {rack}")))?;
         self.done(actor, "rack.remove", rack.as_str(), record.state.word()).await?;
         self.registry.remove(rack).await?;
+        self.tell("rack.removed", rack.as_str());
         self.make_void(&record).await
     }
 
@@ -223,11 +224,19 @@ impl Mixer {
             let detail = why.to_string();
             let (who, about) = (actor.who.as_str(), rack.as_str());
             self.audit.note(Note { who, what, about, outcome: Outcome::Failed, detail: &detail }).await?;
+        } else {
+            self.tell(&format!("rack.{to}"), rack.as_str());
         }
         passed
     }
 
-    async fn done(&self, actor: &Actor, what: &str, about: &str, detail: &str) -> Result<(), Refusal> {
+    pub(super) async fn done(
+        &self,
+        actor: &Actor,
+        what: &str,
+        about: &str,
+        detail: &str,
+    ) -> Result<(), Refusal> {
         tracing::info!(who = actor.who, what, about, "by the API");
         let who = actor.who.as_str();
         Ok(self.audit.note(Note { who, what, about, outcome: Outcome::Done, detail }).await?)

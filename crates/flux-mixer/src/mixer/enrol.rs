@@ -22,7 +22,6 @@ use flux_scenario::signed::Signed;
 use super::{Mixer, merged};
 use crate::audit::{Note, Outcome};
 use crate::ca::Csr;
-use crate::part;
 use crate::refusal::Refusal;
 use crate::registry::Record;
 use crate::tokens::{Found, Invitation};
@@ -157,6 +156,7 @@ impl Mixer {
             }
         }
         self.counts.enrolled.fetch_add(1, Ordering::Relaxed);
+        self.tell("rack.active", checked.request.rack.as_str());
         self.give(checked).await
     }
 
@@ -165,6 +165,7 @@ impl Mixer {
         let detail = format!("{}: passport {}", checked.reference, checked.key.fingerprint());
         self.registry.add(record.clone()).await?;
         self.note(checked, "rack.pending", &detail).await?;
+        self.tell("rack.pending", checked.request.rack.as_str());
         Ok(pending(&record))
     }
 
@@ -229,8 +230,7 @@ impl Mixer {
         rack: &Name,
         labels: &BTreeMap<String, String>,
     ) -> Result<(Grants, Option<Part>), Refusal> {
-        let scenario = self.scenario.read().clone();
-        let part = scenario.and_then(|scenario| part::of(&scenario, rack, labels));
+        let part = self.active.part(rack, labels);
         let wires = part.as_ref().map_or(&[][..], |part| &part.wires);
         Ok((Grants::of_rack(rack, wires)?, part))
     }

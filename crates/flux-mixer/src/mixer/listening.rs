@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use flux_bus::{Error, Message, Pattern, subject};
+use flux_bus::{Error, Message, Name, Pattern, subject};
 use flux_identity::limits::HEARTBEAT_BYTES_MAX;
 use flux_identity::{Heartbeat, rack_name};
 use flux_world::{Backoff, BackoffPolicy};
@@ -47,6 +47,7 @@ impl Mixer {
         };
         backoff.up(clock.now());
         let mut sweep = clock.now() + SWEEP_EVERY;
+        let mut look = clock.now() + self.settings.heartbeat / 2;
         loop {
             let next = async {
                 match &mut heard {
@@ -65,27 +66,41 @@ impl Mixer {
                     // Logged where it fails.
                     let _ = self.tell_revocations().await;
                 }
+                () = clock.sleep_until(look) => {
+                    look = clock.now() + self.settings.heartbeat / 2;
+                    for (rack, liveness) in self.registry.turned() {
+                        self.tell(&format!("rack.{liveness}"), rack.as_str());
+                    }
+                }
                 message = next => match message {
-                    Some(message) => self.take_heartbeat(&message),
+                    Some(message) => {
+                        if let Some(rack) = self.take_heartbeat(&message) {
+                            self.tell_part(&rack).await;
+                        }
+                    }
                     None => return Err(Error::Closed),
                 }
             }
         }
     }
 
-    /// Who may send on the subject is the Rack it names: the server of the bus sees to that.
-    fn take_heartbeat(&self, message: &Message) {
+    /// Who may send on the subject is the Rack it names: the server of the bus sees to that. The Rack, when it has something else
+    /// than it is to have.
+    fn take_heartbeat(&self, message: &Message) -> Option<Name> {
         let rack = message.subject.as_str().split('.').nth(2).and_then(|name| rack_name(name).ok());
         let is_short = message.body.len() <= HEARTBEAT_BYTES_MAX;
         let heartbeat = serde_json::from_slice::<Heartbeat>(&message.body).ok().filter(|_| is_short);
         match (rack, heartbeat) {
             (Some(rack), Some(heartbeat)) => {
                 self.counts.heartbeats.fetch_add(1, Ordering::Relaxed);
+                let actual = heartbeat.part;
                 self.registry.hear(&rack, heartbeat);
+                self.is_behind(&rack, actual).then_some(rack)
             }
             (Some(_) | None, _) => {
                 self.counts.heartbeats_unreadable.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(subject = %message.subject, "a heartbeat cannot be read");
+                None
             }
         }
     }

@@ -11,6 +11,9 @@ use flux_scenario::signed::Signed;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 
 use super::*;
+
+mod synced;
+
 use crate::keyring::{UnlockBy, chance};
 use crate::tokens::Access;
 
@@ -80,7 +83,8 @@ impl House {
         };
         let keyring =
             Keyring::open(&world, &settings.directory, &settings.name, &UnlockBy::KeyBeside).unwrap().0;
-        let parts = Components { world, keyring: Arc::new(keyring) };
+        let catalog = Arc::new(flux_gears::builtin().catalog());
+        let parts = Components { world, keyring: Arc::new(keyring), catalog, shown: serde_json::json!({}) };
         let (mixer, first) = Mixer::open(parts, settings).await.unwrap();
         mixer.set_fleet(Fleet { bus: bus.clone(), authority: authority.clone() });
         House { mixer: Arc::new(mixer), first, directory, bus, authority }
@@ -398,12 +402,12 @@ async fn a_rack_gets_its_part_of_the_scenario_and_a_stream() {
 meta: {name: branch, version: 1.0.0}
 racks: [{name: north}, {name: south}]
 gears:
-  - {name: line, type: log, deploy: north, config: {note: mine}}
-  - {name: centre, type: log, deploy: south, config: {note: theirs}}
+  - {name: line, type: io_tcp, deploy: north, config: {mode: server, bind: 'mine:1'}}
+  - {name: centre, type: io_tcp, deploy: south, config: {mode: client, connect: 'theirs:1'}}
 wires: [{id: w1, from: line.out, to: centre.in}]
 ";
-    assert!(matches!(house.mixer.set_scenario("x.yaml", b"gears: 7"), Err(Refusal::Invalid(_))));
-    house.mixer.set_scenario("branch.yaml", scenario.as_bytes()).unwrap();
+    assert!(matches!(house.mixer.start_with(b"gears: 7".to_vec()).await, Err(Refusal::Unfit(..))));
+    house.mixer.start_with(scenario.into()).await.unwrap();
     let enrolled = house.enrolled(&TestRack::new("south"), Some(&house.invite(None, HOUR).await)).await;
     let passport = SignedPassport::verify(enrolled.passport.as_bytes(), &enrolled.cluster_key).unwrap();
     let part = passport.part.unwrap();

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
 use flux_bus::Name;
-use flux_identity::{Token, TokenKind, rack_name};
+use flux_identity::{Part, Token, TokenKind, rack_name};
 use flux_scenario::units::Duration;
 use flux_world::World;
 use serde_json::json;
@@ -199,12 +199,14 @@ impl RunEnrolled {
         let identity = Identity::read(&world.disk, &path, &own)?;
         identity.lay_out(&world.disk, &path)?;
         let passport = identity.passport(&own.public_key())?;
+        let mut part = None;
         if run.file.is_none() {
             run.file = part_file(&world, &path, &passport)?;
+            part = passport.part.as_ref().map(Part::digest);
         }
         run.by.rack.get_or_insert_with(|| identity.rack.to_string());
         run.state_dir = Some(path.clone());
-        let leader = leader(&world, identity, own, path.clone(), passport.number)?;
+        let leader = Leader { part, ..leader(&world, identity, own, path.clone(), passport.number)? };
         match run.file {
             Some(_) => {
                 run.leader = Some(Box::new(leader));
@@ -254,7 +256,7 @@ fn leader(
     let client = Client { address, fingerprint: Some(pinned), token: None, world: world.clone() };
     let rack: Name = identity.rack.clone();
     let enroller = Enroller { client, rack, passport, labels: BTreeMap::new(), state_dir };
-    Ok(Leader { enroller, identity, passport_number })
+    Ok(Leader { enroller, identity, passport_number, part: None })
 }
 
 /// `key=value`, each.

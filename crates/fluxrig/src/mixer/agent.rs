@@ -7,6 +7,7 @@ use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 use flux_bus::{Bus, Error, Message, Subject, subject};
 use flux_identity::Heartbeat;
 use flux_nats::{Credentials, NatsBus, Settings, Tls};
+use flux_scenario::edition::ContentHash;
 use flux_world::{Backoff, BackoffPolicy, Instant, World};
 
 use super::{
@@ -34,6 +35,8 @@ pub(crate) struct Agent {
     vitals: Arc<Vitals>,
     began: Instant,
     passport_number: u64,
+    /// The part that the Rack began with, which is not always the one of its passport now.
+    part: Option<ContentHash>,
     /// When it is asked again to make it anew.
     renew_at: Instant,
 }
@@ -43,14 +46,17 @@ pub(crate) struct Leader {
     pub(crate) enroller: Enroller,
     pub(crate) identity: Identity,
     pub(crate) passport_number: u64,
+    /// The part that the Rack runs; none where it runs something else.
+    pub(crate) part: Option<ContentHash>,
 }
 
 impl Agent {
     pub(crate) fn new(leader: Leader, vitals: Arc<Vitals>) -> Agent {
-        let Leader { enroller, identity, passport_number } = leader;
+        let Leader { enroller, identity, passport_number, part } = leader;
         let world = enroller.client.world.clone();
         let began = world.clock.now();
-        let mut agent = Agent { world, enroller, identity, vitals, began, passport_number, renew_at: began };
+        let mut agent =
+            Agent { world, enroller, identity, vitals, began, passport_number, part, renew_at: began };
         agent.renew_at = began + agent.until_renewal();
         agent
     }
@@ -125,6 +131,7 @@ impl Agent {
             uptime_ms: uptime.as_millis() as u64,
             gears: self.vitals.gears.load(Ordering::Relaxed),
             alarms: self.vitals.alarms.load(Ordering::Relaxed),
+            part: self.part,
         };
         let body = serde_json::to_vec(&heartbeat).expect("a heartbeat is JSON");
         let to = Subject::new(format!("{}.{}.heartbeat", subject::AGENT, self.identity.rack))?;
