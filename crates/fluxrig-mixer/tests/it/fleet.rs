@@ -64,6 +64,8 @@ fn a_fleet_is_let_in_and_who_is_revoked_stays_out() {
     assert_eq!(racks[0].stop(), Some(0));
     house.wait_for("north", "late");
 
+    // It goes on asking, and each refusal is an entry.
+    racks[1].stop();
     let head: Json = serde_json::from_str(&house.told(&["audit", "--verify", "--json"])).unwrap();
     let entries: Json = serde_json::from_str(&house.told(&["audit", "--json"])).unwrap();
     assert_eq!(head["entries"].as_u64().unwrap() as usize, entries.as_array().unwrap().len());
