@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flux_bus::{MeshWire, Name};
 use flux_identity::Part;
 use flux_scenario::edition::ContentHash;
-use flux_scenario::hex::Hex;
 use flux_scenario::{Endpoint, GearDecl, Route, Scenario, Spanned};
-use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value as Json, json};
 
 /// Where a Rack with these labels is, for a scenario: under its name, and in the groups whose labels it has.
@@ -91,16 +89,8 @@ fn mesh_wire(route: &Route, rack: &Name, other: &str, way: Way) -> Option<MeshWi
         Way::Out => (rack.clone(), other),
         Way::In => (other, rack.clone()),
     };
-    Some(MeshWire { wire: wire_name(route), from, to })
-}
-
-/// A wire's id where that is one token of a subject, else a name that follows from where it leads.
-fn wire_name(route: &Route) -> Name {
-    let id = route.id.as_ref().and_then(|id| Name::new(&id.value).ok());
-    id.unwrap_or_else(|| {
-        let hash = digest(&SHA256, route.name().as_bytes());
-        Name::new(format!("w-{}", Hex(&hash.as_ref()[..8]))).expect("digits make a name")
-    })
+    let wire = Name::new(route.bus_name()).expect("it is a short token");
+    Some(MeshWire { wire, from, to })
 }
 
 fn meta(scenario: &Scenario) -> Json {
@@ -200,7 +190,7 @@ wires:
         let mesh: Vec<String> =
             part.wires.iter().map(|wire| format!("{} {}>{}", wire.wire, wire.from, wire.to)).collect();
         assert_eq!(mesh[0], "w1 north>south");
-        assert!(mesh[1].starts_with("w-") && mesh[1].ends_with(" south>north"), "{mesh:?}");
+        assert!(mesh[1].starts_with("centre-out-line-in-"), "as the racks themselves call it: {mesh:?}");
         assert!(
             !part.text.contains("south-only")
                 && !part.text.contains("10.0.0.9")

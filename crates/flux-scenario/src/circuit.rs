@@ -15,6 +15,7 @@ use crate::topology::Graph;
 use crate::words::{listed, quoted};
 
 pub use mesh::MeshRoute;
+pub(crate) use mesh::token;
 
 /// Whether gears that can share a task do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

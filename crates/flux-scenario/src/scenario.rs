@@ -125,6 +125,11 @@ impl Route {
     pub fn name(&self) -> String {
         self.id.as_ref().map_or_else(|| format!("{} -> {}", self.from, self.to), |id| id.value.clone())
     }
+
+    /// Its name on a bus, a token of a subject: the id where that is one, and short; else what follows from the name.
+    pub fn bus_name(&self) -> String {
+        crate::circuit::token(&self.name())
+    }
 }
 
 /// One end of a route: `gear.port`, or `rack.gear.port`.

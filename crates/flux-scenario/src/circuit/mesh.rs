@@ -24,7 +24,7 @@ impl MeshRoute {
 
 /// The name of a wire as a token of a subject: itself where it is one, and short; else as much of it as fits, and a number that
 /// tells it from others.
-fn token(name: &str) -> String {
+pub(crate) fn token(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '-' };
     let slug: String = name.replace(" -> ", "-").chars().map(plain).collect();
     if slug == name && name.len() <= WIRE_TOKEN_BYTES_MAX {
