@@ -12,7 +12,7 @@ use async_nats::jetstream::{context::ContextBuilder, stream};
 use bytes::Bytes;
 use clap::Args;
 use flux_journal::{Config, Consumer, Journal, Keys, Start};
-use flux_mesh::{Letters, Line, Receiver, Route, STAMP_BYTES, Sender, make_outbox};
+use flux_mesh::{Letters, Line, MeshWire, Receiver, STAMP_BYTES, Sender, make_outbox};
 use flux_nats::{NatsBus, Settings};
 use flux_world::World;
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -191,7 +191,7 @@ impl House {
     fn sender(&self, wire: &str) -> Result<End<Sender>> {
         let journal = self.open(wire, "outbox")?;
         make_outbox(&journal, self.world.clock)?;
-        let route = Route::new("north", "south", wire)?;
+        let route = MeshWire::new("north", "south", wire)?;
         let what = Arc::new(Sender::new(self.world.clone(), route, self.line.clone()));
         let (sender, outbox) = (what.clone(), journal.clone());
         let task = tokio::spawn(async move { drop(sender.run(&outbox).await) });
@@ -200,7 +200,7 @@ impl House {
 
     fn receiver(&self, wire: &str) -> Result<End<Receiver>> {
         let journal = self.open(wire, "inbox")?;
-        let route = Route::new("north", "south", wire)?;
+        let route = MeshWire::new("north", "south", wire)?;
         let (line, letters) = (self.line.clone(), Arc::new(NoLetters));
         let what = Arc::new(Receiver::new(self.world.clone(), route, line, letters, &Config::default()));
         let (receiver, inbox) = (what.clone(), journal.clone());

@@ -22,7 +22,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("flux-identity", &["flux-bus", "flux-scenario"]),
     (
         "flux-mixer",
-        &["flux-bus", "flux-identity", "flux-iso8583", "flux-journal", "flux-scenario", "flux-world"],
+        &[
+            "flux-bus",
+            "flux-identity",
+            "flux-iso8583",
+            "flux-journal",
+            "flux-mesh",
+            "flux-scenario",
+            "flux-world",
+        ],
     ),
     ("fluxrig", BINARY),
     (

@@ -1,10 +1,9 @@
 //! What somebody may do on a bus: a list, and nothing that is not on it.
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::Error;
+use crate::mesh_wire::MeshWire;
 use crate::names::Name;
-use crate::subject::{AGENT, CONTROL, INBOX, MESSAGE, Pattern, Subject, TELEMETRY};
+use crate::subject::{AGENT, CONTROL, INBOX, MESSAGE, Pattern, TELEMETRY};
 
 /// What may be done. An implementation turns it into the words of its server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,44 +20,6 @@ pub struct Grants {
     pub inbox: String,
     /// Whether streams, consumers and buckets may be made, changed and removed, and everything in them.
     pub may_make: bool,
-}
-
-/// A wire from one Rack to another, as the bus sees it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MeshWire {
-    /// What it is called: one token of a subject.
-    pub wire: Name,
-    /// The Rack that sends.
-    pub from: Name,
-    /// The Rack that receives.
-    pub to: Name,
-}
-
-impl MeshWire {
-    /// The consumer of a wire's stream.
-    pub const CONSUMER: &str = "inbox";
-
-    /// Where it sends: `flux.msg.<to>.<wire>`.
-    pub fn packs(&self) -> Subject {
-        Subject::of(MESSAGE, &self.to, &self.wire)
-    }
-
-    /// Where what it brought is acknowledged: `flux.ctrl.<from>.mesh.<wire>`.
-    ///
-    /// # Errors
-    /// When the names make a subject too long.
-    pub fn reports(&self) -> Result<Subject, Error> {
-        Subject::of(CONTROL, &self.from, &Name::new("mesh")?).join(&self.wire)
-    }
-
-    /// The stream of what it sends: `<to>_<wire>`.
-    ///
-    /// # Errors
-    /// When the names make it too long.
-    pub fn stream(&self) -> Result<Name, Error> {
-        Name::new(format!("{}_{}", self.to, self.wire))
-    }
 }
 
 impl Grants {

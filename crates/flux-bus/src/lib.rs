@@ -50,6 +50,7 @@ mod error;
 mod grants;
 mod intake;
 pub mod limits;
+mod mesh_wire;
 mod message;
 mod mirror;
 mod names;
@@ -60,10 +61,11 @@ pub use bus::{Answer, Bus, Consumer, Delivery, Lease, Stored, StreamState, Subsc
 pub use config::{Begin, BucketConfig, ConsumerConfig, Retention, StreamConfig, WhenFull};
 pub use embedded::{EmbeddedBus, Settings};
 pub use error::Error;
-pub use grants::{Grants, MeshWire};
+pub use grants::Grants;
 pub use intake::{
     Fate, HEADER_ATTEMPTS, HEADER_FROM, HEADER_REASON, HEADER_SEQUENCE, HEADER_SUBJECT, Intake, Redelivery,
 };
+pub use mesh_wire::MeshWire;
 pub use message::{Headers, Message};
 pub use mirror::Mirror;
 pub use names::{Key, MessageId, Name};

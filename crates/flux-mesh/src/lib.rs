@@ -20,22 +20,25 @@
 //! On the bus there is at most what [`limits`] says.
 
 mod cbor;
+mod error;
 mod inlet;
 pub mod limits;
+mod line;
 mod mark;
 mod outbox;
 mod outlet;
 mod pack;
 mod receiver;
 mod report;
-mod route;
 mod sender;
 
 pub use cbor::Malformed;
+pub use error::EndError;
+pub use flux_bus::MeshWire;
+pub use line::{Line, furnish};
 pub use mark::{Mark, STAMP_BYTES, unstamped};
 pub use outbox::{is_outbox, make_outbox};
 pub use pack::{Content, Pack};
-pub use receiver::{Letters, ReceiveError, Receiver, ReceiverStatus};
+pub use receiver::{Letters, Receiver, ReceiverStatus};
 pub use report::{Report, State};
-pub use route::{Line, Route};
-pub use sender::{SendError, Sender, SenderStatus};
+pub use sender::{Sender, SenderStatus};

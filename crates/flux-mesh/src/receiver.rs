@@ -13,18 +13,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flux_bus::{Delivery, Error, Message};
-use flux_journal::{AppendError, Config, Consumer, ConsumerError, Journal, ReadError, Start};
+use flux_bus::{Delivery, Error, MeshWire, Message};
+use flux_journal::{AppendError, Config, Consumer, Journal, Start};
 use flux_world::{Backoff, BackoffPolicy, World};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 
+use crate::error::EndError;
 use crate::inlet::{Inlet, Taken};
 use crate::limits::{FETCH_PACKS_MAX, REPORT_EVERY, RETRY_BASE, RETRY_MAX, STALL};
+use crate::line::{self, Line};
 use crate::mark::{Mark, STAMP_BYTES, mark_of};
 use crate::pack::Pack;
 use crate::report::{Report, State};
-use crate::route::{Line, Route};
 
 /// The consumer that keeps the last record of an inbox, which tells the mark.
 const CONSUMER: &str = "mark";
@@ -32,7 +33,7 @@ const CONSUMER: &str = "mark";
 /// Fills an inbox.
 #[derive(Debug)]
 pub struct Receiver {
-    route: Route,
+    wire: MeshWire,
     line: Line,
     world: World,
     letters: Arc<dyn Letters>,
@@ -75,24 +76,10 @@ pub struct ReceiverStatus {
     pub mark: Mark,
 }
 
-/// Why an inbox cannot be filled.
-#[derive(Debug, thiserror::Error)]
-pub enum ReceiveError {
-    /// Its mark cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// Nobody can read it.
-    #[error(transparent)]
-    Consumer(#[from] ConsumerError),
-    /// It takes nothing.
-    #[error(transparent)]
-    Journal(#[from] AppendError),
-}
-
 /// Why a session on the bus ended.
 enum Failure {
     Bus(Error),
-    Inbox(ReceiveError),
+    Inbox(EndError),
 }
 
 impl From<Error> for Failure {
@@ -110,10 +97,10 @@ struct Inbox<'a> {
 
 impl Receiver {
     /// A receiver of one wire, which does nothing yet. Its inbox has this configuration, and acknowledges what is on disk.
-    pub fn new(world: World, route: Route, line: Line, letters: Arc<dyn Letters>, inbox: &Config) -> Self {
+    pub fn new(world: World, wire: MeshWire, line: Line, letters: Arc<dyn Letters>, inbox: &Config) -> Self {
         let (batch_bytes_max, record_bytes_max) = (inbox.gather_bytes_max / 2, inbox.body_bytes_max());
         let status = Mutex::default();
-        Self { route, line, world, letters, batch_bytes_max, record_bytes_max, status }
+        Self { wire, line, world, letters, batch_bytes_max, record_bytes_max, status }
     }
 
     /// How it stands.
@@ -122,7 +109,7 @@ impl Receiver {
     }
 
     /// Receives for as long as the journal takes records. Cancelling it loses nothing: what was not acknowledged comes again.
-    pub async fn run(&self, journal: &Journal) -> Result<Infallible, ReceiveError> {
+    pub async fn run(&self, journal: &Journal) -> Result<Infallible, EndError> {
         let mut inbox = Inbox::open(journal).await?;
         let policy = BackoffPolicy {
             base: RETRY_BASE,
@@ -145,19 +132,19 @@ impl Receiver {
     fn trouble(&self, error: &Error) {
         let mut status = self.status.lock();
         if status.is_connected || status.trouble.is_none() {
-            tracing::warn!(wire = %self.route.wire, %error, "mesh wire receives nothing: the bus does not give it");
+            tracing::warn!(wire = %self.wire.wire, %error, "mesh wire receives nothing: the bus does not give it");
         }
         (status.is_connected, status.trouble) = (false, Some(error.to_string()));
     }
 
     /// Receives until the bus or the inbox fails.
     async fn session(&self, inbox: &mut Inbox<'_>, backoff: &mut Backoff) -> Failure {
-        let consumer = match self.route.make_consumer(&*self.line.data).await {
+        let consumer = match line::make_consumer(&*self.line.data, &self.wire).await {
             Ok(consumer) => consumer,
             Err(error) => return error.into(),
         };
         if !std::mem::replace(&mut self.status.lock().is_connected, true) {
-            tracing::info!(wire = %self.route.wire, "mesh wire receives");
+            tracing::info!(wire = %self.wire.wire, "mesh wire receives");
         }
         backoff.up(self.world.clock.now());
         loop {
@@ -186,11 +173,11 @@ impl Receiver {
                 Report { mark: inlet.mark(), state: if is_idle { State::Idle } else { State::Busy } }
             }
         };
-        self.line.control.publish(Message::new(self.route.reports()?, report.encode())).await
+        self.line.control.publish(Message::new(self.wire.reports()?, report.encode())).await
     }
 
     /// Takes what was fetched. When this returns it is on disk, and the bus was told.
-    async fn receive(&self, inbox: &mut Inbox<'_>, deliveries: Vec<Delivery>) -> Result<(), ReceiveError> {
+    async fn receive(&self, inbox: &mut Inbox<'_>, deliveries: Vec<Delivery>) -> Result<(), EndError> {
         let mut records = Vec::new();
         for delivery in &deliveries {
             let body = &delivery.message.body;
@@ -218,7 +205,7 @@ impl Receiver {
     fn note_gone(&self, gone: u64) {
         if gone > 0 {
             self.status.lock().gone += gone;
-            tracing::error!(wire = %self.route.wire, records = gone, "the sender does not have records any more that are not here: the inbox is new, or the outbox was repaired");
+            tracing::error!(wire = %self.wire.wire, records = gone, "the sender does not have records any more that are not here: the inbox is new, or the outbox was repaired");
         }
     }
 
@@ -228,7 +215,7 @@ impl Receiver {
     }
 
     /// Appends, and waits until it is on disk.
-    async fn keep(&self, inbox: &mut Inbox<'_>, mut records: Vec<Vec<u8>>) -> Result<(), ReceiveError> {
+    async fn keep(&self, inbox: &mut Inbox<'_>, mut records: Vec<Vec<u8>>) -> Result<(), EndError> {
         for record in &mut records {
             if record.len() > self.record_bytes_max {
                 let why = format!(
@@ -259,7 +246,7 @@ impl Receiver {
     }
 
     /// Appends as soon as there is room; the sequence of the last.
-    async fn append(&self, journal: &Journal, records: &[Vec<u8>]) -> Result<u64, ReceiveError> {
+    async fn append(&self, journal: &Journal, records: &[Vec<u8>]) -> Result<u64, EndError> {
         loop {
             match journal.append_batch(records).await {
                 Ok(receipt) => {
@@ -270,7 +257,7 @@ impl Receiver {
                 Err(AppendError::Full { full, waited }) => {
                     let told = format!("the inbox takes no more: {full}");
                     if self.status.lock().trouble.replace(told).is_none() {
-                        tracing::error!(wire = %self.route.wire, ?waited, why = %full, "inbox takes no more: its sender waits");
+                        tracing::error!(wire = %self.wire.wire, ?waited, why = %full, "inbox takes no more: its sender waits");
                     }
                 }
                 Err(why) => return Err(why.into()),
@@ -283,7 +270,7 @@ impl Receiver {
 const RECORD_OVERHEAD_BYTES: usize = 64;
 
 impl<'a> Inbox<'a> {
-    async fn open(journal: &'a Journal) -> Result<Self, ReceiveError> {
+    async fn open(journal: &'a Journal) -> Result<Self, EndError> {
         let mut keeper = journal.consumer(CONSUMER, Start::Oldest)?;
         let stats = journal.stats();
         let mut mark = Mark::default();

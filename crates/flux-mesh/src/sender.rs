@@ -12,26 +12,27 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use flux_bus::{Error, Message, MessageId, Pattern, Stored, Subscription};
-use flux_journal::{AppendError, Batch, ConsumerError, Journal, ReadError};
+use flux_bus::{Error, MeshWire, Message, MessageId, Pattern, Stored, Subscription};
+use flux_journal::{Batch, Journal};
 use flux_world::{Backoff, BackoffPolicy, Instant, World};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use parking_lot::Mutex;
 
+use crate::error::EndError;
 use crate::limits::{
     CHECK_EVERY, PACK_BYTES_MIN, PACK_RECORDS_MAX, REPORTS_MAX, RETRY_BASE, RETRY_MAX, STALL, STORES_MAX,
 };
+use crate::line::{self, Line};
 use crate::outbox::Outbox;
 use crate::outlet::{Outlet, Wish};
 use crate::pack::{Content, Pack};
 use crate::report::Report;
-use crate::route::{Line, Route};
 
 /// Sends what is in an outbox.
 #[derive(Debug)]
 pub struct Sender {
-    route: Route,
+    wire: MeshWire,
     line: Line,
     world: World,
     status: Mutex<SenderStatus>,
@@ -58,24 +59,10 @@ pub struct SenderStatus {
     pub heard: Option<Instant>,
 }
 
-/// Why an outbox cannot be sent from.
-#[derive(Debug, thiserror::Error)]
-pub enum SendError {
-    /// It cannot be read on.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// Nobody can read it.
-    #[error(transparent)]
-    Consumer(#[from] ConsumerError),
-    /// It does not put on disk what it holds.
-    #[error(transparent)]
-    Journal(#[from] AppendError),
-}
-
 impl Sender {
     /// A sender of one wire, which does nothing yet.
-    pub fn new(world: World, route: Route, line: Line) -> Self {
-        Self { route, line, world, status: Mutex::default() }
+    pub fn new(world: World, wire: MeshWire, line: Line) -> Self {
+        Self { wire, line, world, status: Mutex::default() }
     }
 
     /// How it stands.
@@ -84,7 +71,7 @@ impl Sender {
     }
 
     /// Sends for as long as the journal can be read. Cancelling it loses nothing.
-    pub async fn run(&self, journal: &Journal) -> Result<Infallible, SendError> {
+    pub async fn run(&self, journal: &Journal) -> Result<Infallible, EndError> {
         let mut run = Run::new(self, journal)?;
         loop {
             run.start_stores();
@@ -137,7 +124,7 @@ enum Event {
 }
 
 impl<'a> Run<'a> {
-    fn new(sender: &'a Sender, journal: &'a Journal) -> Result<Self, SendError> {
+    fn new(sender: &'a Sender, journal: &'a Journal) -> Result<Self, EndError> {
         let World { clock, entropy, .. } = &sender.world;
         let Outbox { epoch, records } = Outbox::open(journal, *clock)?;
         // Ids of another run are not those of this one: what it stored may have been wiped since.
@@ -169,7 +156,7 @@ impl<'a> Run<'a> {
         self.sender.world.clock.now()
     }
 
-    async fn next(&mut self) -> Result<Event, SendError> {
+    async fn next(&mut self) -> Result<Event, EndError> {
         let clock = self.sender.world.clock;
         let may_read = self.ready.is_empty() && self.outlet.has_room();
         let due = self.down_until.or_else(|| self.outlet.is_waiting().then(|| self.contact + CHECK_EVERY));
@@ -196,7 +183,7 @@ impl<'a> Run<'a> {
         while self.down_until.is_none() && self.stores.len() < STORES_MAX {
             let Some(parcel) = self.ready.pop_front() else { return };
             let bus = self.sender.line.data.clone();
-            let message = Message::new(self.sender.route.packs(), parcel.body.clone());
+            let message = Message::new(self.sender.wire.packs(), parcel.body.clone());
             self.stores.push(Box::pin(async move {
                 let stored = bus.store(parcel.id.clone(), message).await;
                 (parcel, stored)
@@ -223,7 +210,7 @@ impl<'a> Run<'a> {
         let mut status = self.sender.status.lock();
         let told = error.to_string();
         if status.is_connected || status.trouble.is_none() {
-            tracing::warn!(wire = %self.sender.route.wire, error = told, "mesh wire keeps in its outbox: the bus does not take it");
+            tracing::warn!(wire = %self.sender.wire.wire, error = told, "mesh wire keeps in its outbox: the bus does not take it");
         }
         (status.is_connected, status.trouble) = (false, Some(told));
     }
@@ -233,7 +220,7 @@ impl<'a> Run<'a> {
             Err(error) => self.trouble(&error),
             Ok(stream) => {
                 if self.stream.replace(stream).is_some_and(|was| was != stream) {
-                    tracing::warn!(wire = %self.sender.route.wire, "what the bus stored was lost: it is sent again");
+                    tracing::warn!(wire = %self.sender.wire.wire, "what the bus stored was lost: it is sent again");
                     self.begin_again(self.records.low());
                 }
                 self.failed.sort_unstable_by_key(|parcel| parcel.turn);
@@ -241,7 +228,7 @@ impl<'a> Run<'a> {
                 (self.down_until, self.contact) = (None, self.now());
                 let mut status = self.sender.status.lock();
                 if !status.is_connected {
-                    tracing::info!(wire = %self.sender.route.wire, "mesh wire sends");
+                    tracing::info!(wire = %self.sender.wire.wire, "mesh wire sends");
                 }
                 (status.is_connected, status.trouble) = (true, None);
             }
@@ -249,17 +236,17 @@ impl<'a> Run<'a> {
     }
 
     async fn try_connect(&mut self) -> Result<u64, Error> {
-        let Sender { route, line, .. } = self.sender;
-        let reports = Pattern::from(&route.reports()?);
+        let Sender { wire, line, .. } = self.sender;
+        let reports = Pattern::from(&wire.reports()?);
         self.reports = Some(line.control.subscribe(reports, REPORTS_MAX).await?);
-        let stream = route.make_stream(&*line.data).await?;
+        let stream = line::make_stream(&*line.data, wire).await?;
         match line.data.body_bytes_max() {
             PACK_BYTES_MIN.. => Ok(stream),
             bytes_max => Err(Error::TooLong { bytes: PACK_BYTES_MIN, bytes_max }),
         }
     }
 
-    async fn cut(&mut self, batch: Batch) -> Result<(), SendError> {
+    async fn cut(&mut self, batch: Batch) -> Result<(), EndError> {
         let Some(last) = batch.records.last() else { return Ok(()) };
         // What a crash takes back must not have been sent: its sequence would come to stand for something else.
         self.journal.on_disk(last.sequence + 1).await?;
@@ -277,11 +264,11 @@ impl<'a> Run<'a> {
             Content::Records(_) => 0,
             Content::Part { offset, .. } => *offset,
         };
-        let id = self.sender.route.id(pack.epoch, pack.first, offset, self.outlet.round);
+        let id = line::pack_id(&self.sender.wire, pack.epoch, pack.first, offset, self.outlet.round);
         id.expect("a name and four numbers make an id")
     }
 
-    fn hear(&mut self, report: Option<Message>) -> Result<(), SendError> {
+    fn hear(&mut self, report: Option<Message>) -> Result<(), EndError> {
         let Some(message) = report else {
             self.reports = None;
             self.trouble(&Error::Closed);
@@ -290,7 +277,7 @@ impl<'a> Run<'a> {
         let report = match Report::decode(&message.body) {
             Ok(report) => report,
             Err(why) => {
-                tracing::warn!(wire = %self.sender.route.wire, %why, "what should be a report of the receiver is none");
+                tracing::warn!(wire = %self.sender.wire.wire, %why, "what should be a report of the receiver is none");
                 return Ok(());
             }
         };
@@ -318,7 +305,7 @@ impl<'a> Run<'a> {
 
     /// Sends from the first record on that the receiver has not; what is under way counts for nothing.
     fn begin_again(&mut self, mark: u64) {
-        tracing::debug!(wire = %self.sender.route.wire, mark, "mesh wire sends again");
+        tracing::debug!(wire = %self.sender.wire.wire, mark, "mesh wire sends again");
         self.outlet.begin_again(mark, self.now());
         self.records.rewind();
         self.ready.clear();
@@ -327,9 +314,9 @@ impl<'a> Run<'a> {
         self.sender.status.lock().sent_again += 1;
     }
 
-    fn begin_anew(&mut self, above: u64) -> Result<(), SendError> {
+    fn begin_anew(&mut self, above: u64) -> Result<(), EndError> {
         let World { clock, entropy, .. } = &self.sender.world;
-        tracing::warn!(wire = %self.sender.route.wire, "the outbox is not the one that its receiver knows: what is in it is sent as new");
+        tracing::warn!(wire = %self.sender.wire.wire, "the outbox is not the one that its receiver knows: what is in it is sent as new");
         let (replaced, low) = (self.outlet.epoch, self.records.low());
         let Outbox { epoch, records } = Outbox::begin_anew(self.journal, replaced, low, *clock, above)?;
         self.records = records;

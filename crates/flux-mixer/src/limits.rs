@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Most that the stream of a wire between two Racks keeps.
+pub use flux_mesh::limits::STREAM_BYTES_MAX as WIRE_STREAM_BYTES_MAX;
+
 /// Racks a Mixer knows.
 pub const RACKS_MAX: usize = 50_000;
 

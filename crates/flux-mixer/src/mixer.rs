@@ -53,8 +53,6 @@ pub struct MixerSettings {
     pub heartbeat: Duration,
     /// How long the certificate of a Rack is good.
     pub certificate_lifetime: Duration,
-    /// Most that the stream of a wire between two Racks keeps.
-    pub wire_stream_bytes_max: u64,
 }
 
 /// What there is beside the settings.

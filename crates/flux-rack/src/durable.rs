@@ -18,7 +18,7 @@ use std::{
 use arc_swap::ArcSwap;
 use flux_gear::{FluxMsg, Held, Lease};
 use flux_journal::limits::WINDOW_RECORDS_MAX;
-use flux_mesh::{Line, Route};
+use flux_mesh::{Line, MeshWire};
 use flux_scenario::{Ack, Durability};
 use flux_signal::cbor;
 use parking_lot::Mutex;
@@ -67,7 +67,7 @@ pub(crate) struct Durable {
     dead_letters: Arc<DeadLetters>,
     feeder: Mutex<Option<JoinHandle<()>>>,
     /// What carries it to another rack or from one, and its task.
-    carrier: Option<(Arc<Carrier>, Route)>,
+    carrier: Option<(Arc<Carrier>, MeshWire)>,
     carrying: Mutex<Option<JoinHandle<()>>>,
     gate: watch::Sender<Gate>,
     tuning: Tuning,
@@ -131,7 +131,7 @@ pub(crate) struct DurableParts {
     pub(crate) from: End,
     pub(crate) to: End,
     /// Which end is here, and what carries it, when it is a mesh wire.
-    pub(crate) end: Option<(Route, Line, MeshEnd)>,
+    pub(crate) end: Option<(MeshWire, Line, MeshEnd)>,
     pub(crate) site: Site,
     pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) tuning: Tuning,

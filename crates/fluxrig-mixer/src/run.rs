@@ -194,7 +194,6 @@ fn mixer_settings(settings: &Settings, name: Name) -> MixerSettings {
         directory: settings.base.state_dir.clone(),
         heartbeat: settings.enrolment.heartbeat.0,
         certificate_lifetime: settings.enrolment.certificate_lifetime.0,
-        wire_stream_bytes_max: settings.bus.wire_bytes_max.0,
     }
 }
 

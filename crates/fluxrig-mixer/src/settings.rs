@@ -5,6 +5,7 @@ use std::time::Duration as StdDuration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use flux_bus::Name;
+use flux_mixer::limits::WIRE_STREAM_BYTES_MAX;
 use flux_scenario::units::{ByteSize, Duration};
 use flux_world::Disk;
 use serde::{Deserialize, Serialize};
@@ -60,8 +61,6 @@ pub(crate) struct BusSettings {
     pub(crate) server: ServerChoice,
     /// Most that all streams may take on disk.
     pub(crate) store_bytes_max: ByteSize,
-    /// Most that the stream of one wire between Racks keeps.
-    pub(crate) wire_bytes_max: ByteSize,
 }
 
 /// Which server.
@@ -119,7 +118,6 @@ impl Default for BusSettings {
             urls: Vec::new(),
             server: ServerChoice::Auto,
             store_bytes_max: ByteSize(16 << 30),
-            wire_bytes_max: ByteSize(64 << 20),
         }
     }
 }
@@ -196,8 +194,8 @@ impl Settings {
             "enrolment.heartbeat: between a second and an hour, as `10s`"
         );
         ensure!(
-            self.bus.wire_bytes_max.0 >= 1 << 20 && self.bus.store_bytes_max.0 >= self.bus.wire_bytes_max.0,
-            "bus.wire_bytes_max: at least 1MiB, and at most bus.store_bytes_max"
+            self.bus.store_bytes_max.0 >= WIRE_STREAM_BYTES_MAX,
+            "bus.store_bytes_max: at least 64MiB, what the stream of one wire between Racks may take"
         );
         for url in &self.bus.urls {
             if !url.starts_with("tls://") {

@@ -9,7 +9,7 @@ use flux_bus::{
     MessageId, Name, Objects, Pattern, Settings, Stored, StreamConfig, StreamState, Subscription,
 };
 use flux_journal::{Config, Journal, Keys, Start};
-use flux_mesh::{Letters, Line, Mark, Receiver, Route, Sender, make_outbox, unstamped};
+use flux_mesh::{Letters, Line, Mark, MeshWire, Receiver, Sender, make_outbox, unstamped};
 use flux_world::World;
 use flux_world::sim::{Sim, SimDisk};
 use tokio::task::JoinHandle;
@@ -126,8 +126,8 @@ pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-pub(crate) fn route(wire: &str) -> Route {
-    Route::new("north", "south", wire).unwrap()
+pub(crate) fn route(wire: &str) -> MeshWire {
+    MeshWire::new("north", "south", wire).unwrap()
 }
 
 /// Journals of a size to be tested.

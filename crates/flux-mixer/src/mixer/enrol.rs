@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
-use flux_bus::{Bus, ConsumerConfig, Grants, MeshWire, Name, Pattern, Retention, StreamConfig};
+use flux_bus::{Bus, Grants, Name};
 use flux_identity::{Answer, BusIdentity, Enrolled, EnrolmentRequest, Part, RackState, SignedPassport};
 use flux_scenario::hex::Hex;
 use flux_scenario::passport::PublicKey;
@@ -239,13 +239,7 @@ impl Mixer {
     /// consumer at its end. Who enrols first makes them for both.
     async fn furnish(&self, bus: &dyn Bus, part: Option<&Part>) -> Result<(), Refusal> {
         for wire in part.iter().flat_map(|part| &part.wires) {
-            let (stream, packs) = (wire.stream()?, Pattern::from(&wire.packs()));
-            let config = StreamConfig {
-                bytes_max: self.settings.wire_stream_bytes_max,
-                ..StreamConfig::new(stream.clone(), vec![packs.clone()], Retention::Queue)
-            };
-            bus.make_stream(config).await?;
-            bus.make_consumer(stream, ConsumerConfig::new(Name::new(MeshWire::CONSUMER)?, packs)).await?;
+            flux_mesh::furnish(bus, wire).await?;
         }
         Ok(())
     }

@@ -79,7 +79,6 @@ impl House {
             directory: directory.path().join("mixer"),
             heartbeat: Duration::from_secs(10),
             certificate_lifetime: Duration::from_secs(3_600),
-            wire_stream_bytes_max: 8 << 20,
         };
         let keyring =
             Keyring::open(&world, &settings.directory, &settings.name, &UnlockBy::KeyBeside).unwrap().0;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use flux_bus::{Bus, Grants, MeshWire, Message, MessageId, Pattern, subject};
+use flux_bus::{Bus, Grants, Message, MessageId, Pattern, subject};
 use flux_nats::server::{Issuer, Program, Seeds};
 use flux_nats::{BusKey, Credentials, NatsBus, Settings};
 use flux_world::World;
@@ -169,7 +169,7 @@ async fn a_rack_does_its_work(version: Version) {
         .store(MessageId::new("w1/1").unwrap(), Message::new(to("flux.msg.south.w1"), "0200"))
         .await
         .unwrap();
-    let consumer = south.consumer(name("south_w1"), name(MeshWire::CONSUMER)).await.unwrap();
+    let consumer = south.consumer(name("south_w1"), name("inbox")).await.unwrap();
     let deliveries = consumer.fetch(8, Duration::from_secs(5)).await.unwrap();
     assert_eq!(deliveries[0].message.body, "0200");
     deliveries[0].lease.ack().await.unwrap();

@@ -4,7 +4,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use flux_gear::{Bytes, FluxId, FluxMsg};
 use flux_journal::{ConsumerError, ReadError};
-use flux_mesh::{Letters, Line, ReceiveError, Receiver, Route, SendError, Sender};
+use flux_mesh::{EndError, Letters, Line, MeshWire, Receiver, Sender};
 use flux_scenario::circuit::CircuitWire;
 use flux_world::{Clock, World};
 use parking_lot::Mutex;
@@ -100,7 +100,7 @@ impl MeshEnd {
 
 impl Carrier {
     pub(super) fn new(
-        (route, line, end): (Route, Line, MeshEnd),
+        (route, line, end): (MeshWire, Line, MeshEnd),
         name: &str,
         site: &Site,
         dead_letters: &Arc<DeadLetters>,
@@ -143,10 +143,10 @@ impl Carrier {
         while let Some((journal, opened)) = appender.usable(generation).await {
             let ended = match &*self {
                 Carrier::Out(sender) => match sender.run(&journal).await {
-                    Err(why) => Ended::of_sender(why),
+                    Err(why) => Ended::of_end(why),
                 },
                 Carrier::In(receiver) => match receiver.run(&journal).await {
-                    Err(why) => Ended::of_receiver(why),
+                    Err(why) => Ended::of_end(why),
                 },
             };
             match ended {
@@ -176,7 +176,7 @@ impl Carrier {
         matches!(self, Carrier::Out(_))
     }
 
-    pub(super) fn stats(&self, clock: Clock, route: &Route) -> MeshStats {
+    pub(super) fn stats(&self, clock: Clock, route: &MeshWire) -> MeshStats {
         match self {
             Carrier::Out(sender) => {
                 let status = sender.status();
@@ -224,19 +224,11 @@ enum Ended {
 }
 
 impl Ended {
-    fn of_sender(why: SendError) -> Ended {
+    fn of_end(why: EndError) -> Ended {
         match why {
-            SendError::Read(why) => Ended::of_reader(why),
-            SendError::Consumer(why) => Ended::InUse(why),
-            SendError::Journal(why) => Ended::Failed(Box::new(why)),
-        }
-    }
-
-    fn of_receiver(why: ReceiveError) -> Ended {
-        match why {
-            ReceiveError::Read(why) => Ended::of_reader(why),
-            ReceiveError::Consumer(why) => Ended::InUse(why),
-            ReceiveError::Journal(why) => Ended::Failed(Box::new(why)),
+            EndError::Read(why) => Ended::of_reader(why),
+            EndError::Consumer(why) => Ended::InUse(why),
+            EndError::Journal(why) => Ended::Failed(Box::new(why)),
         }
     }
 

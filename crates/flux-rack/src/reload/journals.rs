@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use flux_mesh::{Line, Route};
+use flux_mesh::{Line, MeshWire};
 use flux_scenario::circuit::{Circuit, CircuitWire};
 
 use crate::{
@@ -32,7 +32,7 @@ impl Rack {
     }
 
     /// What carries a mesh wire.
-    fn carrier(&self, wire: &CircuitWire) -> Result<Option<(Route, Line)>, ChangeError> {
+    fn carrier(&self, wire: &CircuitWire) -> Result<Option<(MeshWire, Line)>, ChangeError> {
         let Some(mesh) = &wire.mesh else { return Ok(None) };
         let error = |why| ChangeError::Mesh { wire: wire.id.clone(), why };
         let Some(line) = self.workshop.surroundings.mesh.clone() else {
@@ -40,7 +40,7 @@ impl Rack {
                 "it leads to another rack, and there is no bus: name one with `bus.url` or --bus".into(),
             ));
         };
-        let route = Route::new(&mesh.from, &mesh.to, &mesh.wire).map_err(|why| error(why.to_string()))?;
+        let route = MeshWire::new(&mesh.from, &mesh.to, &mesh.wire).map_err(|why| error(why.to_string()))?;
         Ok(Some((route, line)))
     }
 
@@ -49,7 +49,7 @@ impl Rack {
         &mut self,
         circuit: &Circuit,
         wire: &CircuitWire,
-        carrier: Option<(Route, Line)>,
+        carrier: Option<(MeshWire, Line)>,
     ) -> Result<Option<String>, ChangeError> {
         let (Some(durability), Some(journal)) = (wire.durable, journal_of(wire)) else { return Ok(None) };
         if let Some(open) = self.durables.get(&journal) {

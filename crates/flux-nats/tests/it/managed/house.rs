@@ -122,7 +122,7 @@ impl House {
             bus.make_stream(StreamConfig::new(stream.clone(), vec![packs.clone()], Retention::Queue))
                 .await
                 .unwrap();
-            bus.make_consumer(stream, ConsumerConfig::new(name(MeshWire::CONSUMER), packs)).await.unwrap();
+            bus.make_consumer(stream, ConsumerConfig::new(wire.consumer(), packs)).await.unwrap();
         }
     }
 }
