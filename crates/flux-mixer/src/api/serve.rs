@@ -25,6 +25,9 @@ use super::write_deadline::WriteDeadline;
 use crate::ca::Certified;
 use crate::limits::{CONNECTIONS_MAX, HEAD_DEADLINE};
 
+/// How long nobody is accepted after that failed: it may be for want of descriptors.
+const ACCEPT_AGAIN: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// Why the API is not served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -133,7 +136,7 @@ impl Served {
                 }
                 Err(why) => {
                     tracing::warn!(%why, "a connection to the API is not accepted");
-                    self.clock.sleep(std::time::Duration::from_millis(50)).await;
+                    self.clock.sleep(ACCEPT_AGAIN).await;
                 }
             }
         }
