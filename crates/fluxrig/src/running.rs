@@ -341,9 +341,9 @@ impl Running {
         let mut problems = Vec::new();
         for wire in self.rack.stats().wires {
             let Some(durable @ DurableStats { mesh: Some(mesh), .. }) = &wire.durable else { continue };
-            if durable.bytes_max > 0
-                && durable.bytes / (durable.bytes_max / 100).max(1) >= OUTBOX_FULL_PERCENT
-            {
+            let is_nearly_full = durable.bytes_max > 0
+                && durable.bytes / (durable.bytes_max / 100).max(1) >= OUTBOX_FULL_PERCENT;
+            if is_nearly_full || durable.stuck.is_some() {
                 let bytes_max = ByteSize(durable.bytes_max);
                 problems.push(format!(
                     "{}: its journal is nearly full, and takes no more at {bytes_max}",

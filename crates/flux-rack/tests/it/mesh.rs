@@ -178,16 +178,17 @@ async fn what_is_no_pack_is_a_dead_letter_of_the_wire_that_no_gear_is_given() {
 #[tokio::test]
 async fn a_full_outbox_makes_its_sender_wait_and_loses_nothing() {
     let house = House::new().await;
-    let mut plan = house.north(json!({"count": 4000, "batch": 50}));
+    let mut plan = house.north(json!({"count": 10_000, "batch": 50}));
     plan.store.segment_bytes = "64KiB".parse().unwrap();
-    plan.store.bytes_max = "128KiB".parse().unwrap();
+    plan.store.bytes_max = "512KiB".parse().unwrap();
     let north = plan.boot().await;
+    // It is full when there is no room for one more segment.
     until(&north, |wire| wire.stuck.is_some()).await;
     let wire = wire(&north);
-    assert!(wire.accepted < 4_000, "{wire:?}");
-    assert!(wire.bytes * 10 >= wire.bytes_max * 8, "it can be seen coming");
+    assert!(wire.accepted < 10_000, "{wire:?}");
+    assert!(wire.bytes * 10 >= wire.bytes_max * 8, "it can be seen coming: {wire:?}");
     let south = house.south().boot().await;
-    assert_eq!(south.texts("end", 4_000).await, numbers(0..4_000));
+    assert_eq!(south.texts("end", 10_000).await, numbers(0..10_000));
 }
 
 #[tokio::test]
