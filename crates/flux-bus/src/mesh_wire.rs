@@ -42,11 +42,14 @@ impl MeshWire {
         Subject::of(CONTROL, &self.from, &Name::new("mesh")?).join(&self.wire)
     }
 
-    /// The stream of what it sends: `<to>_<wire>`.
+    /// The stream of what it sends: `<to>_<wire>`, where no `_` is in the wire, so that it is of no other one.
     ///
     /// # Errors
-    /// When the names make it too long.
+    /// When the names make it too long, or the wire has a `_`.
     pub fn stream(&self) -> Result<Name, Error> {
+        if self.wire.as_str().contains('_') {
+            return Err(Error::Invalid(format!("the name of a wire on the bus has no `_`: {}", self.wire)));
+        }
         Name::new(format!("{}_{}", self.to, self.wire))
     }
 
@@ -64,6 +67,8 @@ mod tests {
     fn names() {
         let wire = MeshWire::new("north", "south", "bookings").unwrap();
         assert!(MeshWire::new("north", "south", &"x".repeat(55)).is_err(), "the stream has no such name");
+        let why = MeshWire::new("a", "b", "c_d").unwrap_err().to_string();
+        assert!(why.contains("c_d"), "b and c_d are not b_c and d: {why}");
         assert_eq!(wire.packs().as_str(), "flux.msg.south.bookings");
         assert_eq!(wire.reports().unwrap().as_str(), "flux.ctrl.north.mesh.bookings");
         assert_eq!((wire.stream().unwrap().as_str(), wire.consumer().as_str()), ("south_bookings", "inbox"));

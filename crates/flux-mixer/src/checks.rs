@@ -39,9 +39,8 @@ pub(crate) fn scenario(
 ) -> Result<(Checked, Scenario), Vec<Flaw>> {
     let loaded = load(SCENARIO, text);
     let mut report = loaded.check(catalog);
-    for issue in not_offered(&loaded.scenario, offers) {
-        report.push(issue);
-    }
+    let wrong = not_offered(&loaded.scenario, offers).into_iter().chain(between_groups(&loaded.scenario));
+    wrong.for_each(|issue| report.push(issue));
     let named = named(&loaded, &mut report);
     let flaws = flaws_of(&report);
     match named {
@@ -110,6 +109,21 @@ fn named(loaded: &Loaded, report: &mut Report) -> Option<(Name, Tag)> {
         note(version.span, why.clone(), "a release has a version: `meta.version`");
     }
     name.ok().zip(tag.ok())
+}
+
+/// Wires from each of many Racks to each of many others.
+fn between_groups(scenario: &Scenario) -> impl Iterator<Item = Issue> {
+    let is_group = |place: &str| scenario.racks.iter().any(|rack| rack.is_group && rack.name.value == place);
+    let crossing = |route| part::crossed(scenario, route).map(|ends| (route, ends));
+    scenario
+        .wires
+        .iter()
+        .filter_map(crossing)
+        .filter(move |(_, (from, to))| is_group(from) && is_group(to))
+        .map(|(route, (from, to))| {
+            let message = format!("a wire leads from the group `{from}` to the group `{to}`");
+            Issue::new(Code::NoMesh, route.span, message).help("lead it by a gear on one rack")
+        })
 }
 
 /// Gears for Racks that do not have their kind.

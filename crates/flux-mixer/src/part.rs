@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flux_bus::{MeshWire, Name};
 use flux_identity::Part;
 use flux_scenario::edition::ContentHash;
-use flux_scenario::{Endpoint, GearDecl, Route, Scenario, Spanned};
+use flux_scenario::{Endpoint, GearDecl, Rack, Route, Scenario, Spanned};
 use serde_json::{Map, Value as Json, json};
 
 /// Where a Rack with these labels is, for a scenario: under its name, and in the groups whose labels it has.
@@ -14,13 +14,18 @@ struct Here<'a> {
     groups: BTreeSet<&'a str>,
 }
 
+/// The groups that a Rack with these labels is in.
+fn groups_of<'a>(scenario: &'a Scenario, labels: &BTreeMap<String, String>) -> impl Iterator<Item = &'a str> {
+    let has = |wanted: &BTreeMap<String, String>| {
+        !wanted.is_empty() && wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+    };
+    let groups = scenario.racks.iter().filter(move |other| other.is_group && has(&other.match_labels));
+    groups.map(|group| group.name.as_str())
+}
+
 impl<'a> Here<'a> {
     fn new(scenario: &'a Scenario, rack: &'a Name, labels: &BTreeMap<String, String>) -> Here<'a> {
-        let has = |wanted: &BTreeMap<String, String>| {
-            !wanted.is_empty() && wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
-        };
-        let groups = scenario.racks.iter().filter(|other| other.is_group && has(&other.match_labels));
-        Here { rack, groups: groups.map(|group| group.name.as_str()).collect() }
+        Here { rack, groups: groups_of(scenario, labels).collect() }
     }
 
     fn is(&self, place: Option<&str>) -> bool {
@@ -38,31 +43,77 @@ pub(crate) fn gears<'a>(
     scenario.gears.iter().filter(move |gear| here.is(deploy_of(gear)))
 }
 
+/// Who is in each group that wires lead to or from, from elsewhere.
+pub(crate) type Members = BTreeMap<String, BTreeSet<Name>>;
+
+/// Who of these Racks is in the groups that wires lead to or from. `racks` is not asked where there is no such group.
+pub(crate) fn members(
+    scenario: &Scenario,
+    racks: impl FnOnce() -> Vec<(Name, BTreeMap<String, String>)>,
+) -> Members {
+    let crossings = scenario.wires.iter().filter_map(|route| crossed(scenario, route));
+    let wired: BTreeSet<&str> = crossings.flat_map(|(from, to)| [from, to]).collect();
+    let is_wired = |group: &&Rack| group.is_group && wired.contains(group.name.as_str());
+    let groups =
+        scenario.racks.iter().filter(is_wired).map(|group| (group.name.value.clone(), BTreeSet::new()));
+    let mut members: Members = groups.collect();
+    if !members.is_empty() {
+        for (rack, labels) in racks() {
+            for group in groups_of(scenario, &labels) {
+                if let Some(members) = members.get_mut(group) {
+                    members.insert(rack.clone());
+                }
+            }
+        }
+    }
+    members
+}
+
 /// The part of a Rack with these labels; none when the scenario has nothing for it.
 ///
-/// Of a wire to another Rack, the part says which wire it is and who has the other end; of that gear, nothing.
-pub(crate) fn of(scenario: &Scenario, rack: &Name, labels: &BTreeMap<String, String>) -> Option<Part> {
+/// Of a wire to another Rack, the part says which wire it is and who has the other end; of that gear, its name and port alone. A
+/// wire to or from a group is one to or from each of its members.
+pub(crate) fn of(
+    scenario: &Scenario,
+    rack: &Name,
+    labels: &BTreeMap<String, String>,
+    members: &Members,
+) -> Option<Part> {
     let here = Here::new(scenario, rack, labels);
     let gears: Vec<&GearDecl> = gears(scenario, rack, labels).collect();
     if gears.is_empty() {
         return None;
     }
-    let place_of = |end: &Endpoint| match &end.rack {
-        Some(rack) => Some(rack.clone()),
-        None => scenario.gear(&end.gear).and_then(|gear| deploy_of(gear).map(str::to_owned)),
-    };
     let (mut wires, mut mesh) = (Vec::new(), Vec::new());
     for route in &scenario.wires {
-        let (from, to) = (place_of(&route.from), place_of(&route.to));
-        match (here.is(from.as_deref()), here.is(to.as_deref())) {
-            (true, true) => wires.push(wire(route)),
-            (true, false) => mesh.extend(to.and_then(|to| mesh_wire(route, rack, &to, Way::Out))),
-            (false, true) => mesh.extend(from.and_then(|from| mesh_wire(route, rack, &from, Way::In))),
-            (false, false) => {}
+        if here.is(place_of(scenario, &route.from)) && here.is(place_of(scenario, &route.to)) {
+            wires.push(wire(route));
+        }
+        let Some((from, to)) = crossed(scenario, route) else { continue };
+        let others = |place: &str| match members.get(place) {
+            Some(members) => members.iter().filter(|member| *member != rack).cloned().collect(),
+            None => Name::new(place).ok().into_iter().filter(|other| other != rack).collect::<Vec<_>>(),
+        };
+        let receivers = others(to).into_iter().filter(|_| here.is(Some(from))).map(|to| (rack.clone(), to));
+        let senders = others(from).into_iter().filter(|_| here.is(Some(to))).map(|from| (from, rack.clone()));
+        for (sender, receiver) in receivers.chain(senders) {
+            let member = members.contains_key(from).then_some(&sender);
+            let member = member.or_else(|| members.contains_key(to).then_some(&receiver));
+            let id = bus_name(route, member);
+            wires.push(far_wire(route, rack, &id, &sender, &receiver));
+            mesh.push(MeshWire {
+                wire: Name::new(id).expect("it is a short token"),
+                from: sender,
+                to: receiver,
+            });
         }
     }
-    let gears: Vec<Json> = gears.into_iter().map(gear).collect();
-    let text = json!({ "meta": meta(scenario), "gears": gears, "wires": wires }).to_string();
+    let others: BTreeSet<&Name> =
+        mesh.iter().flat_map(|wire| [&wire.from, &wire.to]).filter(|other| *other != rack).collect();
+    let others = others.into_iter().map(|other| json!({ "name": other, "external": true }));
+    let racks: Vec<Json> = std::iter::once(json!({ "name": rack })).chain(others).collect();
+    let gears: Vec<Json> = gears.into_iter().map(|decl| gear(decl, rack)).collect();
+    let text = json!({ "meta": meta(scenario), "racks": racks, "gears": gears, "wires": wires }).to_string();
     Some(Part {
         scenario: scenario.meta.name.value.clone(),
         version: scenario.meta.version.as_ref().map(|version| version.value.clone()),
@@ -76,21 +127,22 @@ fn deploy_of(gear: &GearDecl) -> Option<&str> {
     gear.deploy.as_ref().map(|place| place.value.as_str())
 }
 
-#[derive(Clone, Copy)]
-enum Way {
-    In,
-    Out,
+/// The Rack or group that an end is on; none is each.
+fn place_of<'a>(scenario: &'a Scenario, end: &'a Endpoint) -> Option<&'a str> {
+    end.rack.as_deref().or_else(|| deploy_of(scenario.gear(&end.gear)?))
 }
 
-/// None where the other end is no single Rack.
-fn mesh_wire(route: &Route, rack: &Name, other: &str, way: Way) -> Option<MeshWire> {
-    let other = Name::new(other).ok()?;
-    let (from, to) = match way {
-        Way::Out => (rack.clone(), other),
-        Way::In => (other, rack.clone()),
-    };
-    let wire = Name::new(route.bus_name()).expect("it is a short token");
-    Some(MeshWire { wire, from, to })
+/// The places that a wire connects, where they differ.
+pub(crate) fn crossed<'a>(scenario: &'a Scenario, route: &'a Route) -> Option<(&'a str, &'a str)> {
+    let (from, to) = (place_of(scenario, &route.from)?, place_of(scenario, &route.to)?);
+    (from != to).then_some((from, to))
+}
+
+/// What a wire is called on the bus: the Racks themselves call it so, and that of each member of a group is another one.
+fn bus_name(route: &Route, member: Option<&Name>) -> String {
+    let Some(member) = member else { return route.bus_name() };
+    let id = Spanned::new(format!("{}-{member}", route.bus_name()), route.span);
+    Route { id: Some(id), ..route.clone() }.bus_name()
 }
 
 fn meta(scenario: &Scenario) -> Json {
@@ -99,10 +151,11 @@ fn meta(scenario: &Scenario) -> Json {
     Json::Object(meta)
 }
 
-fn gear(gear: &GearDecl) -> Json {
+fn gear(gear: &GearDecl, rack: &Name) -> Json {
     let mut json = Map::from_iter([
         ("name".to_owned(), Json::from(gear.name.value.clone())),
         ("type".to_owned(), Json::from(gear.kind.value.clone())),
+        ("deploy".to_owned(), json!(rack)),
         ("config".to_owned(), gear.config.to_json()),
     ]);
     let ports = |ports: &[Spanned<String>]| ports.iter().map(|port| port.value.clone()).collect::<Vec<_>>();
@@ -127,22 +180,35 @@ fn gear(gear: &GearDecl) -> Json {
 }
 
 fn wire(route: &Route) -> Json {
-    let end = |end: &Endpoint| format!("{}.{}", end.gear, end.port);
-    let mut json = Map::from_iter([
-        ("from".to_owned(), Json::from(end(&route.from))),
-        ("to".to_owned(), Json::from(end(&route.to))),
-    ]);
+    let mut json = promises(route);
+    json.insert("from".into(), end(None, &route.from));
+    json.insert("to".into(), end(None, &route.to));
     set(&mut json, "id", route.id.as_ref());
     if let Some(lane) = &route.lane {
         json.insert("lane".into(), lane.value.word().into());
     }
-    if let Some(ack) = &route.ack {
-        json.insert("ack".into(), ack.value.word().into());
-    }
-    if let Some(dedupe) = &route.dedupe {
-        json.insert("dedupe".into(), dedupe.value.into());
-    }
     Json::Object(json)
+}
+
+/// A wire to another Rack, as a scenario of one Rack alone has it.
+fn far_wire(route: &Route, rack: &Name, id: &str, from: &Name, to: &Name) -> Json {
+    let far = |other| Some(other).filter(|other| *other != rack);
+    let mut json = promises(route);
+    json.insert("from".into(), end(far(from), &route.from));
+    json.insert("to".into(), end(far(to), &route.to));
+    json.insert("id".into(), id.into());
+    Json::Object(json)
+}
+
+fn end(rack: Option<&Name>, end: &Endpoint) -> Json {
+    let rack = rack.map_or_else(String::new, |rack| format!("{rack}."));
+    format!("{rack}{}.{}", end.gear, end.port).into()
+}
+
+fn promises(route: &Route) -> Map<String, Json> {
+    let ack = route.ack.as_ref().map(|ack| ("ack".to_owned(), Json::from(ack.value.word())));
+    let dedupe = route.dedupe.as_ref().map(|dedupe| ("dedupe".to_owned(), Json::from(dedupe.value)));
+    ack.into_iter().chain(dedupe).collect()
 }
 
 fn set(json: &mut Map<String, Json>, key: &str, value: Option<&Spanned<String>>) {
@@ -153,7 +219,7 @@ fn set(json: &mut Map<String, Json>, key: &str, value: Option<&Spanned<String>>)
 
 #[cfg(test)]
 mod tests {
-    use flux_scenario::load;
+    use flux_scenario::{Fuse, load};
 
     use super::*;
 
@@ -161,22 +227,40 @@ mod tests {
 meta: {name: branch, version: 1.0.0}
 racks: [{name: north}, {name: south}, {group: tills, match: {labels: {site: porto}}}]
 gears:
-  - {name: line, type: io_tcp, deploy: north, config: {mode: server, address: '127.0.0.1:1', secret: north-only}}
-  - {name: count, type: log, deploy: north, config: {}}
-  - {name: centre, type: io_tcp, deploy: south, config: {mode: client, address: '10.0.0.9:9', secret: south-only}}
-  - {name: till, type: log, deploy: tills, config: {secret: tills-only}}
+  - {name: line, type: io_tcp, deploy: north, config: {mode: server, secret: north-only}}
+  - {name: count, type: io_tcp, deploy: north, config: {mode: client, connect: '127.0.0.1:2'}}
+  - {name: centre, type: io_tcp, deploy: south, config: {mode: client, connect: 'south-only:9'}}
+  - {name: till, type: io_tcp, deploy: tills, config: {mode: client, connect: 'tills-only:1'}}
   - {name: all, type: 'null', config: {}}
 wires:
   - {from: line.out, to: count.in, lane: durable, ack: os}
   - {id: w1, from: count.out, to: centre.in}
   - {from: centre.out, to: line.in}
   - {from: till.out, to: centre.in}
+  - {id: news, from: centre.out, to: till.in}
 ";
 
     fn of(rack: &str, labels: &[(&str, &str)]) -> Option<Part> {
         let loaded = load("branch.yaml", SCENARIO);
         let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        super::of(&loaded.scenario, &Name::new(rack).unwrap(), &labels)
+        let tills = ["p7", "p8"].map(|till| Name::new(till).unwrap());
+        let members = Members::from([("tills".to_owned(), tills.into())]);
+        super::of(&loaded.scenario, &Name::new(rack).unwrap(), &labels, &members)
+    }
+
+    /// The wires of a part as the bus knows them, and as the Rack compiles them: they have to be the same.
+    fn mesh(rack: &str, part: &Part) -> Vec<String> {
+        let catalog = flux_gears::builtin().catalog();
+        let text = part.text.replace(r#""secret":"north-only""#, r#""bind":"127.0.0.1:1""#);
+        let loaded = load("part.yaml", text.as_bytes());
+        let circuit = loaded.compile(Some(rack), &catalog, Fuse::On);
+        let circuit = circuit.unwrap_or_else(|report| panic!("{}", report.render(false)));
+        let compiled = circuit.wires.iter().filter_map(|wire| wire.mesh.as_ref());
+        let compiled = compiled.map(|wire| format!("{} {}>{}", wire.wire, wire.from, wire.to));
+        let told = part.wires.iter().map(|wire| format!("{} {}>{}", wire.wire, wire.from, wire.to));
+        let told: Vec<String> = told.collect();
+        assert_eq!(told, compiled.collect::<Vec<_>>());
+        told
     }
 
     #[test]
@@ -187,23 +271,37 @@ wires:
         assert_eq!(names, ["line", "count", "all"]);
         assert_eq!(again.scenario.wires[0].name(), "line.out -> count.in");
         assert_eq!(again.scenario.wires[0].lane.as_ref().unwrap().value.word(), "durable");
-        let mesh: Vec<String> =
-            part.wires.iter().map(|wire| format!("{} {}>{}", wire.wire, wire.from, wire.to)).collect();
-        assert_eq!(mesh[0], "w1 north>south");
-        assert!(mesh[1].starts_with("centre-out-line-in-"), "as the racks themselves call it: {mesh:?}");
-        assert!(
-            !part.text.contains("south-only")
-                && !part.text.contains("10.0.0.9")
-                && !part.text.contains("tills")
-        );
+        assert_eq!(mesh("north", &part), ["w1 north>south", "centre-out-line-in-ce6c1c90 south>north"]);
+        assert!(!part.text.contains("south-only") && !part.text.contains("tills"));
     }
 
     #[test]
     fn a_group_is_those_who_have_its_labels() {
-        assert!(of("p7", &[("site", "porto")]).unwrap().text.contains("tills-only"));
+        let porto = [("site", "porto")];
+        let till = of("p7", &porto).unwrap();
+        assert!(till.text.contains("tills-only"));
+        assert_eq!(mesh("p7", &till), ["till-out-centre-in-29eee827-p7 p7>south", "news-p7 south>p7"]);
+        let south = of("south", &[]).unwrap();
+        assert_eq!(
+            mesh("south", &south),
+            [
+                "w1 north>south",
+                "centre-out-line-in-ce6c1c90 south>north",
+                "till-out-centre-in-29eee827-p7 p7>south",
+                "till-out-centre-in-29eee827-p8 p8>south",
+                "news-p7 south>p7",
+                "news-p8 south>p8"
+            ]
+        );
         let other = of("p7", &[("site", "faro")]).unwrap();
         assert!(!other.text.contains("only"), "{}", other.text);
         let loaded = load("x.yaml", "gears: [{name: a, type: log, deploy: north}]\nracks: [{name: north}]");
-        assert_eq!(super::of(&loaded.scenario, &Name::new("south").unwrap(), &BTreeMap::new()), None);
+        let south = Name::new("south").unwrap();
+        assert_eq!(super::of(&loaded.scenario, &south, &BTreeMap::new(), &Members::new()), None);
+        let scenario = load("branch.yaml", SCENARIO).scenario;
+        let porto = BTreeMap::from([("site".to_owned(), "porto".to_owned())]);
+        let members =
+            members(&scenario, || vec![(Name::new("p7").unwrap(), porto), (south, BTreeMap::new())]);
+        assert_eq!(members["tills"].iter().map(Name::as_str).collect::<Vec<_>>(), ["p7"]);
     }
 }

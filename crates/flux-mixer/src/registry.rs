@@ -1,6 +1,7 @@
 //! The Racks a Mixer knows: kept on disk, listed from memory, and whether each is heard of.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flux_bus::{Bus, Error, Key, Name, Revision};
@@ -67,6 +68,8 @@ pub(crate) struct Registry {
     heartbeat: Duration,
     racks: RwLock<BTreeMap<Name, (Record, Revision)>>,
     heard: RwLock<BTreeMap<Name, Heard>>,
+    /// How often somebody came, went, or had other labels or another state.
+    changes: AtomicU64,
 }
 
 impl Registry {
@@ -74,7 +77,13 @@ impl Registry {
         let shelf: Shelf<Record> = Shelf::open(bus, "racks").await?;
         let listed = shelf.list().await?.into_iter();
         let racks = listed.map(|(_, record, revision)| (record.name.clone(), (record, revision))).collect();
-        Ok(Registry { shelf, clock, heartbeat, racks: RwLock::new(racks), heard: RwLock::default() })
+        let (racks, heard, changes) = (RwLock::new(racks), RwLock::default(), AtomicU64::new(1));
+        Ok(Registry { shelf, clock, heartbeat, racks, heard, changes })
+    }
+
+    /// A number that is another one when who belongs, and with which labels, may be.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     pub(crate) fn get(&self, rack: &Name) -> Option<Record> {
@@ -140,6 +149,7 @@ impl Registry {
         match self.shelf.remove(key(rack)?, revision).await {
             Ok(()) => {
                 self.racks.write().remove(rack);
+                self.changes.fetch_add(1, Ordering::Release);
                 self.heard.write().remove(rack);
                 Ok(())
             }
@@ -184,6 +194,14 @@ impl Registry {
             let heard = heard.get(name);
             see(record, self.liveness(record, heard, now), heard.and_then(|heard| heard.heartbeat.part));
         }
+    }
+
+    /// The Racks that belong, with their labels.
+    pub(crate) fn members(&self) -> Vec<(Name, BTreeMap<String, String>)> {
+        let racks = self.racks.read();
+        let belongs = |record: &Record| matches!(record.state, RackState::Active | RackState::Suspended);
+        let members = racks.values().filter(|(record, _)| belongs(record));
+        members.map(|(record, _)| (record.name.clone(), record.labels.clone())).collect()
     }
 
     /// What each active Rack says that it has.
@@ -243,8 +261,12 @@ impl Registry {
 
     fn show(&self, record: Record, revision: Revision) {
         let mut racks = self.racks.write();
-        if racks.get(&record.name).is_none_or(|(_, shown)| *shown < revision) {
+        let shown = racks.get(&record.name);
+        if shown.is_none_or(|(_, shown)| *shown < revision) {
+            let is_other =
+                shown.is_none_or(|(shown, _)| shown.state != record.state || shown.labels != record.labels);
             racks.insert(record.name.clone(), (record, revision));
+            self.changes.fetch_add(u64::from(is_other), Ordering::Release);
         }
     }
 }

@@ -318,9 +318,10 @@ fn wire_of(
 ) -> Option<CircuitWire> {
     let route = joint.route;
     let crossed = model.racks_crossed(route);
-    let end = |(gear, port): (usize, usize), end: &Endpoint| {
-        let here = members.binary_search(&gear).ok().filter(|_| is_here(model.rack_of(end)));
-        here.map(|gear| WireEnd::Here(gear, port))
+    let end = |place: Option<(usize, usize)>, end: &Endpoint| {
+        let member = |(gear, port)| Some((members.binary_search(&gear).ok()?, port));
+        let here = place.and_then(member).filter(|_| is_here(model.rack_of(end)));
+        here.map(|(gear, port)| WireEnd::Here(gear, port))
             .or_else(|| crossed.map(|_| WireEnd::There { gear: end.gear.clone(), port: end.port.clone() }))
     };
     let (from, to) = (end(joint.from, &route.from)?, end(joint.to, &route.to)?);
@@ -354,8 +355,7 @@ fn is_fusable(model: &Model<'_>, joint: &Joint<'_>) -> bool {
     };
     model.lane(joint.route) == Lane::Hot
         && model.emits_from_process(joint)
-        && shares_a_task(joint.from.0)
-        && shares_a_task(joint.to.0)
+        && joint.inner().is_some_and(|(from, to)| shares_a_task(from) && shares_a_task(to))
 }
 
 impl Circuit {

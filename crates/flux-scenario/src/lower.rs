@@ -100,6 +100,7 @@ fn rack(node: &Node, report: &mut Report) -> Option<Rack> {
         name,
         is_group,
         match_labels: labels(node.at("match.labels")),
+        is_external: matches!(node.get("external").map(|node| &node.value), Some(Value::Bool(true))),
         labels: labels(node.get("labels")),
         config: node.get("config").cloned().unwrap_or_else(Node::table),
         defaults: node.get("defaults").cloned().unwrap_or_else(Node::table),

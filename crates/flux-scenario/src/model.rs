@@ -21,14 +21,21 @@ pub(crate) struct GearView<'a> {
     pub(crate) ports: Option<GearPorts>,
 }
 
-/// A route whose four names all exist.
+/// A route whose four names all exist, or are those of an external rack.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Joint<'a> {
     pub(crate) route: &'a Route,
-    /// Gear and output index.
-    pub(crate) from: (usize, usize),
-    /// Gear and input index.
-    pub(crate) to: (usize, usize),
+    /// Gear and output index; none where the gear is declared elsewhere.
+    pub(crate) from: Option<(usize, usize)>,
+    /// Gear and input index; none where the gear is declared elsewhere.
+    pub(crate) to: Option<(usize, usize)>,
+}
+
+impl Joint<'_> {
+    /// The gears it connects, when both are declared here.
+    pub(crate) fn inner(&self) -> Option<(usize, usize)> {
+        Some((self.from?.0, self.to?.0))
+    }
 }
 
 impl<'a> Model<'a> {
@@ -59,16 +66,36 @@ impl<'a> Model<'a> {
     }
 
     fn joint(&self, route: &'a Route) -> Option<Joint<'a>> {
-        let (from, to) = (self.index(&route.from.gear)?, self.index(&route.to.gear)?);
-        let output = self.gears[from].ports.as_ref()?.output(&route.from.port)?;
-        let input = self.gears[to].ports.as_ref()?.input(&route.to.port)?;
-        Some(Joint { route, from: (from, output), to: (to, input) })
+        let end = |end: &Endpoint, port: fn(&GearPorts, &str) -> Option<usize>| {
+            if self.is_external(end) {
+                return Some(None);
+            }
+            let gear = self.index(&end.gear)?;
+            Some(Some((gear, port(self.gears[gear].ports.as_ref()?, &end.port)?)))
+        };
+        let (from, to) = (end(&route.from, GearPorts::output)?, end(&route.to, GearPorts::input)?);
+        from.or(to)?;
+        Some(Joint { route, from, to })
+    }
+
+    /// Whether an end is a gear that another scenario declares.
+    pub(crate) fn is_external(&self, end: &Endpoint) -> bool {
+        let is_elsewhere = end.rack.as_deref().is_some_and(|rack| self.external_racks().contains(&rack));
+        is_elsewhere && self.index(&end.gear).is_none()
+    }
+
+    /// The racks that another scenario is for.
+    pub(crate) fn external_racks(&self) -> Vec<&'a str> {
+        let external = self.scenario.racks.iter().filter(|rack| rack.is_external);
+        external.map(|rack| rack.name.value.as_str()).collect()
     }
 
     /// Whether `process` of the source may put something on this wire.
     pub(crate) fn emits_from_process(&self, joint: &Joint<'_>) -> bool {
-        let ports = self.gears[joint.from.0].ports.as_ref().expect("a joint has known kinds");
-        ports.outputs[joint.from.1].emits.from_process()
+        joint.from.is_some_and(|(gear, output)| {
+            let ports = self.gears[gear].ports.as_ref().expect("a joint has known kinds");
+            ports.outputs[output].emits.from_process()
+        })
     }
 
     /// The rack an end is on; none means every rack.
@@ -93,13 +120,14 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// The racks there are: those declared, or, when none is, those that gears are deployed to.
+    /// The racks that this scenario is for: those declared, or, when none is, those that gears are deployed to.
     pub(crate) fn racks(&self) -> Vec<&'a str> {
         let mut racks: Vec<&str> = if self.scenario.racks.is_empty() {
             let deployed = self.scenario.gears.iter().filter_map(|gear| gear.deploy.as_ref());
             deployed.map(|rack| rack.value.as_str()).collect()
         } else {
-            self.scenario.racks.iter().map(|rack| rack.name.value.as_str()).collect()
+            let ours = self.scenario.racks.iter().filter(|rack| !rack.is_external);
+            ours.map(|rack| rack.name.value.as_str()).collect()
         };
         racks.sort_unstable();
         racks.dedup();

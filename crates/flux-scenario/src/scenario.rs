@@ -55,6 +55,8 @@ pub struct Rack {
     pub is_group: bool,
     /// The labels a rack of the group must have.
     pub match_labels: BTreeMap<String, String>,
+    /// A scenario of its own says what runs there: wires may lead to gears on it that are not declared here.
+    pub is_external: bool,
     /// Free labels.
     pub labels: BTreeMap<String, String>,
     /// Parameters of this rack.

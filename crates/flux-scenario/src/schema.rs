@@ -226,6 +226,10 @@ fn rack_shape() -> Json {
                 "type": "object", "additionalProperties": false,
                 "properties": { "labels": labels() },
             },
+            "external": {
+                "description": "Another scenario says what runs there; wires may lead to its gears as `rack.gear.port`.",
+                "type": "boolean",
+            },
             "labels": labels(),
             "config": { "description": "Parameters of this rack.", "type": "object" },
             "defaults": { "description": "Defaults of a group.", "type": "object" },

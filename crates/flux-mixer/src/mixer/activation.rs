@@ -12,8 +12,9 @@ use parking_lot::{Mutex, RwLock};
 use super::releases::names;
 use super::{Actor, Fleet, Mixer, Push, Sort};
 use crate::checks;
-use crate::part;
+use crate::part::{self, Members};
 use crate::refusal::Refusal;
+use crate::registry::{Record, Registry};
 use crate::shelf::Shelf;
 
 /// The entry that says which scenario is active.
@@ -36,7 +37,9 @@ struct Running {
     revision: Revision,
     activation: Activation,
     scenario: Scenario,
-    /// What is worked out already.
+    /// Who is in the groups that wires lead to, and at which change of the registry.
+    members: Mutex<(u64, Arc<Members>)>,
+    /// What is worked out already, for these members.
     desired: Mutex<BTreeMap<Name, Desired>>,
 }
 
@@ -51,23 +54,8 @@ impl Active {
         running.as_ref().map(|running| (running.etag(), running.activation.clone()))
     }
 
-    /// The part of a Rack.
-    pub(crate) fn part(&self, rack: &Name, labels: &BTreeMap<String, String>) -> Option<Part> {
-        let running = self.running.read().clone()?;
-        part::of(&running.scenario, rack, labels)
-    }
-
-    /// The digest of the part of a Rack.
-    fn desired(&self, rack: &Name, labels: &BTreeMap<String, String>) -> Option<ContentHash> {
-        let running = self.running.read().clone()?;
-        if let Some((of, digest)) = running.desired.lock().get(rack)
-            && of == labels
-        {
-            return *digest;
-        }
-        let digest = part::of(&running.scenario, rack, labels).map(|part| part.digest());
-        running.desired.lock().insert(rack.clone(), (labels.clone(), digest));
-        digest
+    fn running(&self) -> Option<Arc<Running>> {
+        self.running.read().clone()
     }
 
     /// Whoever is later wins, in the order in which it was kept.
@@ -93,6 +81,42 @@ impl Active {
 pub(crate) const NONE: &str = "none";
 
 impl Running {
+    fn new(revision: Revision, activation: Activation, scenario: Scenario) -> Running {
+        Running { revision, activation, scenario, members: Mutex::default(), desired: Mutex::default() }
+    }
+
+    /// Who is in the groups that wires lead to. It looks into the registry.
+    fn members(&self, registry: &Registry) -> Arc<Members> {
+        let mut known = self.members.lock();
+        let changes = registry.changes();
+        if known.0 != changes {
+            let members = part::members(&self.scenario, || registry.members());
+            if *known.1 != members {
+                known.1 = Arc::new(members);
+                self.desired.lock().clear();
+            }
+            known.0 = changes;
+        }
+        known.1.clone()
+    }
+
+    /// The digest of the part of a Rack.
+    fn desired(
+        &self,
+        rack: &Name,
+        labels: &BTreeMap<String, String>,
+        members: &Members,
+    ) -> Option<ContentHash> {
+        if let Some((of, digest)) = self.desired.lock().get(rack)
+            && of == labels
+        {
+            return *digest;
+        }
+        let digest = part::of(&self.scenario, rack, labels, members).map(|part| part.digest());
+        self.desired.lock().insert(rack.clone(), (labels.clone(), digest));
+        digest
+    }
+
     fn etag(&self) -> String {
         self.revision.to_string()
     }
@@ -104,7 +128,7 @@ impl Mixer {
         let Some((activation, revision)) = self.active.shelf.get(&entry()).await? else { return Ok(()) };
         let release = self.scenarios.get(&activation.name, &activation.tag.to_string())?;
         let scenario = load(checks::SCENARIO, &self.scenarios.text(&release).await?).scenario;
-        self.active.show(Running { revision, activation, scenario, desired: Mutex::default() });
+        self.active.show(Running::new(revision, activation, scenario));
         Ok(())
     }
 
@@ -158,8 +182,7 @@ impl Mixer {
             Err(Error::Revision(_)) => return Err(self.active.changed()),
             Err(why) => return Err(why.into()),
         };
-        let running =
-            Running { revision, activation: activation.clone(), scenario, desired: Mutex::default() };
+        let running = Running::new(revision, activation.clone(), scenario);
         let etag = running.etag();
         self.active.show(running);
         self.tell("scenario.activated", &about);
@@ -170,12 +193,14 @@ impl Mixer {
     /// A page of the fleet, and how all of it stands.
     pub(crate) fn topology(&self, after: Option<&Name>, limit: usize) -> Topology {
         let scenario = self.active.now().map(|(_, activation)| activation);
-        let running = self.active.running.read().clone();
-        let mut missing = running.map(|running| names(&running.scenario)).unwrap_or_default();
+        let running = self.active.running();
+        let mut missing = running.as_ref().map(|running| names(&running.scenario)).unwrap_or_default();
+        let members = running.as_ref().map(|running| running.members(&self.registry)).unwrap_or_default();
+        let desired_by = |record: &Record| running.as_ref()?.desired(&record.name, &record.labels, &members);
         let (mut counts, mut racks, mut next) = (SyncCounts::default(), Vec::new(), None);
         self.registry.survey(|record, liveness, actual| {
             let is_active = record.state == RackState::Active;
-            let desired = self.active.desired(&record.name, &record.labels).filter(|_| is_active);
+            let desired = desired_by(record).filter(|_| is_active);
             let sync = sync_of(desired, actual, liveness);
             if is_active {
                 counts.add(sync);
@@ -201,12 +226,20 @@ impl Mixer {
         Topology { mixer: self.settings.name.clone(), scenario, counts, missing, is_synced, racks, next }
     }
 
+    /// The part of a Rack, as it stands.
+    pub(super) fn part(&self, rack: &Name, labels: &BTreeMap<String, String>) -> Option<Part> {
+        let running = self.active.running()?;
+        part::of(&running.scenario, rack, labels, &running.members(&self.registry))
+    }
+
     /// Tells each Rack that has something else that there is something new for it.
     async fn tell_parts(&self) {
+        let Some(running) = self.active.running() else { return };
+        let members = running.members(&self.registry);
         let mut behind = Vec::new();
         self.registry.survey(|record, _, actual| {
             if record.state == RackState::Active
-                && self.active.desired(&record.name, &record.labels) != actual
+                && running.desired(&record.name, &record.labels, &members) != actual
             {
                 behind.push(record.name.clone());
             }
@@ -231,8 +264,14 @@ impl Mixer {
 
     /// Whether a Rack says that it has something else than it is to have.
     pub(super) fn is_behind(&self, rack: &Name, actual: Option<ContentHash>) -> bool {
-        let record = self.registry.get(rack).filter(|record| record.state == RackState::Active);
-        actual.is_some() && record.is_some_and(|record| self.active.desired(rack, &record.labels) != actual)
+        let Some(record) = self.registry.get(rack).filter(|record| record.state == RackState::Active) else {
+            return false;
+        };
+        let desired = self
+            .active
+            .running()
+            .and_then(|running| running.desired(rack, &record.labels, &running.members(&self.registry)));
+        desired != actual
     }
 
     pub(super) fn tell(&self, what: &str, about: &str) {

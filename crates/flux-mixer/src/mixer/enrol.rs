@@ -230,7 +230,7 @@ impl Mixer {
         rack: &Name,
         labels: &BTreeMap<String, String>,
     ) -> Result<(Grants, Option<Part>), Refusal> {
-        let part = self.active.part(rack, labels);
+        let part = self.part(rack, labels);
         let wires = part.as_ref().map_or(&[][..], |part| &part.wires);
         Ok((Grants::of_rack(rack, wires)?, part))
     }

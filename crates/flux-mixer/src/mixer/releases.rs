@@ -187,13 +187,18 @@ impl Mixer {
             for named in [&old.0, &new.0].into_iter().flat_map(names) {
                 racks.entry(named).or_default();
             }
-            let text_of = |scenario: &Scenario, rack: &Name, labels: &BTreeMap<String, String>| {
-                part::of(scenario, rack, labels).map(|part| part.text)
+            let known = || racks.clone().into_iter().collect();
+            let members = [&old.0, &new.0].map(|scenario| part::members(scenario, known));
+            let text_of = |scenario: &Scenario, members, rack: &Name, labels: &BTreeMap<String, String>| {
+                part::of(scenario, rack, labels, members).map(|part| part.text)
             };
             let mut alike: BTreeMap<_, Vec<Name>> = BTreeMap::new();
-            for (rack, labels) in racks {
-                let parts = (text_of(&old.0, &rack, &labels), text_of(&new.0, &rack, &labels));
-                alike.entry(parts).or_default().push(rack);
+            for (rack, labels) in &racks {
+                let old = text_of(&old.0, &members[0], rack, labels);
+                alike
+                    .entry((old, text_of(&new.0, &members[1], rack, labels)))
+                    .or_default()
+                    .push(rack.clone());
             }
             let circuit = |text: Option<String>| match text {
                 Some(text) => load(checks::SCENARIO, &text).compile(None, &catalog, Fuse::Off).ok(),
@@ -221,7 +226,11 @@ fn unfit(what: &str, flaws: Vec<flux_identity::Flaw>) -> Refusal {
 pub(super) fn names(scenario: &Scenario) -> BTreeSet<Name> {
     let groups: BTreeSet<&str> =
         scenario.racks.iter().filter(|rack| rack.is_group).map(|rack| rack.name.as_str()).collect();
-    let declared = scenario.racks.iter().filter(|rack| !rack.is_group).map(|rack| rack.name.as_str());
+    let declared = scenario
+        .racks
+        .iter()
+        .filter(|rack| !rack.is_group && !rack.is_external)
+        .map(|rack| rack.name.as_str());
     let deployed =
         scenario.gears.iter().filter_map(|gear| gear.deploy.as_ref()).map(|place| place.value.as_str());
     declared

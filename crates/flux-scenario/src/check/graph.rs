@@ -22,7 +22,7 @@ fn cycles(model: &Model<'_>, report: &mut Report) {
         .into_iter()
         .filter(|joint| model.emits_from_process(joint) && model.racks_crossed(joint.route).is_none())
         .collect();
-    let graph = Graph::new(model.gears.len(), joints.iter().map(|joint| (joint.from.0, joint.to.0)));
+    let graph = Graph::new(model.gears.len(), joints.iter().filter_map(Joint::inner));
     let mut found: Vec<Issue> = graph
         .parts()
         .into_iter()
@@ -38,7 +38,7 @@ fn cycle_issue(model: &Model<'_>, joints: &[Joint<'_>], cycle: &[usize]) -> Issu
     let name = |gear: usize| model.gears[gear].decl.name.value.as_str();
     let hops = cycle.iter().zip(cycle.iter().cycle().skip(1));
     let spans: Vec<Span> = hops
-        .filter_map(|(&from, &to)| joints.iter().find(|joint| joint.from.0 == from && joint.to.0 == to))
+        .filter_map(|(&from, &to)| joints.iter().find(|joint| joint.inner() == Some((from, to))))
         .map(|joint| joint.route.span)
         .collect();
     let ring = cycle.iter().chain(cycle.first()).map(|&gear| format!("`{}`", name(gear)));
@@ -59,7 +59,9 @@ fn unreached(model: &Model<'_>, report: &mut Report) {
         .iter()
         .filter_map(|route| Some((model.index(&route.from.gear)?, model.index(&route.to.gear)?)));
     let sources = (0..model.gears.len()).filter(|&gear| is_source(&model.gears[gear]));
-    let reached = Graph::new(model.gears.len(), edges).reachable(sources);
+    let from_elsewhere = model.scenario.wires.iter().filter(|route| model.is_external(&route.from));
+    let from_elsewhere = from_elsewhere.filter_map(|route| model.index(&route.to.gear));
+    let reached = Graph::new(model.gears.len(), edges).reachable(sources.chain(from_elsewhere));
     for (index, gear) in model.gears.iter().enumerate() {
         if !reached.contains(&index) {
             let message = format!("no signal can reach `{}`", *gear.decl.name);

@@ -50,10 +50,15 @@ pub(super) fn check(model: &Model<'_>, report: &mut Report) {
 }
 
 fn endpoint(model: &Model<'_>, end: &Endpoint, which: End, report: &mut Report) {
+    if model.is_external(end) {
+        return;
+    }
     let Some(index) = model.index(&end.gear) else {
         let names = model.names();
         let issue = Issue::new(Code::UnknownGear, end.span, format!("there is no gear named `{}`", end.gear));
+        let external = || end.rack.as_deref().and_then(|rack| closest(rack, &model.external_racks()));
         let help = match closest(&end.gear, &names) {
+            None if let Some(rack) = external() => did_you_mean(&format!("{rack}.{}.{}", end.gear, end.port)),
             Some(name) if names_port(model, end) => did_you_mean(&format!("{name}.{}", end.port)),
             Some(name) => did_you_mean(name),
             None => format!("the gears are {}", listed(&names, "and")),
@@ -132,6 +137,12 @@ fn lane(model: &Model<'_>, route: &Route, report: &mut Report) {
     let lane = route.lane.as_ref().map(|lane| lane.value);
     let span = route.lane.as_ref().map_or(route.span, |lane| lane.span);
     match (lane, crossed) {
+        (_, None) if model.is_external(&route.from) || model.is_external(&route.to) => {
+            let message =
+                "the other end of a wire to or from an external rack is a gear on a rack of this scenario";
+            let help = "say with `deploy` on which rack its gear is";
+            report.push(Issue::new(Code::NoMesh, span, message.to_owned()).help(help));
+        }
         (None | Some(Lane::Hot | Lane::Durable), None) => {}
         (Some(Lane::Hot), Some((from, to))) => {
             let message = format!("a hot wire stays on one rack, and this one leaves `{from}` for `{to}`");

@@ -22,10 +22,10 @@ impl MeshRoute {
     }
 }
 
-/// The name of a wire as a token of a subject: itself where it is one, and short; else as much of it as fits, and a number that
-/// tells it from others.
+/// The name of a wire as a token of a subject: itself where it is one, short and without `_`, which is before it in the name of
+/// its stream; else as much of it as fits, and a number that tells it from others.
 pub(crate) fn token(name: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '-' };
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' };
     let slug: String = name.replace(" -> ", "-").chars().map(plain).collect();
     if slug == name && name.len() <= WIRE_TOKEN_BYTES_MAX {
         return slug;
@@ -51,6 +51,7 @@ mod tests {
             "tills.out -> ledger.in",
             "a-name-that-is-longer-than-a-token-may-be",
             "a-name-that-is-longer-than-a-token-may-be-2",
+            "tills_out",
         ]
         .map(of);
         assert!(told.iter().all(|token| token.len() <= WIRE_TOKEN_BYTES_MAX));
@@ -59,7 +60,8 @@ mod tests {
             north-tills-out-south-l-ce3aa3d6
             tills-out-ledger-in-5b5c06d6
             a-name-that-is-longer-t-ecf7ba39
-            a-name-that-is-longer-t-7e7091ca"#]]
+            a-name-that-is-longer-t-7e7091ca
+            tills-out-b68c32cc"#]]
         .assert_eq(&told.join("\n"));
     }
 }

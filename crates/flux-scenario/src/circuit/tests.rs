@@ -479,5 +479,12 @@ fn a_wire_between_racks_has_one_end_on_each() {
     let promise = |ack| Some(Durability { ack, dedupe: true });
     assert_eq!(north.durable, promise(Ack::Os));
     assert_eq!(south.durable, promise(Ack::Disk), "what is said of the sender is said there");
+    // Each of the racks by a scenario of its own.
+    let alone = "
+racks: [{name: south}, {name: north, external: true}]
+gears: [{name: ledger, type: log, deploy: south}]
+wires: [{id: bookings, from: north.tills.out, to: ledger.in, ack: os, dedupe: true}]
+";
+    assert_eq!(circuit(alone, None, Fuse::On).unwrap().wires[0], south);
     expect![[r#"{"id":"bookings","from":{"gear":"tills","port":"out"},"to":[0,0],"lane":"mesh","durable":{"ack":"disk","dedupe":true},"mesh":{"from":"north","to":"south","wire":"bookings"},"fused":false}"#]].assert_eq(&serde_json::to_string(&south).unwrap());
 }

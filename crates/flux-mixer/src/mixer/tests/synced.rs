@@ -126,5 +126,41 @@ async fn a_rack_is_told_that_there_is_something_new_for_it() {
         () = clock.sleep(Duration::from_secs(30)) => panic!("it is not told"),
     }
     assert!(!house.mixer.is_behind(&name("north"), desired), "who has it is left alone");
-    assert!(!house.mixer.is_behind(&name("north"), None), "and so is who does not tell");
+    assert!(house.mixer.is_behind(&name("north"), None), "who runs nothing is told that there is something");
+}
+
+/// W53: a wire to a group leads to each Rack that has its labels, and who has the other end gets wires as they come and go.
+#[tokio::test]
+async fn a_group_is_who_is_in_it() {
+    let house = House::new().await;
+    let text = "
+meta: {name: branch, version: 1.0.0}
+racks: [{name: south}, {group: tills, match: {labels: {kind: till}}}]
+gears:
+  - {name: till, type: io_tcp, deploy: tills, config: {mode: server, bind: '127.0.0.1:1'}}
+  - {name: centre, type: io_tcp, deploy: south, config: {mode: server, bind: '127.0.0.1:1'}}
+wires: [{id: sales, from: till.out, to: centre.in}]
+";
+    house.mixer.start_with(text.into()).await.unwrap();
+    house.enrolled(&TestRack::new("south"), Some(&house.invite(None, HOUR).await)).await;
+    let wires = || {
+        let part = house.mixer.part(&name("south"), &BTreeMap::new()).unwrap();
+        part.wires.iter().map(|wire| wire.wire.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    let desired =
+        || house.mixer.topology(None, 9).racks.into_iter().rev().find_map(|rack| rack.desired).unwrap();
+    let alone = desired();
+    assert_eq!(wires(), "");
+    for till in ["p1", "p2"] {
+        let labels = BTreeMap::from([("kind".to_owned(), "till".to_owned())]);
+        let token =
+            house.mixer.invite(&actor(), Invite { rack: None, labels, lifetime: HOUR }).await.unwrap();
+        house.enrolled(&TestRack::new(till), Some(&token)).await;
+    }
+    assert_eq!(wires(), "sales-p1 sales-p2");
+    assert!(desired() != alone && house.mixer.is_behind(&name("south"), Some(alone)));
+    house.mixer.suspend(&actor(), &name("p1")).await.unwrap();
+    assert_eq!(wires(), "sales-p1 sales-p2", "what it has sent is to arrive when it may speak again");
+    house.mixer.revoke(&actor(), &name("p1")).await.unwrap();
+    assert_eq!(wires(), "sales-p2");
 }

@@ -262,6 +262,72 @@ wires:
 }
 
 #[test]
+fn wires_to_racks_of_other_scenarios() {
+    check(
+        "
+racks: [{name: edge}, {name: core, external: true}]
+gears:
+  - {name: s, type: source, deploy: edge}
+  - {name: l, type: log, deploy: edge}
+  - {name: everywhere, type: log}
+wires:
+  - {from: s.out, to: core.ledger.in}
+  - {from: core.answers.out, to: l.in, dedupe: true}
+  - {from: s.out, to: cor.ledger.in}
+  - {from: core.answers.out, to: everywhere.in}
+  - {from: core.answers.out, to: l.inn}
+  - {from: core.answers.out, to: l.in, lane: hot}
+",
+        expect![[r#"
+            error[FR0301]: there is no gear named `ledger`
+              --> t.yaml:10:23
+               |
+            10 |   - {from: s.out, to: cor.ledger.in}
+               |                       ^^^^^^^^^^^^^
+               |
+               = help: did you mean `core.ledger.in`?
+
+            error[FR0305]: a wire to an external rack leads from a gear that is on a rack of this scenario
+              --> t.yaml:11:5
+               |
+            11 |   - {from: core.answers.out, to: everywhere.in}
+               |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+               |
+               = help: say with `deploy` on which rack its gear is
+
+            error[FR0302]: `l` has no input `inn`
+              --> t.yaml:12:34
+               |
+            12 |   - {from: core.answers.out, to: l.inn}
+               |                                  ^^^^^
+               |
+               = help: did you mean `l.in`? (its only input is `in`)
+
+            error[FR0306]: `core.answers.out` leads to `l.in` twice
+              --> t.yaml:13:5
+               |
+             9 |   - {from: core.answers.out, to: l.in, dedupe: true}
+               |     ------------------------------------------------ first here
+            ...
+            13 |   - {from: core.answers.out, to: l.in, lane: hot}
+               |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+               |
+               = help: remove one: each signal would arrive twice
+
+            error[FR0304]: a hot wire stays on one rack, and this one leaves `core` for `edge`
+              --> t.yaml:13:46
+               |
+            13 |   - {from: core.answers.out, to: l.in, lane: hot}
+               |                                              ^^^
+               |
+               = help: deploy both gears to one rack, or leave the lane out: between racks it is `mesh`
+
+            t.yaml: 5 errors
+        "#]],
+    );
+}
+
+#[test]
 fn wires_between_racks() {
     check(
         "
