@@ -64,9 +64,10 @@ pub struct Heartbeat {
     pub gears: u64,
     /// Alarms that are raised.
     pub alarms: u64,
-    /// The digest of the part that it runs ([`Part::digest`](crate::Part::digest)); none where it runs none, or does not tell.
+    /// The digest of the orders that it obeys ([`Orders::digest`](crate::Orders::digest)); none where it runs something of its
+    /// own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub part: Option<ContentHash>,
+    pub orders: Option<ContentHash>,
 }
 
 impl fmt::Debug for BusIdentity {

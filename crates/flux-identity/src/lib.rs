@@ -6,13 +6,15 @@
 //!  |-- EnrolmentRequest, signed --- HTTPS ------>|  the CA is pinned by the token, or by its fingerprint
 //!  |<- Answer: certificate, bus identity,        |
 //!  |   SignedPassport with its part only --------|
-//!  |== Heartbeat ========= bus ================>|
+//!  |== Heartbeat ========= bus ================>|  which orders it obeys
+//!  |<= News ============== bus =================|  that there are others: it asks for its passport again
 //! ```
 //!
 //! Pure: nothing here reads a clock, a file or a socket.
 
 mod answer;
 pub mod limits;
+mod orders;
 mod release;
 mod request;
 mod signed_passport;
@@ -20,11 +22,12 @@ mod token;
 mod view;
 
 pub use answer::{Answer, BusIdentity, Enrolled, Heartbeat};
+pub use orders::{Duty, LogLevel, News, Orders, Part};
 pub use release::{
     Activation, Page, PushOutcome, Pushed, RackSync, Release, Sync, SyncCounts, Tag, Topology,
 };
 pub use request::{EnrolmentRequest, Nonce};
-pub use signed_passport::{Part, SignedPassport};
+pub use signed_passport::SignedPassport;
 pub use token::{Token, TokenHash, TokenKind, fingerprint_of, parse_fingerprint};
 pub use view::{Flaw, Liveness, Problem, RackState, RackView, Racks, Role, name_schema};
 

@@ -116,9 +116,9 @@ pub struct RackSync {
     pub labels: BTreeMap<String, String>,
     /// Whether it runs what it is to run.
     pub sync: Sync,
-    /// What it is to run: the digest of its part.
+    /// What it is to do: the digest of its orders.
     pub desired: Option<ContentHash>,
-    /// What it said last that it has.
+    /// The digest of those that it said last that it obeys.
     pub actual: Option<ContentHash>,
 }
 

@@ -1,11 +1,12 @@
-//! A passport as a Mixer signs it: which Rack has it, and its own part of the scenario, of nobody else's.
+//! A passport as a Mixer signs it: which Rack has it, and what it is to do, and its own part of the scenario, of nobody else's.
 
 use std::collections::BTreeMap;
 
-use flux_bus::{MeshWire, Name};
-use flux_scenario::{edition::ContentHash, passport::PublicKey, signed::Signed};
+use flux_bus::Name;
+use flux_scenario::{passport::PublicKey, signed::Signed};
 use serde::{Deserialize, Serialize};
 
+use crate::orders::Orders;
 use crate::request::check_labels;
 
 /// What a Mixer says of a Rack. It does not expire: a Rack that is on its own for a year goes on. What expires is the
@@ -25,31 +26,8 @@ pub struct SignedPassport {
     pub key: PublicKey,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// What it is to run; nothing where the scenario does not name it.
-    pub part: Option<Part>,
-}
-
-/// The part of a scenario that is one Rack's: its gears with their settings, and of others the names at the far ends of wires.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Part {
-    /// Name of the scenario.
-    pub scenario: String,
-    /// Its version.
-    pub version: Option<String>,
-    /// SHA-256 of the whole scenario, as it was written.
-    pub whole: ContentHash,
-    /// The part, as a scenario of its own: JSON, which is YAML.
-    pub text: String,
-    /// Wires to and from other Racks.
-    pub wires: Vec<MeshWire>,
-}
-
-impl Part {
-    /// What tells it from any other part.
-    pub fn digest(&self) -> ContentHash {
-        ContentHash::of(&serde_json::to_vec(self).expect("a part is JSON"))
-    }
+    /// What it is to do.
+    pub orders: Orders,
 }
 
 impl Signed for SignedPassport {
@@ -58,7 +36,7 @@ impl Signed for SignedPassport {
 
     fn check(&self) -> Result<(), String> {
         check_labels(&self.labels)?;
-        let wires = self.part.iter().flat_map(|part| &part.wires);
+        let wires = self.orders.part.iter().flat_map(|part| &part.wires);
         let foreign = wires.filter(|wire| wire.from != self.rack && wire.to != self.rack).count();
         (foreign == 0).then_some(()).ok_or_else(|| format!("{foreign} wires are those of other racks"))
     }
@@ -66,10 +44,13 @@ impl Signed for SignedPassport {
 
 #[cfg(test)]
 mod tests {
+    use flux_bus::MeshWire;
+    use flux_scenario::edition::ContentHash;
     use flux_scenario::passport::Passport;
     use flux_scenario::signed::SignedError;
 
     use super::*;
+    use crate::orders::{Duty, LogLevel, Part};
 
     fn passport() -> SignedPassport {
         let name = |text| Name::new(text).unwrap();
@@ -80,13 +61,18 @@ mod tests {
             rack: name("north"),
             key: Passport::from_seed([7; 32]).public_key(),
             labels: BTreeMap::from([("site".into(), "lisbon".into())]),
-            part: Some(Part {
-                scenario: "switch".into(),
-                version: Some("1.0.0".into()),
-                whole: ContentHash([5; 32]),
-                text: "{}".into(),
-                wires: vec![MeshWire { wire: name("w1"), from: name("north"), to: name("south") }],
-            }),
+            orders: Orders {
+                duty: Duty::Drained,
+                log_level: Some(LogLevel::Debug),
+                shutdowns: 2,
+                part: Some(Part {
+                    scenario: "switch".into(),
+                    version: Some("1.0.0".into()),
+                    whole: ContentHash([5; 32]),
+                    text: "{}".into(),
+                    wires: vec![MeshWire { wire: name("w1"), from: name("north"), to: name("south") }],
+                }),
+            },
         }
     }
 

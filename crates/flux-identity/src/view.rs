@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::orders::{Duty, LogLevel};
 use flux_bus::Name;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,10 @@ pub struct RackView {
     pub passport_number: u64,
     /// The number of the one that it says it has.
     pub passport_number_actual: Option<u64>,
+    /// Whether it is to run what it has.
+    pub duty: Duty,
+    /// The least severe level that it is to log; none is its own.
+    pub log_level: Option<LogLevel>,
     /// Gears that run there, as it said.
     pub gears: Option<u64>,
     /// Alarms that are raised there, as it said.
@@ -174,6 +179,8 @@ macro_rules! word {
         }
     };
 }
+
+pub(crate) use word;
 
 word!(RackState, Pending "pending", Active "active", Suspended "suspended", Revoked "revoked");
 word!(Liveness, Online "online", Late "late", Offline "offline");

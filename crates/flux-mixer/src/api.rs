@@ -10,6 +10,7 @@ mod health;
 mod idempotent;
 mod input;
 mod openapi;
+mod orders;
 mod problem;
 mod racks;
 mod releases;
@@ -73,6 +74,7 @@ fn all() -> Vec<Route> {
     [
         health::routes(),
         enrol::routes(),
+        orders::routes(),
         racks::routes(),
         releases::routes(),
         fleet::routes(),

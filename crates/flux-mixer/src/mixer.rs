@@ -4,6 +4,7 @@ mod activation;
 mod admin;
 mod enrol;
 mod listening;
+mod ordering;
 mod releases;
 mod revocation;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flux_bus::{Bus, Error, Key, Name, Revision};
-use flux_identity::{Heartbeat, Liveness, RackState, RackView};
+use flux_identity::{Duty, Heartbeat, Liveness, LogLevel, Orders, RackState, RackView};
 use flux_scenario::edition::ContentHash;
 use flux_scenario::passport::PublicKey;
 use flux_world::{Clock, Instant};
@@ -34,8 +34,21 @@ pub(crate) struct Record {
     pub(crate) first_seen_unix_ms: u64,
     pub(crate) certificate_expires_unix_ms: Option<u64>,
     pub(crate) passport_number: u64,
+    #[serde(default)]
+    pub(crate) duty: Duty,
+    #[serde(default)]
+    pub(crate) log_level: Option<LogLevel>,
+    #[serde(default)]
+    pub(crate) shutdowns: u64,
     /// What it was given for the bus and is still good: key, and until when.
     pub(crate) bus_keys: BTreeMap<String, u64>,
+}
+
+impl Record {
+    /// The digest of its orders, where that of its part is known.
+    pub(crate) fn orders_digest(&self, part: Option<ContentHash>) -> ContentHash {
+        Orders::digest_with(self.duty, self.log_level, self.shutdowns, part)
+    }
 }
 
 /// What was heard of a Rack last.
@@ -187,12 +200,12 @@ impl Registry {
         turned
     }
 
-    /// Each Rack by name, whether it is heard of, and what it said last that it runs.
+    /// Each Rack by name, whether it is heard of, and the orders that it said last that it obeys.
     pub(crate) fn survey(&self, mut see: impl FnMut(&Record, Liveness, Option<ContentHash>)) {
         let (racks, heard, now) = (self.racks.read(), self.heard.read(), self.clock.now());
         for (name, (record, _)) in racks.iter() {
             let heard = heard.get(name);
-            see(record, self.liveness(record, heard, now), heard.and_then(|heard| heard.heartbeat.part));
+            see(record, self.liveness(record, heard, now), heard.and_then(|heard| heard.heartbeat.orders));
         }
     }
 
@@ -285,6 +298,8 @@ fn view(record: &Record, heard: Option<&Heard>, liveness: Liveness) -> RackView 
         certificate_expires_unix_ms: record.certificate_expires_unix_ms,
         passport_number: record.passport_number,
         passport_number_actual: heard.map(|heard| heard.heartbeat.passport_number),
+        duty: record.duty,
+        log_level: record.log_level,
         gears: heard.map(|heard| heard.heartbeat.gears),
         alarms: heard.map(|heard| heard.heartbeat.alarms),
     }
@@ -315,6 +330,9 @@ mod tests {
             first_seen_unix_ms: 1,
             certificate_expires_unix_ms: None,
             passport_number: 0,
+            duty: Duty::default(),
+            log_level: None,
+            shutdowns: 0,
             bus_keys: BTreeMap::new(),
         }
     }

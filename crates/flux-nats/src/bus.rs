@@ -1,22 +1,24 @@
 //! The seam on a connection to NATS.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_nats::{ConnectOptions, Event};
+use async_nats::{Auth, AuthError, ConnectOptions, Event};
 use flux_bus::limits::MESSAGE_BYTES_MAX;
 use flux_bus::{
     Answer, Begin, Bucket, BucketConfig, Bus, Consumer, ConsumerConfig, Error, Message, MessageId, Name,
     Objects, Pattern, Retention, Stored, StreamConfig, StreamState, Subscription, WhenFull,
 };
-use flux_world::{Entropy, World};
+use flux_world::{Disk, Entropy, World};
 use futures_util::StreamExt;
 use serde_json::{Value as Json, json};
 use tokio::sync::{mpsc, watch};
 
 use crate::api::{Api, Link, OVERHEAD_BYTES, away, bucket_stream, objects_stream};
 use crate::bucket::NatsBucket;
+use crate::bus_key::BusKey;
 use crate::consumer::NatsConsumer;
 use crate::convert::{self, HEADER_ID};
 use crate::objects::NatsObjects;
@@ -24,6 +26,9 @@ use crate::settings::{Credentials, Settings};
 
 /// The wait before a reconnection grows from this to eight times it, with jitter.
 const RECONNECT_BASE: Duration = Duration::from_millis(250);
+
+/// Longest file of credentials.
+const CREDENTIALS_BYTES_MAX: usize = 64 << 10;
 
 /// Requests for messages a consumer may have waiting.
 const WAITING_MAX: u32 = 512;
@@ -58,7 +63,14 @@ fn options(
     trouble: watch::Sender<String>,
 ) -> Result<ConnectOptions, Error> {
     let entropy: Entropy = world.entropy.fork();
-    let mut options = ConnectOptions::new()
+    let options = match &settings.credentials {
+        Credentials::JwtFile(path) => {
+            let (path, disk) = (path.clone(), world.disk.clone());
+            ConnectOptions::with_auth_callback(move |nonce| authenticate(disk.clone(), path.clone(), nonce))
+        }
+        _ => ConnectOptions::new(),
+    };
+    let mut options = options
         .name(&settings.name)
         .connection_timeout(settings.request_deadline)
         .request_timeout(Some(settings.request_deadline))
@@ -81,7 +93,7 @@ fn options(
             async {}
         });
     options = match &settings.credentials {
-        Credentials::None => options,
+        Credentials::None | Credentials::JwtFile(_) => options,
         Credentials::Password { user, password } => options.user_and_password(user.clone(), password.clone()),
         Credentials::NKey(seed) => options.nkey(seed.clone()),
         Credentials::Jwt(text) => options
@@ -100,7 +112,26 @@ fn options(
     Ok(options)
 }
 
+/// Says who we are, by what the file says now.
+async fn authenticate(disk: Disk, path: PathBuf, nonce: Vec<u8>) -> Result<Auth, AuthError> {
+    let shown = path.display().to_string();
+    let read = disk.clone().offload(move || disk.read(&path, CREDENTIALS_BYTES_MAX)).await;
+    let text = read.map_err(|why| AuthError::new(format!("cannot read `{shown}`: {why}")))?;
+    let signed = BusKey::read_credentials(&String::from_utf8_lossy(&text)).and_then(|(jwt, key)| {
+        let mut auth = Auth::new();
+        (auth.jwt, auth.nkey, auth.signature) = (Some(jwt), Some(key.public()), Some(key.sign(&nonce)?));
+        Ok(auth)
+    });
+    signed.map_err(|why| AuthError::new(format!("`{shown}`: {why}")))
+}
+
 impl NatsBus {
+    /// Connects anew, with what the files of its settings say now. What is under way is tried again or says [`Error::Away`].
+    pub async fn renew(&self) {
+        // Where there is no connection, the next one is new.
+        let _ = self.api.client.force_reconnect().await;
+    }
+
     /// Whether a server is connected now.
     pub fn is_connected(&self) -> bool {
         self.api.is_connected()

@@ -46,6 +46,26 @@ impl BusKey {
         self.pair.public_key()
     }
 
+    /// The JWT and the key in a text that [`BusKey::credentials`] or `nsc` wrote.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], which quotes nothing of it.
+    pub fn read_credentials(text: &str) -> Result<(String, BusKey), Error> {
+        let after = |mark: &str| {
+            let mut lines = text.lines().skip_while(|line| !line.contains(mark)).skip(1).map(str::trim);
+            lines.find(|line| !line.is_empty()).map(str::to_owned)
+        };
+        match (after("BEGIN NATS USER JWT"), after("BEGIN USER NKEY SEED")) {
+            (Some(jwt), Some(seed)) => Ok((jwt, BusKey::from_seed(&seed)?)),
+            _ => Err(Error::Invalid("the credentials are no JWT with its seed".into())),
+        }
+    }
+
+    /// Signs what a server asks.
+    pub(crate) fn sign(&self, nonce: &[u8]) -> Result<Vec<u8>, Error> {
+        self.pair.sign(nonce).map_err(|why| Error::Failed(why.to_string()))
+    }
+
     /// The text of [`Credentials::Jwt`](crate::Credentials::Jwt), as `nsc` writes it: a secret.
     pub fn credentials(&self, jwt: &str) -> String {
         format!(
@@ -63,5 +83,30 @@ pub(crate) fn pair(kind: KeyPairType, seed: [u8; 32]) -> KeyPair {
 impl fmt::Debug for BusKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "BusKey({})", self.public())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn credentials_are_read_as_they_are_written() {
+        let key = BusKey::generate().unwrap();
+        let (jwt, again) = BusKey::read_credentials(&key.credentials("a.b.c")).unwrap();
+        assert_eq!((jwt.as_str(), again.public()), ("a.b.c", key.public()));
+        let seedless = key.credentials("a.b.c").replace(&key.seed(), "");
+        assert!(BusKey::read_credentials(&seedless).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "(-----BEGIN (NATS USER JWT|USER NKEY SEED)-----\n|[ -~]{0,60}\n){0,6}") {
+            if let Err(why) = BusKey::read_credentials(&text) {
+                prop_assert!(why.to_string().len() < 100);
+            }
+        }
     }
 }

@@ -46,6 +46,8 @@ pub enum Credentials {
     NKey(String),
     /// A JWT and the seed that goes with it, as `nsc` writes them into one text.
     Jwt(String),
+    /// The same in a file, which is read for each connection: whoever replaces it renews them.
+    JwtFile(PathBuf),
 }
 
 /// With whom to speak encrypted.
@@ -80,7 +82,7 @@ impl fmt::Debug for Credentials {
             Credentials::None => "none",
             Credentials::Password { .. } => "password",
             Credentials::NKey(_) => "nkey",
-            Credentials::Jwt(_) => "jwt",
+            Credentials::Jwt(_) | Credentials::JwtFile(_) => "jwt",
         })
     }
 }

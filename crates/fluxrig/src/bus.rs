@@ -1,8 +1,10 @@
 //! The way to other racks: a connection to the bus for what is sent, and one for what is said of it, made when first needed.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flux_mesh::Line;
+use flux_nats::NatsBus;
 use flux_scenario::{Circuit, Settings};
 use flux_world::World;
 
@@ -11,10 +13,27 @@ use flux_world::World;
 pub(crate) struct BusOptions {
     /// In place of the address in the settings.
     pub(crate) url: Option<String>,
+    /// What the Mixer of an enrolled rack gave it; an address of its own wins.
+    pub(crate) given: Option<flux_nats::Settings>,
     /// The settings it was started with.
     pub(crate) settings: Settings,
     /// What their files are relative to.
     pub(crate) directory: PathBuf,
+}
+
+/// The way to other racks, and the connections that it goes by.
+pub(crate) struct Way {
+    pub(crate) line: Line,
+    connections: [Arc<NatsBus>; 2],
+}
+
+impl Way {
+    /// Connects anew, with what the files say now of who this rack is.
+    pub(crate) async fn renew(&self) {
+        for connection in &self.connections {
+            connection.renew().await;
+        }
+    }
 }
 
 /// Whether a circuit has wires to other racks.
@@ -24,7 +43,7 @@ pub(crate) fn is_needed(circuit: &Circuit) -> bool {
 
 impl BusOptions {
     /// The way to the bus, for a circuit that needs one. The bus may be away.
-    pub(crate) async fn line(&self, world: &World, circuit: &Circuit) -> anyhow::Result<Option<Line>> {
+    pub(crate) async fn way(&self, world: &World, circuit: &Circuit) -> anyhow::Result<Option<Way>> {
         match is_needed(circuit) {
             true => nats::connect(world, self).await.map(Some),
             false => Ok(None),
@@ -44,18 +63,22 @@ mod nats {
     use flux_nats::{Credentials, NatsBus, Settings, Tls};
     use flux_world::World;
 
-    use super::BusOptions;
+    use super::{BusOptions, Way};
 
     /// Longest file of credentials.
     const CREDENTIALS_BYTES_MAX: usize = 64 << 10;
 
-    pub(super) async fn connect(world: &World, options: &BusOptions) -> anyhow::Result<Line> {
-        let settings = settings(world, options)?;
-        let named = |what| Settings { name: format!("{} {what}", settings.name), ..settings.clone() };
-        Ok(Line {
-            data: Arc::new(NatsBus::connect_later(world, named("data")).await?),
-            control: Arc::new(NatsBus::connect_later(world, named("control")).await?),
-        })
+    pub(super) async fn connect(world: &World, options: &BusOptions) -> anyhow::Result<Way> {
+        let settings = match (&options.given, &options.url) {
+            (Some(given), None) => given.clone(),
+            _ => settings(world, options)?,
+        };
+        let connect = async |what| {
+            let settings = Settings { name: format!("{} {what}", settings.name), ..settings.clone() };
+            anyhow::Ok(Arc::new(NatsBus::connect_later(world, settings).await?))
+        };
+        let (data, control) = (connect("data").await?, connect("control").await?);
+        Ok(Way { line: Line { data: data.clone(), control: control.clone() }, connections: [data, control] })
     }
 
     fn settings(world: &World, options: &BusOptions) -> anyhow::Result<Settings> {
@@ -97,7 +120,11 @@ mod nats {
         };
         Ok(match (&snake.credentials_file, &snake.nkey_file) {
             (None, None) => Credentials::None,
-            (Some(file), None) => Credentials::Jwt(read("credentials_file", file)?),
+            (Some(file), None) => {
+                // Read for each connection; that it can be is found out now.
+                read("credentials_file", file)?;
+                Credentials::JwtFile(options.path(file))
+            }
             (None, Some(file)) => Credentials::NKey(read("nkey_file", file)?.trim().to_owned()),
             (Some(_), Some(_)) => {
                 anyhow::bail!(
@@ -145,7 +172,7 @@ mod nats {
         fn options(text: &str) -> BusOptions {
             let (settings, report) = load_settings("fluxrig.toml", text.as_bytes());
             assert!(!report.has_errors(), "{}", report.render(false));
-            BusOptions { url: None, settings, directory: "/etc/fluxrig".into() }
+            BusOptions { url: None, given: None, settings, directory: "/etc/fluxrig".into() }
         }
 
         fn refusal(text: &str) -> String {

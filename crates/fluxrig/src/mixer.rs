@@ -5,10 +5,12 @@ mod client;
 mod enrolment;
 mod identity;
 mod login;
+mod obedience;
 mod pin;
 
 pub(crate) use agent::{Agent, Leader};
 pub(crate) use client::{Client, Fingerprint, fingerprint};
 pub(crate) use enrolment::{Enroller, Outcome};
-pub(crate) use identity::{Identity, part_file};
+pub(crate) use identity::Identity;
 pub(crate) use login::{LoginOptions, keep_login};
+pub(crate) use obedience::Wish;

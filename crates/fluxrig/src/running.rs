@@ -13,10 +13,10 @@ use std::{
 };
 
 use anyhow::anyhow;
-use flux_mesh::Line;
 use flux_rack::{DurableStats, Estate, Handled, JournalError, MeshStats, Rack, Remains, Surroundings};
 use flux_scenario::{
     Settings,
+    edition::ContentHash,
     settings::{DeadLetterPlace, STATE_DIR},
     units::ByteSize,
 };
@@ -25,24 +25,27 @@ use serde_json::Value as Json;
 use tokio::{
     net::UnixStream,
     signal::unix::{Signal, SignalKind, signal},
-    sync::oneshot,
+    sync::{oneshot, watch},
 };
 
 use crate::{
     alarms::{Alarm, Alarms, millis},
-    bus::BusOptions,
+    bus::{BusOptions, Way},
     control::{self, Answer, Asked, ControlSocket, Request},
     files::FilesNow,
     last_good::{LastGood, ToKeep},
+    mixer::Wish,
     plan::{Plan, PlanOptions},
     state_dir::StateDir,
     status::{GearStatus, RackStatus, WireStatus},
     stop::StopSignal,
+    terminal,
     watch::Watch,
     watchman::{Findings, Watchman},
 };
 
 mod giving_way;
+mod obeying;
 mod reading;
 mod reloading;
 
@@ -66,6 +69,11 @@ pub(crate) struct RunOptions {
     pub(crate) estate: Estate,
     /// Where the bus is, in place of what the settings say.
     pub(crate) bus: Option<String>,
+    /// What its Mixer is told.
+    pub(crate) vitals: Arc<Vitals>,
+    /// What its Mixer wants, where it has one, and how to its bus.
+    pub(crate) wishes: Option<watch::Receiver<Wish>>,
+    pub(crate) given: Option<flux_nats::Settings>,
 }
 
 /// A rack and what is around it in this process.
@@ -79,7 +87,7 @@ pub(crate) struct Running {
     rack: Rack,
     bus: BusOptions,
     /// The way to other racks, once there is one.
-    line: Option<Line>,
+    way: Option<Way>,
     began: Instant,
     /// Since when each gear is what it is.
     since: BTreeMap<String, Instant>,
@@ -98,6 +106,10 @@ pub(crate) struct Running {
     state_dir: Option<StateDir>,
     /// What a Mixer is told.
     vitals: Arc<Vitals>,
+    /// What it wants.
+    wishes: Option<watch::Receiver<Wish>>,
+    /// When what it wanted and was refused is tried again.
+    obey_at: Option<Instant>,
 }
 
 /// How a rack does, in two numbers that are known from the last time it was minded.
@@ -105,6 +117,8 @@ pub(crate) struct Running {
 pub(crate) struct Vitals {
     pub(crate) gears: AtomicU64,
     pub(crate) alarms: AtomicU64,
+    /// The orders that it obeys.
+    pub(crate) obeyed: watch::Sender<Option<ContentHash>>,
 }
 
 /// What there is to do next.
@@ -112,6 +126,8 @@ enum Task {
     Answer(Request, oneshot::Sender<Answer<Json>>),
     GiveWay(Duration, UnixStream),
     Reload(&'static str),
+    /// Its Mixer wants something.
+    Obey,
     /// A version was read, or why it could not be.
     GoOver(Wanted, Box<Result<Plan, String>>),
     Mind(Findings),
@@ -133,11 +149,15 @@ impl Running {
         let kept_in = state_dir.as_ref().map_or(STATE_DIR.as_ref(), StateDir::path);
         let files = FilesNow::new(plan.files.clone());
         let names: Vec<String> = circuit.gears.iter().map(|gear| gear.name.clone()).collect();
-        let bus =
-            BusOptions { url: options.bus, settings: settings.clone(), directory: plan.settings_directory() };
-        let line = bus.line(&world, &circuit).await?;
+        let bus = BusOptions {
+            url: options.bus,
+            given: options.given,
+            settings: settings.clone(),
+            directory: plan.settings_directory(),
+        };
+        let way = bus.way(&world, &circuit).await?;
         let mut surroundings = surroundings(&plan, kept_in, files.clone(), state_dir.is_some());
-        surroundings.mesh.clone_from(&line);
+        surroundings.mesh = way.as_ref().map(|way| way.line.clone());
         let rack = Rack::boot_with(circuit, surroundings, options.estate).await;
         let rack = rack.map_err(|why| anyhow!("{}: {why}", plan.place(why.gear())))?;
         let began = world.clock.now();
@@ -155,7 +175,7 @@ impl Running {
             files,
             rack,
             bus,
-            line,
+            way,
             began,
             since: names.into_iter().map(|name| (name, began)).collect(),
             alarms: Alarms::new(world.clock),
@@ -166,7 +186,9 @@ impl Running {
             last_good,
             is_to_keep: options.restored.is_none(),
             state_dir,
-            vitals: Arc::default(),
+            vitals: options.vitals,
+            wishes: options.wishes,
+            obey_at: None,
         };
         running.alarms.set(Alarm::LastGood, options.restored.flatten());
         Ok(running)
@@ -177,6 +199,11 @@ impl Running {
         self.rack.resume().await;
         self.open_control();
         self.keep().await;
+        self.note_vitals();
+        if let Some(wish) = self.wishes.as_mut().map(|wishes| wishes.borrow_and_update().clone()) {
+            terminal::set_log_level(wish.log_level);
+            self.vitals.obeyed.send_replace(wish.digest);
+        }
         let gears = self.since.len();
         tracing::info!(scenario = self.plan.name(), gears, "rack is up");
     }
@@ -190,6 +217,7 @@ impl Running {
                 task = self.next() => task,
             };
             let task = match task {
+                Task::Obey if self.is_over() => break,
                 Task::GiveWay(within, stream) => match Box::pin(self.give_way(within, stream)).await {
                     GaveWay::Gone(code) => return code,
                     GaveWay::GoesOn(running) => {
@@ -220,7 +248,8 @@ impl Running {
 
     /// The next task. Cancel-safe.
     async fn next(&mut self) -> Task {
-        let Running { hangup, reader, watch, watchman, control, .. } = self;
+        let Running { hangup, reader, watch, watchman, control, wishes, obey_at, .. } = self;
+        let wanted = obeying::wanted(wishes, *obey_at, self.plan.world.clock);
         let changed = async {
             match watch {
                 Some(watch) => watch.changed().await,
@@ -236,6 +265,7 @@ impl Running {
         tokio::select! {
             biased;
             _ = hangup.recv() => Task::Reload("SIGHUP"),
+            () = wanted => Task::Obey,
             (wanted, read) = reader.next() => Task::GoOver(wanted, Box::new(read)),
             asked = asked => match asked {
                 Asked::Question { request, answer } => Task::Answer(request, answer),
@@ -252,6 +282,7 @@ impl Running {
             // Its stream is dropped, and so whoever asked is told; the loop answers it itself.
             Task::GiveWay(..) => return,
             Task::Reload(because) => return self.reader.want(Wanted::unasked(because)),
+            Task::Obey => return self.obey().await,
             Task::GoOver(wanted, read) => return Box::pin(self.go_over(wanted, *read)).await,
             Task::Mind(findings) => {
                 self.mind(findings).await;
@@ -304,12 +335,6 @@ impl Running {
         }
         self.keep().await;
         self.note_vitals();
-    }
-
-    /// What is told of the rack while it runs.
-    pub(crate) fn vitals(&self) -> Arc<Vitals> {
-        self.note_vitals();
-        self.vitals.clone()
     }
 
     fn note_vitals(&self) {

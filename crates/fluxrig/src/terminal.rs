@@ -4,15 +4,17 @@ use std::{
     fs::File,
     io::{IsTerminal, Write, stderr},
     os::fd::AsFd,
+    sync::OnceLock,
 };
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use flux_identity::LogLevel;
 use flux_scenario::settings::{Level, Logging};
 use flux_world::World;
 use jiff::Timestamp;
 use serde_json::json;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, reload::Handle};
 
 use crate::log_thread::LogThread;
 
@@ -50,7 +52,8 @@ pub(crate) fn init_logging(options: &LogOptions, settings: &Logging) -> anyhow::
         Level::Warn => "warn",
         Level::Error => "error",
     };
-    let filter = EnvFilter::new(options.log_level.as_deref().unwrap_or(level));
+    let own = options.log_level.clone().unwrap_or_else(|| level.to_owned());
+    let filter = EnvFilter::new(&own);
     // A descriptor of its own: the lock of standard error is not held while a line waits for its reader.
     let sink = stderr().as_fd().try_clone_to_owned().context("cannot log to standard error")?;
     let format = options.log_format;
@@ -61,14 +64,45 @@ pub(crate) fn init_logging(options: &LogOptions, settings: &Logging) -> anyhow::
         .with_writer(move || writer.clone())
         .log_internal_errors(false);
     match options.log_format {
-        LogFormat::Text => lines.with_ansi(has_color()).with_target(false).init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
+        LogFormat::Text => {
+            let lines = lines.with_ansi(has_color()).with_target(false).with_filter_reloading();
+            keep_filter(lines.reload_handle(), own);
+            lines.init();
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_filter_reloading();
+            keep_filter(lines.reload_handle(), own);
+            lines.init();
+        }
     }
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic");
     }));
     Ok(thread)
+}
+
+/// Sets what is logged: a level, or none for what was said at the start.
+type SetFilter = Box<dyn Fn(Option<LogLevel>) + Send + Sync>;
+
+/// There is one log in a process.
+static FILTER: OnceLock<SetFilter> = OnceLock::new();
+
+fn keep_filter<S: 'static>(handle: Handle<EnvFilter, S>, own: String) {
+    let set = move |level: Option<LogLevel>| {
+        let filter = EnvFilter::new(level.map_or_else(|| own.clone(), |level| level.word().to_owned()));
+        // Its subscriber lives as long as the process.
+        let _ = handle.reload(filter);
+    };
+    // The first is the one that logs.
+    let _ = FILTER.set(Box::new(set));
+}
+
+/// Logs from this level on, or as was said at the start.
+pub(crate) fn set_log_level(level: Option<LogLevel>) {
+    if let Some(set) = FILTER.get() {
+        set(level);
+    }
 }
 
 /// A line that says how many lines before it are missing, in the form of the others.

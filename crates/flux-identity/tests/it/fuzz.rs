@@ -39,6 +39,7 @@ fn any_signed_line_for_a_passport() {
         if let Ok(passport) = SignedPassport::verify(text.as_bytes(), &cluster.public_key()) {
             assert!(
                 passport
+                    .orders
                     .part
                     .iter()
                     .flat_map(|part| &part.wires)

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
-use flux_identity::{Problem, Role};
+use flux_identity::{Duty, LogLevel, Orders, Problem, Role, SignedPassport};
+use flux_scenario::signed::Signed;
 use serde_json::{Value as Json, json};
 use tower::ServiceExt;
 
@@ -156,6 +157,40 @@ async fn a_rack_is_enrolled_over_the_api_and_listed() {
     assert_eq!((page["total"].as_u64(), page["next"].as_str()), (Some(2), Some("east")));
     let (_, health) = site.ask(Method::GET, "/health", "", None).await;
     assert_eq!(health["counts"]["enrolled"], 1);
+}
+
+/// What a Rack is told to do is in its next passport, for one and for all of some labels.
+#[tokio::test]
+async fn a_rack_is_told_what_to_do() {
+    let site = Site::new(false).await;
+    let operator = site.token(Role::Operator).await;
+    let north = TestRack::new("north");
+    let token = site.house.invite(None, std::time::Duration::from_secs(60)).await;
+    site.house.enrolled(&north, Some(&token)).await;
+    let put = async |path: &str, body| site.ask(Method::PUT, path, &operator, Some(body)).await;
+    let (status, rack) = put("/racks/north/duty", json!({"duty": "drained"})).await;
+    assert_eq!((status, rack["duty"].as_str()), (StatusCode::OK, Some("drained")));
+    put("/racks/north/log-level", json!({"log_level": "debug"})).await;
+    assert_eq!(site.ask(Method::POST, "/racks/north/shutdown", &operator, None).await.0, StatusCode::OK);
+    let orders = async || {
+        let answer = site.house.enrolled(&north, None).await;
+        SignedPassport::verify(answer.passport.as_bytes(), &answer.cluster_key).unwrap().orders
+    };
+    let told = Orders { duty: Duty::Drained, log_level: Some(LogLevel::Debug), shutdowns: 1, part: None };
+    assert_eq!(orders().await, told);
+    let (_, told) = put("/duty", json!({"duty": "stopped", "labels": {"site": "faro"}})).await;
+    assert_eq!(told["racks"], json!([]));
+    let (_, told) = put("/duty", json!({"duty": "stopped", "labels": {"site": "lisbon"}})).await;
+    assert_eq!((&told["racks"], orders().await.duty), (&json!(["north"]), Duty::Stopped));
+    let (_, rack) = put("/racks/north/log-level", json!({"log_level": null})).await;
+    assert!(rack["log_level"].is_null());
+    assert_eq!(put("/racks/nobody/duty", json!({"duty": "running"})).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(put("/racks/north/duty", json!({"duty": "off"})).await.0, StatusCode::BAD_REQUEST);
+    let said: Vec<String> =
+        site.house.mixer.audit().entries(0, 99).await.unwrap().into_iter().map(|entry| entry.what).collect();
+    for what in ["rack.duty", "rack.log-level", "rack.shutdown"] {
+        assert!(said.iter().any(|said| said == what), "{said:?}");
+    }
 }
 
 #[tokio::test]

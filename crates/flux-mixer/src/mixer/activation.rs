@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flux_bus::{Bus, Error, Key, Message, Name, Revision, Subject, subject};
-use flux_identity::{Activation, Liveness, Part, RackState, RackSync, Role, Sync, SyncCounts, Topology};
+use flux_identity::{
+    Activation, Liveness, News, Part, RackState, RackSync, Role, Sync, SyncCounts, Topology,
+};
 use flux_scenario::edition::ContentHash;
 use flux_scenario::{Scenario, load};
 use parking_lot::{Mutex, RwLock};
@@ -19,8 +21,8 @@ use crate::shelf::Shelf;
 
 /// The entry that says which scenario is active.
 const ENTRY: &str = "scenario";
-/// What a Rack is told when there is something new for it, on `flux.ctrl.<rack>.part`.
-const PART: &str = "part";
+/// Where a Rack is told that there is something new for it: `flux.ctrl.<rack>.orders`.
+const ORDERS: &str = "orders";
 
 /// The scenario that is active: kept, and in memory.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ pub(crate) struct Active {
 }
 
 /// What a Rack is to run, by the labels it had when that was worked out.
-type Desired = (BTreeMap<String, String>, Option<ContentHash>);
+type Known = (BTreeMap<String, String>, Option<ContentHash>);
 
 #[derive(Debug)]
 struct Running {
@@ -40,7 +42,7 @@ struct Running {
     /// Who is in the groups that wires lead to, and at which change of the registry.
     members: Mutex<(u64, Arc<Members>)>,
     /// What is worked out already, for these members.
-    desired: Mutex<BTreeMap<Name, Desired>>,
+    parts: Mutex<BTreeMap<Name, Known>>,
 }
 
 impl Active {
@@ -82,7 +84,7 @@ pub(crate) const NONE: &str = "none";
 
 impl Running {
     fn new(revision: Revision, activation: Activation, scenario: Scenario) -> Running {
-        Running { revision, activation, scenario, members: Mutex::default(), desired: Mutex::default() }
+        Running { revision, activation, scenario, members: Mutex::default(), parts: Mutex::default() }
     }
 
     /// Who is in the groups that wires lead to. It looks into the registry.
@@ -93,7 +95,7 @@ impl Running {
             let members = part::members(&self.scenario, || registry.members());
             if *known.1 != members {
                 known.1 = Arc::new(members);
-                self.desired.lock().clear();
+                self.parts.lock().clear();
             }
             known.0 = changes;
         }
@@ -101,19 +103,19 @@ impl Running {
     }
 
     /// The digest of the part of a Rack.
-    fn desired(
+    fn part_digest(
         &self,
         rack: &Name,
         labels: &BTreeMap<String, String>,
         members: &Members,
     ) -> Option<ContentHash> {
-        if let Some((of, digest)) = self.desired.lock().get(rack)
+        if let Some((of, digest)) = self.parts.lock().get(rack)
             && of == labels
         {
             return *digest;
         }
         let digest = part::of(&self.scenario, rack, labels, members).map(|part| part.digest());
-        self.desired.lock().insert(rack.clone(), (labels.clone(), digest));
+        self.parts.lock().insert(rack.clone(), (labels.clone(), digest));
         digest
     }
 
@@ -186,22 +188,22 @@ impl Mixer {
         let etag = running.etag();
         self.active.show(running);
         self.tell("scenario.activated", &about);
-        self.tell_parts().await;
+        self.tell_all().await;
         Ok((etag, activation))
     }
 
     /// A page of the fleet, and how all of it stands.
     pub(crate) fn topology(&self, after: Option<&Name>, limit: usize) -> Topology {
         let scenario = self.active.now().map(|(_, activation)| activation);
-        let running = self.active.running();
-        let mut missing = running.as_ref().map(|running| names(&running.scenario)).unwrap_or_default();
-        let members = running.as_ref().map(|running| running.members(&self.registry)).unwrap_or_default();
-        let desired_by = |record: &Record| running.as_ref()?.desired(&record.name, &record.labels, &members);
+        let desired = self.desired();
+        let mut missing =
+            desired.running.as_ref().map(|running| names(&running.scenario)).unwrap_or_default();
         let (mut counts, mut racks, mut next) = (SyncCounts::default(), Vec::new(), None);
         self.registry.survey(|record, liveness, actual| {
             let is_active = record.state == RackState::Active;
-            let desired = desired_by(record).filter(|_| is_active);
-            let sync = sync_of(desired, actual, liveness);
+            let part = desired.part(record).filter(|_| is_active);
+            let orders = is_active.then(|| record.orders_digest(part));
+            let sync = sync_of(orders, part.is_some(), actual, liveness);
             if is_active {
                 counts.add(sync);
                 missing.remove(&record.name);
@@ -214,7 +216,7 @@ impl Mixer {
                         liveness,
                         labels: record.labels.clone(),
                         sync,
-                        desired,
+                        desired: orders,
                         actual,
                     }),
                     false => next = racks.last().map(|rack: &RackSync| rack.name.to_string()),
@@ -226,52 +228,46 @@ impl Mixer {
         Topology { mixer: self.settings.name.clone(), scenario, counts, missing, is_synced, racks, next }
     }
 
-    /// The part of a Rack, as it stands.
-    pub(super) fn part(&self, rack: &Name, labels: &BTreeMap<String, String>) -> Option<Part> {
-        let running = self.active.running()?;
-        part::of(&running.scenario, rack, labels, &running.members(&self.registry))
+    /// What Racks are to run. Not to be asked for while the registry is gone through.
+    pub(super) fn desired(&self) -> Desired {
+        let running = self.active.running();
+        let members = running.as_ref().map(|running| running.members(&self.registry)).unwrap_or_default();
+        Desired { running, members }
     }
 
-    /// Tells each Rack that has something else that there is something new for it.
-    async fn tell_parts(&self) {
-        let Some(running) = self.active.running() else { return };
-        let members = running.members(&self.registry);
-        let mut behind = Vec::new();
+    /// Tells each Rack that obeys other orders that there are new ones for it.
+    async fn tell_all(&self) {
+        let (mut behind, desired) = (Vec::new(), self.desired());
         self.registry.survey(|record, _, actual| {
-            if record.state == RackState::Active
-                && running.desired(&record.name, &record.labels, &members) != actual
-            {
-                behind.push(record.name.clone());
+            let orders = desired.orders(record);
+            if record.state == RackState::Active && actual != Some(orders) {
+                behind.push((record.name.clone(), orders));
             }
         });
-        for rack in behind {
-            self.tell_part(&rack).await;
+        for (rack, orders) in behind {
+            self.tell_orders(&rack, orders).await;
         }
     }
 
-    /// A hint, which may be lost: a Rack that says with its next heartbeat that it still has something else is told again. What is
+    /// A hint, which may be lost: a Rack that says with its next heartbeat that it still obeys others is told again. What is
     /// new it gets where it gets all that is its own, by asking to renew.
-    pub(super) async fn tell_part(&self, rack: &Name) {
+    pub(super) async fn tell_orders(&self, rack: &Name, orders: ContentHash) {
         let Some(Fleet { bus, .. }) = self.fleet() else { return };
         let told = async {
-            let to = Subject::of(subject::CONTROL, rack, &Name::new(PART)?);
-            bus.publish(Message::new(to, Vec::new())).await
+            let to = Subject::of(subject::CONTROL, rack, &Name::new(ORDERS)?);
+            let news = serde_json::to_vec(&News { orders }).expect("a digest is JSON");
+            bus.publish(Message::new(to, news)).await
         };
         if let Err(why) = told.await {
             tracing::debug!(%rack, %why, "a rack is not told now that there is something new for it");
         }
     }
 
-    /// Whether a Rack says that it has something else than it is to have.
-    pub(super) fn is_behind(&self, rack: &Name, actual: Option<ContentHash>) -> bool {
-        let Some(record) = self.registry.get(rack).filter(|record| record.state == RackState::Active) else {
-            return false;
-        };
-        let desired = self
-            .active
-            .running()
-            .and_then(|running| running.desired(rack, &record.labels, &running.members(&self.registry)));
-        desired != actual
+    /// The orders of a Rack that says that it obeys others.
+    pub(super) fn behind(&self, rack: &Name, actual: Option<ContentHash>) -> Option<ContentHash> {
+        let record = self.registry.get(rack).filter(|record| record.state == RackState::Active)?;
+        let orders = self.desired().orders(&record);
+        (actual != Some(orders)).then_some(orders)
     }
 
     pub(super) fn tell(&self, what: &str, about: &str) {
@@ -279,14 +275,45 @@ impl Mixer {
     }
 }
 
+/// What Racks are to run, at one moment.
+pub(super) struct Desired {
+    running: Option<Arc<Running>>,
+    members: Arc<Members>,
+}
+
+impl Desired {
+    /// The digest of the part of a Rack.
+    fn part(&self, record: &Record) -> Option<ContentHash> {
+        self.running.as_ref()?.part_digest(&record.name, &record.labels, &self.members)
+    }
+
+    /// The digest of the orders of a Rack.
+    pub(super) fn orders(&self, record: &Record) -> ContentHash {
+        record.orders_digest(self.part(record))
+    }
+
+    /// The part of a Rack.
+    pub(super) fn whole_part(&self, rack: &Name, labels: &BTreeMap<String, String>) -> Option<Part> {
+        part::of(&self.running.as_ref()?.scenario, rack, labels, &self.members)
+    }
+}
+
 /// Nothing is said to be as it should be that nobody said of itself, lately.
-fn sync_of(desired: Option<ContentHash>, actual: Option<ContentHash>, liveness: Liveness) -> Sync {
+fn sync_of(
+    desired: Option<ContentHash>,
+    has_part: bool,
+    actual: Option<ContentHash>,
+    liveness: Liveness,
+) -> Sync {
+    let is_gone = liveness == Liveness::Offline;
     match (desired, actual) {
-        (None, None) => Sync::Idle,
-        (_, Some(_)) if liveness == Liveness::Offline => Sync::Unknown,
+        (None, _) => Sync::Idle,
+        (Some(_), None) if !has_part => Sync::Idle,
         (Some(_), None) => Sync::Unknown,
-        (desired, actual) if desired == actual => Sync::Synced,
-        (_, Some(_)) => Sync::Behind,
+        (Some(_), Some(_)) if is_gone => Sync::Unknown,
+        (Some(desired), Some(actual)) if desired != actual => Sync::Behind,
+        (Some(_), Some(_)) if has_part => Sync::Synced,
+        (Some(_), Some(_)) => Sync::Idle,
     }
 }
 

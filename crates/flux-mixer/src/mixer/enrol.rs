@@ -14,7 +14,9 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
 use flux_bus::{Bus, Grants, Name};
-use flux_identity::{Answer, BusIdentity, Enrolled, EnrolmentRequest, Part, RackState, SignedPassport};
+use flux_identity::{
+    Answer, BusIdentity, Duty, Enrolled, EnrolmentRequest, Orders, Part, RackState, SignedPassport,
+};
 use flux_scenario::hex::Hex;
 use flux_scenario::passport::PublicKey;
 use flux_scenario::signed::Signed;
@@ -212,7 +214,12 @@ impl Mixer {
             rack: rack.clone(),
             key: record.key,
             labels: record.labels,
-            part,
+            orders: Orders {
+                duty: record.duty,
+                log_level: record.log_level,
+                shutdowns: record.shutdowns,
+                part,
+            },
         };
         Ok(Answer::Enrolled(Box::new(Enrolled {
             certificate,
@@ -230,7 +237,7 @@ impl Mixer {
         rack: &Name,
         labels: &BTreeMap<String, String>,
     ) -> Result<(Grants, Option<Part>), Refusal> {
-        let part = self.part(rack, labels);
+        let part = self.desired().whole_part(rack, labels);
         let wires = part.as_ref().map_or(&[][..], |part| &part.wires);
         Ok((Grants::of_rack(rack, wires)?, part))
     }
@@ -256,6 +263,9 @@ impl Mixer {
             first_seen_unix_ms: self.world.clock.unix_ms(),
             certificate_expires_unix_ms: None,
             passport_number: 0,
+            duty: Duty::default(),
+            log_level: None,
+            shutdowns: 0,
             bus_keys: BTreeMap::new(),
         }
     }

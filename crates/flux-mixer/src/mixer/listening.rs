@@ -6,6 +6,7 @@ use std::time::Duration;
 use flux_bus::{Error, Message, Name, Pattern, subject};
 use flux_identity::limits::HEARTBEAT_BYTES_MAX;
 use flux_identity::{Heartbeat, rack_name};
+use flux_scenario::edition::ContentHash;
 use flux_world::{Backoff, BackoffPolicy};
 
 use super::Mixer;
@@ -74,8 +75,8 @@ impl Mixer {
                 }
                 message = next => match message {
                     Some(message) => {
-                        if let Some(rack) = self.take_heartbeat(&message) {
-                            self.tell_part(&rack).await;
+                        if let Some((rack, orders)) = self.take_heartbeat(&message) {
+                            self.tell_orders(&rack, orders).await;
                         }
                     }
                     None => return Err(Error::Closed),
@@ -84,18 +85,18 @@ impl Mixer {
         }
     }
 
-    /// Who may send on the subject is the Rack it names: the server of the bus sees to that. The Rack, when it has something else
-    /// than it is to have.
-    fn take_heartbeat(&self, message: &Message) -> Option<Name> {
+    /// Who may send on the subject is the Rack it names: the server of the bus sees to that. The Rack and its
+    /// orders, when it obeys others.
+    fn take_heartbeat(&self, message: &Message) -> Option<(Name, ContentHash)> {
         let rack = message.subject.as_str().split('.').nth(2).and_then(|name| rack_name(name).ok());
         let is_short = message.body.len() <= HEARTBEAT_BYTES_MAX;
         let heartbeat = serde_json::from_slice::<Heartbeat>(&message.body).ok().filter(|_| is_short);
         match (rack, heartbeat) {
             (Some(rack), Some(heartbeat)) => {
                 self.counts.heartbeats.fetch_add(1, Ordering::Relaxed);
-                let actual = heartbeat.part;
+                let actual = heartbeat.orders;
                 self.registry.hear(&rack, heartbeat);
-                self.is_behind(&rack, actual).then_some(rack)
+                self.behind(&rack, actual).map(|orders| (rack, orders))
             }
             (Some(_) | None, _) => {
                 self.counts.heartbeats_unreadable.fetch_add(1, Ordering::Relaxed);

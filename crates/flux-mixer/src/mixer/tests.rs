@@ -409,7 +409,7 @@ wires: [{id: w1, from: line.out, to: centre.in}]
     house.mixer.start_with(scenario.into()).await.unwrap();
     let enrolled = house.enrolled(&TestRack::new("south"), Some(&house.invite(None, HOUR).await)).await;
     let passport = SignedPassport::verify(enrolled.passport.as_bytes(), &enrolled.cluster_key).unwrap();
-    let part = passport.part.unwrap();
+    let part = passport.orders.part.unwrap();
     assert!(part.text.contains("theirs") && !part.text.contains("mine"));
     assert!(enrolled.bus.unwrap().jwt.ends_with(" 3"), "it may acknowledge to the sender of its wire");
     house.bus.consumer(name("south_w1"), name("inbox")).await.unwrap();

@@ -4,9 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
-use flux_bus::Name;
-use flux_identity::{Part, Token, TokenKind, rack_name};
-use flux_scenario::units::Duration;
+use flux_identity::{Token, TokenKind, rack_name};
+use flux_scenario::{passport::Passport, units::Duration};
 use flux_world::World;
 use serde_json::json;
 
@@ -14,11 +13,9 @@ use super::run::Run;
 use crate::{
     control::RackOptions,
     last_good::{passport_file, passport_for_keeping, read_passport},
-    mixer::{Agent, Client, Enroller, Fingerprint, Identity, Leader, Outcome, fingerprint, part_file},
-    running::Vitals,
+    mixer::{Client, Enroller, Fingerprint, Identity, Leader, Outcome, Wish, fingerprint},
     state_dir::StateDir,
     stdout,
-    stop::StopSignal,
     terminal::{self, LogOptions},
 };
 
@@ -78,8 +75,9 @@ struct Enrol {
 
 /// Run an enrolled rack until SIGTERM or Ctrl-C: as `fluxrig run`, and it says to its Mixer that it lives
 ///
-/// Without FILE it runs the part of the scenario that its passport carries; without that, nothing, and it waits. It needs the
-/// Mixer for neither start nor work.
+/// Without FILE it runs the part of the scenario that its passport carries, and goes over to another as soon as the Mixer has one
+/// for it; without a part it runs nothing, and waits. It needs the Mixer for neither start nor work. Wires to other racks go by
+/// the bus of the Mixer, unless --bus names another one.
 #[derive(Args)]
 struct RunEnrolled {
     #[command(flatten)]
@@ -199,64 +197,28 @@ impl RunEnrolled {
         let identity = Identity::read(&world.disk, &path, &own)?;
         identity.lay_out(&world.disk, &path)?;
         let passport = identity.passport(&own.public_key())?;
-        let mut part = None;
-        if run.file.is_none() {
-            run.file = part_file(&world, &path, &passport)?;
-            part = passport.part.as_ref().map(Part::digest);
-        }
+        let own_file = run.file.take().map(std::path::absolute).transpose()?;
+        let wish = Wish::of(&world, &path, &passport, own_file.as_deref())?;
+        run.file = Some(wish.file.clone());
         run.by.rack.get_or_insert_with(|| identity.rack.to_string());
         run.state_dir = Some(path.clone());
-        let leader = Leader { part, ..leader(&world, identity, own, path.clone(), passport.number)? };
-        match run.file {
-            Some(_) => {
-                run.leader = Some(Box::new(leader));
-                run.run(log)
-            }
-            None => idle(&world, &path, &run, leader, log),
-        }
+        let enroller = enroller(&world, &identity, own, path)?;
+        run.leader = Some(Box::new(Leader { enroller, identity, passport, own: own_file, wish }));
+        run.run(log)
     }
 }
 
-/// An enrolled rack with nothing to run: it says that it lives, and waits.
-fn idle(
+fn enroller(
     world: &World,
-    path: &std::path::Path,
-    run: &Run,
-    leader: Leader,
-    log: &LogOptions,
-) -> anyhow::Result<ExitCode> {
-    let _log = terminal::init_logging(log, &Default::default())?;
-    let _ours = StateDir::take(&world.disk, path)?;
-    let runtime = terminal::runtime(1)?;
-    runtime.block_on(async {
-        let mut stop = StopSignal::new(run.stop)?;
-        tracing::info!(
-            "the passport names no part of a scenario, and no FILE is named: nothing runs, and the rack waits"
-        );
-        let agent = Agent::new(leader, std::sync::Arc::<Vitals>::default());
-        tokio::select! {
-            biased;
-            () = stop.wait() => {}
-            () = Box::pin(agent.run()) => {}
-        }
-        Ok(ExitCode::SUCCESS)
-    })
-}
-
-fn leader(
-    world: &World,
-    identity: Identity,
-    passport: flux_scenario::passport::Passport,
+    identity: &Identity,
+    passport: Passport,
     state_dir: PathBuf,
-    passport_number: u64,
-) -> anyhow::Result<Leader> {
+) -> anyhow::Result<Enroller> {
     let address = identity.mixer.parse()?;
     let pinned = flux_identity::parse_fingerprint(&identity.fingerprint);
     let pinned = pinned.map_err(|why| anyhow::anyhow!("the identity of the rack is damaged: {why}"))?;
     let client = Client { address, fingerprint: Some(pinned), token: None, world: world.clone() };
-    let rack: Name = identity.rack.clone();
-    let enroller = Enroller { client, rack, passport, labels: BTreeMap::new(), state_dir };
-    Ok(Leader { enroller, identity, passport_number, part: None })
+    Ok(Enroller { client, rack: identity.rack.clone(), passport, labels: BTreeMap::new(), state_dir })
 }
 
 /// `key=value`, each.

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::{Context, ensure};
@@ -16,7 +17,7 @@ use crate::{
     last_good::{LastGood, NOT_TRUSTED, Restored},
     mixer::{Agent, Leader},
     plan::{Plan, PlanOptions, SettingsOptions},
-    running::{RunOptions, Running},
+    running::{RunOptions, Running, Vitals},
     state_dir::{self, StateDir},
     stdout,
     stop::{StopOptions, StopSignal},
@@ -170,6 +171,10 @@ impl Run {
             let stop = StopSignal::new(self.stop)?;
             let (estate, predecessor) = inheritance.unzip();
             let estate = estate.unwrap_or_default();
+            let vitals = Arc::<Vitals>::default();
+            let given = self.leader.as_ref().and_then(|leader| leader.bus_settings());
+            let agent = self.leader.map(|leader| Agent::new(*leader, vitals.clone()));
+            let (agent, wishes) = agent.unzip();
             let options = RunOptions {
                 plan: options,
                 state_dir,
@@ -177,6 +182,9 @@ impl Run {
                 restored,
                 estate,
                 bus: self.bus,
+                vitals,
+                wishes,
+                given,
             };
             let mut running = match (Box::pin(Running::boot(plan, options)).await, predecessor) {
                 (Ok(running), Some(predecessor)) => predecessor.dismiss().map(|()| running)?,
@@ -187,7 +195,6 @@ impl Run {
                 (running, None) => running?,
             };
             running.go_on().await;
-            let agent = self.leader.map(|leader| Agent::new(*leader, running.vitals()));
             let speaking = async {
                 match agent {
                     Some(agent) => Box::pin(agent.run()).await,

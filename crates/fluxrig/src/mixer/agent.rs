@@ -2,18 +2,20 @@
 //!
 //! Nothing of the Rack waits for it. It has a connection of its own, so that what it says is never behind data.
 
-use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{path::PathBuf, sync::Arc, sync::atomic::Ordering, time::Duration};
 
-use flux_bus::{Bus, Error, Message, Subject, subject};
-use flux_identity::Heartbeat;
-use flux_nats::{Credentials, NatsBus, Settings, Tls};
+use flux_bus::{Bus, Error, Message, Name, Pattern, Subject, Subscription, subject};
+use flux_identity::{Heartbeat, News, SignedPassport};
+use flux_nats::{NatsBus, Settings};
 use flux_scenario::edition::ContentHash;
 use flux_world::{Backoff, BackoffPolicy, Instant, World};
+use tokio::sync::watch;
 
 use super::{
     client::Refused,
     enrolment::{Enroller, Outcome},
-    identity::{Identity, file},
+    identity::Identity,
+    obedience::Wish,
 };
 use crate::running::Vitals;
 
@@ -24,6 +26,10 @@ const POLICY: BackoffPolicy = BackoffPolicy {
     stable_after: Duration::from_secs(60),
     is_first_immediate: false,
 };
+/// How often it asks because it was told that there is something new.
+const ASKS_AT_MOST_EVERY: Duration = Duration::from_secs(1);
+/// News that wait to be heard; of more, the first say enough.
+const NEWS_QUEUED_MAX: usize = 4;
 /// How soon what could not be made anew is tried again.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -33,32 +39,65 @@ pub(crate) struct Agent {
     enroller: Enroller,
     identity: Identity,
     vitals: Arc<Vitals>,
+    /// The orders that the Rack obeys.
+    obeyed: watch::Receiver<Option<ContentHash>>,
     began: Instant,
-    passport_number: u64,
-    /// The part that the Rack began with, which is not always the one of its passport now.
-    part: Option<ContentHash>,
+    /// What the passport says.
+    passport: SignedPassport,
+    /// What the Rack was started with, in place of its part.
+    own: Option<PathBuf>,
+    /// What the Rack is to do.
+    wish: watch::Sender<Wish>,
     /// When it is asked again to make it anew.
     renew_at: Instant,
+    /// When it was asked last.
+    asked_at: Instant,
 }
+
+/// There is something else to connect with.
+struct Renewed;
 
 /// What an [`Agent`] is made from, before the Rack runs.
 pub(crate) struct Leader {
     pub(crate) enroller: Enroller,
     pub(crate) identity: Identity,
-    pub(crate) passport_number: u64,
-    /// The part that the Rack runs; none where it runs something else.
-    pub(crate) part: Option<ContentHash>,
+    pub(crate) passport: SignedPassport,
+    /// What the Rack was started with, in place of its part.
+    pub(crate) own: Option<PathBuf>,
+    /// What the Rack is to do.
+    pub(crate) wish: Wish,
+}
+
+impl Leader {
+    /// How the Rack connects to the bus of its Mixer.
+    pub(crate) fn bus_settings(&self) -> Option<Settings> {
+        self.identity.bus_settings(&self.enroller.state_dir)
+    }
 }
 
 impl Agent {
-    pub(crate) fn new(leader: Leader, vitals: Arc<Vitals>) -> Agent {
-        let Leader { enroller, identity, passport_number, part } = leader;
+    /// With where what the Rack is to do can be read.
+    pub(crate) fn new(leader: Leader, vitals: Arc<Vitals>) -> (Agent, watch::Receiver<Wish>) {
+        let Leader { enroller, identity, passport, own, wish } = leader;
         let world = enroller.client.world.clone();
         let began = world.clock.now();
-        let mut agent =
-            Agent { world, enroller, identity, vitals, began, passport_number, part, renew_at: began };
+        let (wish, wished) = watch::channel(wish);
+        let obeyed = vitals.obeyed.subscribe();
+        let mut agent = Agent {
+            world,
+            enroller,
+            identity,
+            vitals,
+            obeyed,
+            began,
+            passport,
+            own,
+            wish,
+            renew_at: began,
+            asked_at: began,
+        };
         agent.renew_at = began + agent.until_renewal();
-        agent
+        (agent, wished)
     }
 
     /// Speaks for the Rack until it is dropped.
@@ -70,7 +109,10 @@ impl Agent {
                 Ok(bus) => {
                     backoff.up(clock.now());
                     tracing::info!(rack = %self.identity.rack, "the Mixer's bus is reached");
-                    self.speak(&bus).await
+                    match self.speak(&bus).await {
+                        Ok(Renewed) => continue,
+                        Err(why) => why,
+                    }
                 }
                 Err(why) => why,
             };
@@ -89,49 +131,63 @@ impl Agent {
     }
 
     async fn connect(&self) -> Result<NatsBus, Error> {
-        let identity = &self.identity;
-        let bus = identity.bus.as_ref().ok_or_else(|| Error::Away("the Mixer runs no server".into()))?;
-        let key = identity.bus_key().map_err(|why| Error::Invalid(why.to_string()))?;
-        let at = |name| file(&self.enroller.state_dir, name);
-        let mut settings = Settings::new(bus.urls.clone());
-        settings.name = identity.rack.to_string();
-        settings.credentials = Credentials::Jwt(key.credentials(&bus.jwt));
-        settings.tls =
-            Some(Tls { roots: at("ca.pem"), identity: Some((at("certificate.pem"), at("tls.key"))) });
-        settings.inbox_prefix = Some(format!("{}_{}", subject::INBOX, identity.rack));
+        let settings = self.identity.bus_settings(&self.enroller.state_dir);
+        let settings = settings.ok_or_else(|| Error::Away("the Mixer runs no server".into()))?;
         Box::pin(NatsBus::connect(&self.world, settings)).await
     }
 
     /// Says that the Rack lives for as long as somebody hears, and until it has another identity to connect with.
-    async fn speak(&mut self, bus: &NatsBus) -> Error {
+    async fn speak(&mut self, bus: &NatsBus) -> Result<Renewed, Error> {
         let clock = self.world.clock;
+        let mut heard = self.listen(bus).await?;
+        let mut beat_at = clock.now();
         loop {
-            if let Err(why) = self.beat(bus).await {
-                return why;
-            }
-            tokio::select! {
+            let news = tokio::select! {
                 biased;
-                () = clock.sleep_until(self.renew_at) => {
-                    self.renew().await;
-                    return Error::Away("it connects anew, with what it was given".into());
+                () = clock.sleep_until(self.renew_at) => None,
+                () = clock.sleep_until(beat_at) => {
+                    if !bus.is_connected() {
+                        return Err(Error::Away("the connection was lost".into()));
+                    }
+                    self.beat(bus).await?;
+                    beat_at = clock.now() + Duration::from_millis(self.identity.heartbeat_ms);
+                    continue;
                 }
-                () = clock.sleep(Duration::from_millis(self.identity.heartbeat_ms)) => {}
-            }
-            if !bus.is_connected() {
-                return Error::Away("the connection was lost".into());
+                // It is told at once that the Rack does what it was told.
+                _ = self.obeyed.changed() => {
+                    beat_at = clock.now();
+                    continue;
+                }
+                news = heard.next() => Some(news.ok_or(Error::Closed)?),
+            };
+            if news.is_none_or(|news| self.is_new(&news)) {
+                self.renew().await;
+                return Ok(Renewed);
             }
         }
+    }
+
+    async fn listen(&self, bus: &NatsBus) -> Result<Subscription, Error> {
+        let orders = Subject::of(subject::CONTROL, &self.identity.rack, &Name::new("orders")?);
+        bus.subscribe(Pattern::from(&orders), NEWS_QUEUED_MAX).await
+    }
+
+    /// Whether it says that there is something new, which anybody may have said: it is a reason to ask, from time to time.
+    fn is_new(&self, message: &Message) -> bool {
+        let news = serde_json::from_slice::<News>(&message.body);
+        let is_new = news.is_ok_and(|news| news.orders != self.passport.orders.digest());
+        is_new && self.world.clock.now() >= self.asked_at + ASKS_AT_MOST_EVERY
     }
 
     async fn beat(&self, bus: &NatsBus) -> Result<(), Error> {
         let uptime = self.world.clock.now().saturating_duration_since(self.began);
         let heartbeat = Heartbeat {
             program: env!("CARGO_PKG_VERSION").into(),
-            passport_number: self.passport_number,
+            passport_number: self.passport.number,
             uptime_ms: uptime.as_millis() as u64,
             gears: self.vitals.gears.load(Ordering::Relaxed),
             alarms: self.vitals.alarms.load(Ordering::Relaxed),
-            part: self.part,
+            orders: *self.obeyed.borrow(),
         };
         let body = serde_json::to_vec(&heartbeat).expect("a heartbeat is JSON");
         let to = Subject::new(format!("{}.{}.heartbeat", subject::AGENT, self.identity.rack))?;
@@ -142,13 +198,16 @@ impl Agent {
     async fn renew(&mut self) {
         let renewed = self.enroller.ask(None, Some(&self.identity)).await;
         let own = self.enroller.passport.public_key();
-        self.renew_at = self.world.clock.now() + AGAIN;
+        self.asked_at = self.world.clock.now();
+        self.renew_at = self.asked_at + AGAIN;
         match renewed {
             Ok(Outcome::Enrolled(identity)) => {
-                self.passport_number = identity.passport(&own).map_or(0, |passport| passport.number);
                 self.identity = *identity;
                 self.renew_at = self.world.clock.now() + self.until_renewal();
-                tracing::info!(rack = %self.identity.rack, passport = self.passport_number, "the identity is made anew");
+                match self.identity.passport(&own) {
+                    Ok(passport) => self.obey(passport),
+                    Err(why) => tracing::error!(%why, "the passport cannot be read"),
+                }
             }
             Ok(Outcome::Pending { fingerprint, .. }) => {
                 tracing::warn!(
@@ -160,6 +219,23 @@ impl Agent {
                 Some(refused) => tracing::error!(why = %refused, "the Mixer refuses this rack"),
                 None => tracing::warn!(why = %format!("{why:#}"), "the identity is not made anew yet"),
             },
+        }
+    }
+
+    /// Has the Rack do what a new passport says.
+    fn obey(&mut self, passport: SignedPassport) {
+        let (rack, number) = (&self.identity.rack, passport.number);
+        tracing::info!(%rack, passport = number, "the identity is made anew");
+        match Wish::of(&self.world, &self.enroller.state_dir, &passport, self.own.as_deref()) {
+            Ok(mut wish) => {
+                let is_told = passport.orders.shutdowns > self.passport.orders.shutdowns;
+                wish.is_over = is_told || self.wish.borrow().is_over;
+                self.wish.send_replace(wish);
+                self.passport = passport;
+            }
+            Err(why) => {
+                tracing::error!(%rack, why = %format!("{why:#}"), "what the Mixer wants cannot be kept")
+            }
         }
     }
 

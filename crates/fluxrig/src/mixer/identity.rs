@@ -6,6 +6,7 @@
 //! <state_dir>/identity/certificate.pem, tls.key
 //! <state_dir>/identity/bus.creds      bus identity and its key, as `nsc` writes them
 //! <state_dir>/identity/part.yaml      the part of the scenario that the passport carries
+//! <state_dir>/identity/nothing.yaml   what runs where it carries none, or is not to run
 //! ```
 
 use std::{
@@ -15,22 +16,22 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use flux_bus::Name;
+use flux_bus::{Name, subject};
 use flux_identity::{BusIdentity, Enrolled, SignedPassport, fingerprint_of, limits::ANSWER_BYTES_MAX};
-use flux_nats::BusKey;
+use flux_nats::{BusKey, Credentials, Settings, Tls};
 use flux_scenario::{
     hex::Hex,
     passport::{Passport, PublicKey},
     signed::Signed,
 };
-use flux_world::{Disk, World};
+use flux_world::Disk;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde::{Deserialize, Serialize};
 
 /// The file that counts.
 const FILE: &str = "mixer.identity";
 /// Where other programs, and the bus, find what they need.
-const DIRECTORY: &str = "identity";
+pub(super) const DIRECTORY: &str = "identity";
 
 /// What a Rack has from its Mixer, with the keys that it made for it. `Debug` shows no secret.
 #[derive(Clone, Serialize, Deserialize)]
@@ -161,7 +162,20 @@ impl Identity {
         Ok(())
     }
 
-    pub(super) fn bus_key(&self) -> anyhow::Result<BusKey> {
+    /// How to connect to the bus of the Mixer: by the files in the state directory, as they are at each connection. None where
+    /// the Mixer runs no server.
+    pub(crate) fn bus_settings(&self, state_dir: &Path) -> Option<Settings> {
+        let at = |name| file(state_dir, name);
+        let mut settings = Settings::new(self.bus.as_ref()?.urls.clone());
+        settings.name = self.rack.to_string();
+        settings.credentials = Credentials::JwtFile(at("bus.creds"));
+        settings.tls =
+            Some(Tls { roots: at("ca.pem"), identity: Some((at("certificate.pem"), at("tls.key"))) });
+        settings.inbox_prefix = Some(format!("{}_{}", subject::INBOX, self.rack));
+        Some(settings)
+    }
+
+    fn bus_key(&self) -> anyhow::Result<BusKey> {
         Ok(BusKey::from_seed(&self.bus_seed)?)
     }
 
@@ -189,19 +203,6 @@ pub(super) fn file(state_dir: &Path, name: &str) -> PathBuf {
     state_dir.join(DIRECTORY).join(name)
 }
 
-/// Writes the part of a scenario that a passport carries where it can be run from; none where it carries none.
-pub(crate) fn part_file(
-    world: &World,
-    state_dir: &Path,
-    passport: &SignedPassport,
-) -> anyhow::Result<Option<PathBuf>> {
-    let Some(part) = &passport.part else { return Ok(None) };
-    let path = file(state_dir, "part.yaml");
-    world.disk.make_private_dir(&state_dir.join(DIRECTORY))?;
-    world.disk.write_atomic_private(&path, part.text.as_bytes())?;
-    Ok(Some(path))
-}
-
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
@@ -227,7 +228,7 @@ mod tests {
             rack: name(rack),
             key,
             labels: std::collections::BTreeMap::new(),
-            part: None,
+            orders: flux_identity::Orders::default(),
         };
         Enrolled {
             certificate: ca.to_owned(),

@@ -61,7 +61,7 @@ impl Running {
         let kept_in = self.state_dir.as_ref().map_or(STATE_DIR.as_ref(), StateDir::path);
         let mut surroundings =
             surroundings(&self.plan, kept_in, self.files.clone(), self.state_dir.is_some());
-        surroundings.mesh.clone_from(&self.line);
+        surroundings.mesh = self.way.as_ref().map(|way| way.line.clone());
         match Box::pin(Rack::boot_with(circuit, surroundings, estate)).await {
             Ok(mut rack) => {
                 rack.resume().await;

@@ -1,8 +1,9 @@
 //! Reads what a rack was started with once more, beside the rack: whatever a file system does, it can be asked and stopped.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, path::PathBuf, time::Duration};
 
 use flux_rack::Remains;
+use flux_scenario::edition::ContentHash;
 use flux_world::{Clock, Disk, Instant};
 use serde_json::Value as Json;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -20,6 +21,8 @@ pub(super) struct Wanted {
     pub(super) because: &'static str,
     pub(super) is_dry_run: bool,
     pub(super) remains: Remains,
+    /// The orders of the Mixer that it follows from, where it does.
+    pub(super) orders: Option<Option<ContentHash>>,
     /// Who asked for it, where somebody waits.
     pub(super) answer: Option<oneshot::Sender<Answer<Json>>>,
 }
@@ -27,12 +30,12 @@ pub(super) struct Wanted {
 impl Wanted {
     /// Nobody waits for it.
     pub(super) fn unasked(because: &'static str) -> Wanted {
-        Wanted { because, is_dry_run: false, remains: Remains::Delivered, answer: None }
+        Wanted { because, is_dry_run: false, remains: Remains::Delivered, orders: None, answer: None }
     }
 
     /// Somebody does.
     pub(super) fn asked(is_dry_run: bool, remains: Remains, answer: oneshot::Sender<Answer<Json>>) -> Wanted {
-        Wanted { because: "asked", is_dry_run, remains, answer: Some(answer) }
+        Wanted { is_dry_run, remains, answer: Some(answer), ..Wanted::unasked("asked") }
     }
 }
 
@@ -74,10 +77,16 @@ impl Reader {
     /// Has it read. One that waits to be read says as much as two, where nobody waits for an answer.
     pub(super) fn want(&mut self, wanted: Wanted) {
         // The first is being read, and may have been before what is new was there.
-        let waits = |other: &Wanted| other.answer.is_none() && other.because == wanted.because;
-        if wanted.answer.is_some() || !self.wanted.iter().skip(1).any(waits) {
-            self.wanted.push_back(wanted);
+        let waits = |other: &&mut Wanted| other.answer.is_none() && other.because == wanted.because;
+        match self.wanted.iter_mut().skip(1).find(waits) {
+            Some(waiting) if wanted.answer.is_none() => *waiting = wanted,
+            _ => self.wanted.push_back(wanted),
         }
+    }
+
+    /// From now on it reads another file.
+    pub(super) fn turn_to(&mut self, file: PathBuf) {
+        self.options.file = file;
     }
 
     /// The next that was read, or why it could not be. Cancel-safe.

@@ -19,7 +19,7 @@ use crate::{
 impl Running {
     /// Becomes what was read, or says what that would change.
     pub(super) async fn go_over(&mut self, wanted: Wanted, read: Result<Plan, String>) {
-        let Wanted { because, is_dry_run, remains, answer } = wanted;
+        let Wanted { because, is_dry_run, remains, orders, answer } = wanted;
         let report = match read {
             Ok(new) if is_dry_run => self.compare(&new),
             Ok(new) => self.become_another(new, remains).await,
@@ -27,6 +27,9 @@ impl Running {
         };
         if !is_dry_run {
             self.note_outcome(because, &report).await;
+        }
+        if let Some(orders) = orders {
+            self.note_obedience(orders, report.outcome == Outcome::Refused);
         }
         if let Some(answer) = answer {
             let told = serde_json::to_value(report);
@@ -94,9 +97,9 @@ impl Running {
 
     /// Where the rack had no wire to another one until now, and so no bus.
     async fn join_bus(&mut self, circuit: &Circuit) -> anyhow::Result<()> {
-        if self.line.is_none() {
-            self.line = self.bus.line(&self.plan.world, circuit).await?;
-            self.rack.join(self.line.clone());
+        if self.way.is_none() {
+            self.way = self.bus.way(&self.plan.world, circuit).await?;
+            self.rack.join(self.way.as_ref().map(|way| way.line.clone()));
         }
         Ok(())
     }

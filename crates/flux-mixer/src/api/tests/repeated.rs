@@ -147,8 +147,10 @@ async fn a_request_has_one_answer() {
             ("approve", "409"),
             ("suspend", "200"),
             ("activate", "200"),
+            ("shutdown", "200"),
             ("revoke", "200"),
-            ("shutdown", "404"),
+            ("shutdown", "409"),
+            ("halt", "404"),
         ] {
             assert_eq!(ask("POST", &format!("/racks/north/{change}")).await, want, "{change}");
         }

@@ -1,0 +1,58 @@
+//! What the Mixer of a Rack wants of it, from the agent that asks for it to the Rack that does it.
+
+use std::path::{Path, PathBuf};
+
+use flux_identity::{Duty, LogLevel, SignedPassport};
+use flux_rack::Remains;
+use flux_scenario::edition::ContentHash;
+use flux_world::World;
+
+use super::identity::{DIRECTORY, file};
+
+/// A scenario that runs nothing.
+const NOTHING: &str = r#"{"meta":{"name":"nothing"},"gears":[]}"#;
+
+/// What a Rack is to do, by its passport.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wish {
+    /// What it runs.
+    pub(crate) file: PathBuf,
+    /// What becomes of what waits on wires that go.
+    pub(crate) remains: Remains,
+    pub(crate) log_level: Option<LogLevel>,
+    /// Whether it is to end.
+    pub(crate) is_over: bool,
+    /// What tells it from others; none where the Rack runs something of its own.
+    pub(crate) digest: Option<ContentHash>,
+}
+
+impl Wish {
+    /// What a passport wants, written where it can be run from. `own` is what the Rack was started with, in place of its part.
+    pub(crate) fn of(
+        world: &World,
+        state_dir: &Path,
+        passport: &SignedPassport,
+        own: Option<&Path>,
+    ) -> anyhow::Result<Wish> {
+        let orders = &passport.orders;
+        world.disk.make_private_dir(&state_dir.join(DIRECTORY))?;
+        let written = |name: &str, text: &str| -> anyhow::Result<PathBuf> {
+            let path = file(state_dir, name);
+            world.disk.write_atomic_private(&path, text.as_bytes())?;
+            Ok(path)
+        };
+        let runs = orders.duty == Duty::Running;
+        let file = match (own, &orders.part) {
+            (Some(own), _) if runs => own.to_owned(),
+            (None, Some(part)) if runs => written("part.yaml", &part.text)?,
+            _ => written("nothing.yaml", NOTHING)?,
+        };
+        Ok(Wish {
+            file,
+            remains: if orders.duty == Duty::Stopped { Remains::LeftOnDisk } else { Remains::Delivered },
+            log_level: orders.log_level,
+            is_over: false,
+            digest: (own.is_none() || !runs).then(|| orders.digest()),
+        })
+    }
+}
