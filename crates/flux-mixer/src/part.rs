@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flux_bus::{MeshWire, Name};
 use flux_identity::Part;
 use flux_scenario::edition::ContentHash;
-use flux_scenario::{Endpoint, GearDecl, Rack, Route, Scenario, Spanned};
+use flux_scenario::{Endpoint, GearDecl, Lane, Rack, Route, Scenario, Spanned};
 use serde_json::{Map, Value as Json, json};
 
 /// Where a Rack with these labels is, for a scenario: under its name, and in the groups whose labels it has.
@@ -87,7 +87,7 @@ pub(crate) fn of(
     let (mut wires, mut mesh) = (Vec::new(), Vec::new());
     for route in &scenario.wires {
         if here.is(place_of(scenario, &route.from)) && here.is(place_of(scenario, &route.to)) {
-            wires.push(wire(route));
+            wires.push(wire(route, crossed(scenario, route).is_some()));
         }
         let Some((from, to)) = crossed(scenario, route) else { continue };
         let others = |place: &str| match members.get(place) {
@@ -179,13 +179,15 @@ fn gear(gear: &GearDecl, rack: &Name) -> Json {
     Json::Object(json)
 }
 
-fn wire(route: &Route) -> Json {
+/// A wire inside the Rack. One that leads to other Racks as well is as safe here as there.
+fn wire(route: &Route, is_crossing: bool) -> Json {
     let mut json = promises(route);
     json.insert("from".into(), end(None, &route.from));
     json.insert("to".into(), end(None, &route.to));
     set(&mut json, "id", route.id.as_ref());
-    if let Some(lane) = &route.lane {
-        json.insert("lane".into(), lane.value.word().into());
+    let lane = route.lane.as_ref().map(|lane| lane.value);
+    if let Some(lane) = if is_crossing { Some(Lane::Durable) } else { lane } {
+        json.insert("lane".into(), lane.word().into());
     }
     Json::Object(json)
 }
@@ -293,6 +295,14 @@ wires:
                 "news-p8 south>p8"
             ]
         );
+        let scenario = load("both.yaml", SCENARIO.replace("deploy: south", "deploy: p7").as_bytes()).scenario;
+        let tills = ["p7", "p8"].map(|till| Name::new(till).unwrap());
+        let in_tills = Members::from([("tills".to_owned(), tills.into())]);
+        let labels = BTreeMap::from([("site".to_owned(), "porto".to_owned())]);
+        let both = super::of(&scenario, &Name::new("p7").unwrap(), &labels, &in_tills).unwrap();
+        assert!(mesh("p7", &both).contains(&"news-p8 p7>p8".to_owned()));
+        let local = r#"{"from":"centre.out","id":"news","lane":"durable","to":"till.in"}"#;
+        assert!(both.text.contains(local), "as safe here as there: {}", both.text);
         let other = of("p7", &[("site", "faro")]).unwrap();
         assert!(!other.text.contains("only"), "{}", other.text);
         let loaded = load("x.yaml", "gears: [{name: a, type: log, deploy: north}]\nracks: [{name: north}]");

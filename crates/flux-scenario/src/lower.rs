@@ -22,9 +22,8 @@ pub(crate) fn scenario(root: &Node, report: &mut Report) -> Scenario {
         .filter_map(|node| Some(gear(spanned_text(node, "name")?, "type", node, node.span)))
         .collect();
     let wires = list("wires").iter().filter_map(|node| wire(node, report)).collect();
-    // Another shape was reported already, and says more.
-    let is_list = |gears: &Node| matches!(gears.value, Value::List(_) | Value::Null);
-    if list("gears").is_empty() && root.get("gears").is_none_or(is_list) {
+    // Another shape was reported already, and says more. A list that is empty says that nothing is to run.
+    if root.get("gears").is_none_or(|gears| matches!(gears.value, Value::Null)) {
         let start = Span { end: root.span.start, ..root.span };
         let place = root.entry("gears").map_or(start, |entry| entry.key_span);
         let issue = Issue::new(Code::NoGears, place, "this scenario has no gears, so nothing would run");

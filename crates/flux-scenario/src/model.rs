@@ -78,10 +78,9 @@ impl<'a> Model<'a> {
         Some(Joint { route, from, to })
     }
 
-    /// Whether an end is a gear that another scenario declares.
+    /// Whether an end is a gear that another scenario declares; one of that name may be here as well.
     pub(crate) fn is_external(&self, end: &Endpoint) -> bool {
-        let is_elsewhere = end.rack.as_deref().is_some_and(|rack| self.external_racks().contains(&rack));
-        is_elsewhere && self.index(&end.gear).is_none()
+        end.rack.as_deref().is_some_and(|rack| self.external_racks().contains(&rack))
     }
 
     /// The racks that another scenario is for.

@@ -107,7 +107,7 @@ impl House {
         self.mixer.enrol(&rack.request(token), HERE).await
     }
 
-    async fn enrolled(&self, rack: &TestRack, token: Option<&Token>) -> Enrolled {
+    pub(crate) async fn enrolled(&self, rack: &TestRack, token: Option<&Token>) -> Enrolled {
         match self.ask(rack, token).await.unwrap() {
             Answer::Enrolled(enrolled) => *enrolled,
             Answer::Pending { .. } => panic!("it is put on the list"),

@@ -165,18 +165,24 @@ fn empty_and_half_empty_files_get_help() {
     );
     check(
         "a.yaml",
-        "meta: {name: a, version: 1.0.0}\ngears: []\n",
+        "meta: {name: a, version: 1.0.0}\ngears:\n",
         expect![[r#"
-        error[FR0206]: this scenario has no gears, so nothing would run
-         --> a.yaml:2:1
-          |
-        2 | gears: []
-          | ^^^^^
-          |
-          = help: list them under `gears:`, each with a `name` and a `type`
+            error[FR0206]: this scenario has no gears, so nothing would run
+             --> a.yaml:2:1
+              |
+            2 | gears:
+              | ^^^^^
+              |
+              = help: list them under `gears:`, each with a `name` and a `type`
 
-        a.yaml: 1 error
-    "#]],
+            error[FR0202]: `gears` must be a list, found nothing
+             --> a.yaml:2:6
+              |
+            2 | gears:
+              |      ^
+
+            a.yaml: 2 errors
+        "#]],
     );
 }
 

@@ -54,6 +54,11 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// The exit status, once it has ended.
+    pub(crate) fn ended(&mut self) -> Option<Option<i32>> {
+        self.child.try_wait().unwrap().map(|status| status.code())
+    }
+
     /// As a person would, by SIGTERM; returns the exit status.
     pub(crate) fn stop(&mut self) -> Option<i32> {
         let pid = rustix::process::Pid::from_raw(self.pid().cast_signed()).unwrap();
@@ -160,7 +165,11 @@ impl House {
 
     /// Enrols by a token that is made for it.
     pub(crate) fn enrol(&self, rack: &str) {
-        let token = self.told(&["racks", "invite", "--rack", rack, "--label", "site=lisbon"]);
+        self.enrol_with(rack, "site=lisbon");
+    }
+
+    pub(crate) fn enrol_with(&self, rack: &str, label: &str) {
+        let token = self.told(&["racks", "invite", "--rack", rack, "--label", label]);
         self.told(&[
             "rack",
             "enrol",
@@ -222,7 +231,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

@@ -5,5 +5,6 @@
 mod dev;
 mod fleet;
 mod house;
+mod orders;
 mod renewal;
 mod schemathesis;

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use comfy_table::{LineStyle, Table, TableStyle};
-use flux_identity::{Liveness, RackState, RackView, Racks, rack_name};
+use flux_identity::{Duty, Liveness, LogLevel, RackState, RackView, Racks, rack_name};
 use flux_scenario::units::Duration;
 use flux_world::World;
 use hyper::Method;
@@ -22,6 +22,8 @@ Examples:
   fluxrig racks --label site=lisbon --liveness offline --json
   fluxrig racks invite --rack north --label site=lisbon --for 10m
   fluxrig racks approve north
+  fluxrig racks stop --label site=lisbon               nothing runs there until `racks start`
+  fluxrig racks log-level north debug
   fluxrig racks revoke north";
 
 /// One line below the head.
@@ -83,6 +85,41 @@ enum Command {
     Revoke(One),
     /// Make void all that a rack was given, and forget it
     Remove(One),
+    /// Have racks run nothing, at once: what is in hand is finished, what waits on disk waits there
+    Stop(Several),
+    /// Have racks take nothing in, deliver what they have, and then run nothing
+    Drain(Several),
+    /// Have racks run what they have again
+    Start(Several),
+    /// Have the process of a rack drain and end
+    Shutdown(One),
+    /// Have a rack log from another level on: error, warn, info, debug, trace; without LEVEL as it is set itself
+    LogLevel {
+        #[command(flatten)]
+        one: One,
+        /// Least severe level
+        level: Option<LogLevel>,
+    },
+}
+
+/// Racks by name, by label, or all.
+#[derive(Args)]
+#[command(group = ArgGroup::new("which").required(true).multiple(false))]
+struct Several {
+    /// The racks
+    #[arg(group = "which")]
+    names: Vec<String>,
+    /// Racks with this label, `key=value`; several times for all of several
+    #[arg(long, value_name = "LABEL", group = "which")]
+    label: Vec<String>,
+    /// All of them
+    #[arg(long, group = "which")]
+    all: bool,
+    #[command(flatten)]
+    login: LoginOptions,
+    /// Print `{"racks":[..]}`
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -121,6 +158,20 @@ impl RacksCommand {
                     one.login.client(&world)?.ask::<Json>(Method::DELETE, &path, None).await?;
                     stdout::line(format_args!("rack {} is removed", one.name))
                 }
+                Some(Command::Stop(several)) => several.set(&world, Duty::Stopped).await,
+                Some(Command::Drain(several)) => several.set(&world, Duty::Drained).await,
+                Some(Command::Start(several)) => several.set(&world, Duty::Running).await,
+                Some(Command::Shutdown(one)) => {
+                    one.ask(&world, Method::POST, "shutdown", None).await.and_then(|rack| {
+                        one.show(&rack, format_args!("rack {} is told to drain and end", rack.name))
+                    })
+                }
+                Some(Command::LogLevel { one, level }) => {
+                    let body = json!({ "log_level": level });
+                    let rack = one.ask(&world, Method::PUT, "log-level", Some(&body)).await?;
+                    let level = level.map_or("its own level", LogLevel::word);
+                    one.show(&rack, format_args!("rack {} is told to log from {level} on", rack.name))
+                }
             }
         })?;
         Ok(ExitCode::SUCCESS)
@@ -129,15 +180,49 @@ impl RacksCommand {
 
 impl One {
     async fn change(&self, world: &World, change: &str) -> anyhow::Result<()> {
-        let path = format!("/racks/{}/{change}", rack_name(&self.name)?);
-        let rack: RackView = self.login.client(world)?.ask(Method::POST, &path, None).await?;
+        let rack = self.ask(world, Method::POST, change, None).await?;
+        self.show(&rack, format_args!("rack {} is {}; passport {}", rack.name, rack.state, rack.fingerprint))
+    }
+
+    async fn ask(
+        &self,
+        world: &World,
+        method: Method,
+        what: &str,
+        body: Option<&Json>,
+    ) -> anyhow::Result<RackView> {
+        let path = format!("/racks/{}/{what}", rack_name(&self.name)?);
+        self.login.client(world)?.ask(method, &path, body).await
+    }
+
+    fn show(&self, rack: &RackView, text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
         match self.json {
-            true => stdout::line(serde_json::to_string(&rack)?),
-            false => stdout::line(format_args!(
-                "rack {} is {}; passport {}",
-                rack.name, rack.state, rack.fingerprint
-            )),
+            true => stdout::line(serde_json::to_string(rack)?),
+            false => stdout::line(text),
         }
+    }
+}
+
+impl Several {
+    async fn set(&self, world: &World, duty: Duty) -> anyhow::Result<()> {
+        let client = self.login.client(world)?;
+        let mut told = Vec::new();
+        for name in &self.names {
+            let path = format!("/racks/{}/duty", rack_name(name)?);
+            let rack: RackView = client.ask(Method::PUT, &path, Some(&json!({ "duty": duty }))).await?;
+            told.push(rack.name.to_string());
+        }
+        if self.names.is_empty() {
+            let body = json!({ "duty": duty, "labels": labels(&self.label)? });
+            let answer: Json = client.ask(Method::PUT, "/duty", Some(&body)).await?;
+            let racks = answer["racks"].as_array().into_iter().flatten();
+            told.extend(racks.filter_map(Json::as_str).map(str::to_owned));
+        }
+        if self.json {
+            return stdout::line(json!({ "racks": told }));
+        }
+        let racks = if told.is_empty() { "no racks".to_owned() } else { told.join(", ") };
+        stdout::line(format_args!("told to be {duty}: {racks}"))
     }
 }
 
@@ -151,9 +236,9 @@ impl List {
             return stdout::line("no racks");
         }
         let mut table = Table::new();
-        table
-            .load_style(TABLE)
-            .set_header(["rack", "state", "heard of", "program", "gears", "alarms", "passport", "labels"]);
+        table.load_style(TABLE).set_header([
+            "rack", "state", "heard of", "duty", "program", "gears", "alarms", "passport", "labels",
+        ]);
         for rack in &racks {
             let count = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
             let actual = rack.passport_number_actual.filter(|actual| *actual != rack.passport_number);
@@ -167,6 +252,7 @@ impl List {
                 rack.name.to_string(),
                 rack.state.to_string(),
                 rack.liveness.to_string(),
+                rack.duty.to_string(),
                 rack.program.clone(),
                 count(rack.gears),
                 count(rack.alarms),

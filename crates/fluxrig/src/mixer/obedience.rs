@@ -10,7 +10,7 @@ use flux_world::World;
 use super::identity::{DIRECTORY, file};
 
 /// A scenario that runs nothing.
-const NOTHING: &str = r#"{"meta":{"name":"nothing"},"gears":[]}"#;
+const NOTHING: &str = r#"{"meta":{"name":"nothing","version":"0.0.0"},"gears":[]}"#;
 
 /// What a Rack is to do, by its passport.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -273,6 +273,7 @@ gears:
 wires:
   - {from: s.out, to: core.ledger.in}
   - {from: core.answers.out, to: l.in, dedupe: true}
+  - {from: s.out, to: core.l.in}
   - {from: s.out, to: cor.ledger.in}
   - {from: core.answers.out, to: everywhere.in}
   - {from: core.answers.out, to: l.inn}
@@ -280,44 +281,44 @@ wires:
 ",
         expect![[r#"
             error[FR0301]: there is no gear named `ledger`
-              --> t.yaml:10:23
+              --> t.yaml:11:23
                |
-            10 |   - {from: s.out, to: cor.ledger.in}
+            11 |   - {from: s.out, to: cor.ledger.in}
                |                       ^^^^^^^^^^^^^
                |
                = help: did you mean `core.ledger.in`?
 
-            error[FR0305]: a wire to an external rack leads from a gear that is on a rack of this scenario
-              --> t.yaml:11:5
+            error[FR0305]: the other end of a wire to or from an external rack is a gear on a rack of this scenario
+              --> t.yaml:12:5
                |
-            11 |   - {from: core.answers.out, to: everywhere.in}
+            12 |   - {from: core.answers.out, to: everywhere.in}
                |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
                |
                = help: say with `deploy` on which rack its gear is
 
             error[FR0302]: `l` has no input `inn`
-              --> t.yaml:12:34
+              --> t.yaml:13:34
                |
-            12 |   - {from: core.answers.out, to: l.inn}
+            13 |   - {from: core.answers.out, to: l.inn}
                |                                  ^^^^^
                |
                = help: did you mean `l.in`? (its only input is `in`)
 
             error[FR0306]: `core.answers.out` leads to `l.in` twice
-              --> t.yaml:13:5
+              --> t.yaml:14:5
                |
              9 |   - {from: core.answers.out, to: l.in, dedupe: true}
                |     ------------------------------------------------ first here
             ...
-            13 |   - {from: core.answers.out, to: l.in, lane: hot}
+            14 |   - {from: core.answers.out, to: l.in, lane: hot}
                |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
                |
                = help: remove one: each signal would arrive twice
 
             error[FR0304]: a hot wire stays on one rack, and this one leaves `core` for `edge`
-              --> t.yaml:13:46
+              --> t.yaml:14:46
                |
-            13 |   - {from: core.answers.out, to: l.in, lane: hot}
+            14 |   - {from: core.answers.out, to: l.in, lane: hot}
                |                                              ^^^
                |
                = help: deploy both gears to one rack, or leave the lane out: between racks it is `mesh`
