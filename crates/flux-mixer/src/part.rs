@@ -301,7 +301,7 @@ wires:
         let labels = BTreeMap::from([("site".to_owned(), "porto".to_owned())]);
         let both = super::of(&scenario, &Name::new("p7").unwrap(), &labels, &in_tills).unwrap();
         assert!(mesh("p7", &both).contains(&"news-p8 p7>p8".to_owned()));
-        let local = r#"{"from":"centre.out","id":"news","lane":"durable","to":"till.in"}"#;
+        let local = r#"{"from":"centre.out","to":"till.in","id":"news","lane":"durable"}"#;
         assert!(both.text.contains(local), "as safe here as there: {}", both.text);
         let other = of("p7", &[("site", "faro")]).unwrap();
         assert!(!other.text.contains("only"), "{}", other.text);
