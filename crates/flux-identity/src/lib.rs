@@ -21,7 +21,8 @@ mod view;
 
 pub use answer::{Answer, BusIdentity, Enrolled, Heartbeat};
 pub use release::{
-    Activation, Page, PushOutcome, Pushed, RackSync, Release, Sync, SyncCounts, Tag, Topology,
+    Activation, Difference, Page, PushOutcome, Pushed, RackPlan, RackSync, Release, ReleaseName, Sync,
+    SyncCounts, Tag, Topology, tag_pattern,
 };
 pub use request::{EnrolmentRequest, Nonce};
 pub use signed_passport::{Part, SignedPassport};

@@ -5,5 +5,7 @@
 mod dev;
 mod fleet;
 mod house;
+mod releases;
 mod renewal;
 mod schemathesis;
+mod watching;
