@@ -7,7 +7,7 @@
 //!  |<- Answer: certificate, bus identity,        |
 //!  |   SignedPassport with its part only --------|
 //!  |== Heartbeat ========= bus ================>|  which orders it obeys
-//!  |<= News ============== bus =================|  that there are others: it asks for its passport again
+//!  |<= OrdersChanged ============== bus =================|  that there are others: it asks for its passport again
 //! ```
 //!
 //! Pure: nothing here reads a clock, a file or a socket.
@@ -22,9 +22,10 @@ mod token;
 mod view;
 
 pub use answer::{Answer, BusIdentity, Enrolled, Heartbeat};
-pub use orders::{Duty, LogLevel, News, Orders, Part};
+pub use orders::{Duty, LogLevel, Orders, OrdersChanged, Part};
 pub use release::{
-    Activation, Page, PushOutcome, Pushed, RackSync, Release, Sync, SyncCounts, Tag, Topology,
+    Activation, Difference, Page, PushOutcome, Pushed, RackPlan, RackSync, Release, ReleaseName, Sync,
+    SyncCounts, Tag, Topology, tag_pattern,
 };
 pub use request::{EnrolmentRequest, Nonce};
 pub use signed_passport::SignedPassport;

@@ -28,3 +28,6 @@ pub const HEARTBEAT_BYTES_MAX: usize = 32 << 10;
 
 /// Longest tag of a release.
 pub const TAG_BYTES_MAX: usize = 64;
+
+/// Longest `name:tag` of a release.
+pub const RELEASE_BYTES_MAX: usize = 60 + 1 + TAG_BYTES_MAX;

@@ -1,8 +1,5 @@
 //! What a Rack is to do, as its Mixer says it: in its signed passport and nowhere else, so that nobody else can say it.
 
-use std::fmt;
-use std::str::FromStr;
-
 use flux_bus::MeshWire;
 use flux_scenario::edition::ContentHash;
 use schemars::JsonSchema;
@@ -103,7 +100,7 @@ fn digest_of(what: &impl Serialize) -> ContentHash {
 /// What a Mixer says on `flux.ctrl.<rack>.orders`, unsigned: there is something new. A Rack that has other orders asks for its
 /// passport, and obeys that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct News {
+pub struct OrdersChanged {
     /// The digest of its orders now.
     pub orders: ContentHash,
 }

@@ -6,12 +6,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use flux_bus::Name;
+use flux_scenario::Plan;
 use flux_scenario::edition::ContentHash;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::limits::TAG_BYTES_MAX;
-use crate::view::{Flaw, Liveness, RackState, name_schema};
+use crate::limits::{RELEASE_BYTES_MAX, TAG_BYTES_MAX};
+use crate::view::{Flaw, Liveness, RackState, name_schema, word};
 
 /// The version of a release: three numbers, and a word where it is not final. In order of what follows what.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -38,6 +39,41 @@ pub struct Release {
     pub pushed_by: String,
     /// What was said about it then.
     pub note: String,
+}
+
+/// A release by what it is called: `branch:1.2.0`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ReleaseName {
+    /// What it is called.
+    pub name: Name,
+    /// Its version.
+    pub tag: Tag,
+}
+
+/// What differs between two releases.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Difference {
+    /// The one before; none where it is compared with nothing.
+    pub from: Option<ReleaseName>,
+    /// The one after.
+    pub to: ReleaseName,
+    /// What has to happen on Racks for which anything changes; nothing for a spec.
+    pub plans: Vec<RackPlan>,
+    /// How many more plans there are.
+    pub plans_left_out: usize,
+    /// Line by line, as `diff -u` writes it; secrets are hidden. None where too much differs.
+    pub text: Option<String>,
+}
+
+/// What has to happen on some Racks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RackPlan {
+    /// Those for which it is the same.
+    #[schemars(with = "Vec<String>")]
+    pub racks: Vec<Name>,
+    /// Gear by gear, wire by wire.
+    pub plan: Plan,
 }
 
 /// A page of a list.
@@ -147,13 +183,15 @@ pub struct Topology {
     pub counts: SyncCounts,
     /// Racks that the scenario names and that are not active.
     pub missing: Vec<String>,
-    /// Whether every Rack that the scenario has something for is there and runs it.
-    pub is_synced: bool,
+    /// Whether every Rack that the scenario has something for is there and runs it. None where no scenario is active.
+    pub is_synced: Option<bool>,
     /// Racks, by name.
     pub racks: Vec<RackSync>,
     /// What to ask for the next page: `after=`. None on the last.
     pub next: Option<String>,
 }
+
+word!(Sync, Synced "synced", Behind "behind", Unknown "unknown", Idle "idle");
 
 impl SyncCounts {
     /// Counts one more.
@@ -208,6 +246,58 @@ impl From<Tag> for String {
     }
 }
 
+impl FromStr for ReleaseName {
+    type Err = String;
+
+    /// Reads `branch:1.2.0`.
+    fn from_str(text: &str) -> Result<ReleaseName, String> {
+        let (name, tag) = text.split_once(':').ok_or_else(|| format!("`{text}`: write NAME:TAG"))?;
+        Ok(ReleaseName { name: Name::new(name).map_err(|why| why.to_string())?, tag: tag.parse()? })
+    }
+}
+
+impl fmt::Display for ReleaseName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.name, self.tag)
+    }
+}
+
+impl TryFrom<String> for ReleaseName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<ReleaseName, String> {
+        text.parse()
+    }
+}
+
+impl From<ReleaseName> for String {
+    fn from(release: ReleaseName) -> String {
+        release.to_string()
+    }
+}
+
+impl JsonSchema for ReleaseName {
+    fn schema_name() -> Cow<'static, str> {
+        "ReleaseName".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let pattern = format!("^[A-Za-z0-9_-]{{1,60}}:{}$", tag_pattern());
+        json_schema!({ "type": "string", "pattern": pattern, "maxLength": RELEASE_BYTES_MAX })
+    }
+}
+
+/// What a tag looks like, as a regular expression.
+pub fn tag_pattern() -> String {
+    let word = r"(0|[1-9][0-9]{0,15}|[0-9]{0,15}[A-Za-z-][0-9A-Za-z-]*)";
+    let number = "(0|[1-9][0-9]{0,15})";
+    format!(r"v?{number}\.{number}\.{number}(-{word}(\.{word})*)?")
+}
+
 impl JsonSchema for Tag {
     fn schema_name() -> Cow<'static, str> {
         "Tag".into()
@@ -218,9 +308,7 @@ impl JsonSchema for Tag {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let word = r"(0|[1-9][0-9]{0,15}|[0-9]{0,15}[A-Za-z-][0-9A-Za-z-]*)";
-        let number = "(0|[1-9][0-9]{0,15})";
-        let pattern = format!(r"^v?{number}\.{number}\.{number}(-{word}(\.{word})*)?$");
+        let pattern = format!("^{}$", tag_pattern());
         json_schema!({ "type": "string", "pattern": pattern, "maxLength": TAG_BYTES_MAX })
     }
 }
@@ -240,6 +328,15 @@ mod tests {
         let long = format!("1.2.0-{}", "x".repeat(TAG_BYTES_MAX));
         for bad in ["", "1", "1.2", "1.2.0+b", "../1.2.0", "1.2.0/..", "*", ">", "latest", "01.2.0", &long] {
             assert!(bad.parse::<Tag>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_release_is_a_name_and_a_tag() {
+        let release: ReleaseName = "branch:v1.2.0".parse().unwrap();
+        assert_eq!(release.to_string(), "branch:1.2.0");
+        for bad in ["branch", "branch:", ":1.2.0", "a.b:1.2.0", "branch:latest", "a:b:1.2.0"] {
+            assert!(bad.parse::<ReleaseName>().is_err(), "{bad}");
         }
     }
 

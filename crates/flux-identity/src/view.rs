@@ -1,8 +1,6 @@
 //! What the API of a Mixer shows, as both of its sides know it.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
 use crate::orders::{Duty, LogLevel};
 use flux_bus::Name;
@@ -152,6 +150,7 @@ fn optional_name_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "null"], "pattern": "^[A-Za-z0-9_-]{1,60}$" })
 }
 
+/// Words for the variants of a type, as `Display` and `FromStr` have them.
 macro_rules! word {
     ($type:ident, $($variant:ident $word:literal),+) => {
         impl $type {
@@ -161,13 +160,13 @@ macro_rules! word {
             }
         }
 
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.word())
             }
         }
 
-        impl FromStr for $type {
+        impl std::str::FromStr for $type {
             type Err = String;
 
             fn from_str(word: &str) -> Result<Self, String> {

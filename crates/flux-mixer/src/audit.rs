@@ -170,12 +170,12 @@ impl Audit {
         Ok(Audit { journal, place, keyring, head })
     }
 
-    /// Adds an entry; when this succeeds it is on disk.
+    /// Adds an entry, and returns its number; when this succeeds it is on disk.
     ///
     /// # Errors
     /// When it is not known to be: what it is about must not be done then.
-    pub async fn note(&self, note: Note<'_>) -> Result<(), AuditError> {
-        let receipt = {
+    pub async fn note(&self, note: Note<'_>) -> Result<u64, AuditError> {
+        let (number, receipt) = {
             let mut head = self.head.lock();
             let entry = Entry {
                 number: head.entries + 1,
@@ -190,10 +190,11 @@ impl Audit {
             let text = entry.sign(&self.keyring.cluster);
             let receipt = self.journal.try_append(text.as_bytes()).map_err(unusable)?;
             *head = Head { entries: entry.number, hash: hash_of(text.as_bytes()) };
-            receipt
+            (head.entries, receipt)
         };
         let safe = self.place.world.clock.timeout(DEADLINE, receipt.wait()).await;
-        safe.map_err(|_| AuditError::Unusable("the disk takes too long".into()))?.map_err(unusable)
+        safe.map_err(|_| AuditError::Unusable("the disk takes too long".into()))?.map_err(unusable)?;
+        Ok(number)
     }
 
     /// Where it ends.
@@ -269,7 +270,8 @@ impl Place {
         if limit == 0 {
             return Ok(entries);
         }
-        walk(&self.world, &self.directory, &self.keys, 0, &mut |record| {
+        // Each entry is a record, in its place: those before it need not be read.
+        walk(&self.world, &self.directory, &self.keys, span.after, &mut |record| {
             if let Ok(entry) = Entry::verify(&record.body, &self.key)
                 && span.has(&entry)
             {

@@ -27,7 +27,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::allowance::Allowance;
-use crate::audit::{Audit, Note, Outcome};
+use crate::audit::{Audit, AuditError, Note, Outcome};
 use crate::authority::Authority;
 use crate::events::Events;
 use crate::freshness::Freshness;
@@ -40,7 +40,7 @@ use crate::tokens::{Access, Invitation, Tokens};
 
 pub(crate) use activation::Active;
 pub use admin::{Actor, Invite};
-pub(crate) use releases::{Difference, Push, Sort};
+pub(crate) use releases::{Push, Sort};
 pub(crate) use revocation::Revocations;
 
 /// How a Mixer is set.
@@ -255,6 +255,13 @@ impl Mixer {
         self.fleet.read().clone()
     }
 
+    /// Writes something down, and tells whoever follows the log.
+    async fn write_down(&self, note: Note<'_>) -> Result<(), AuditError> {
+        let number = self.audit.note(note).await?;
+        self.tell("audit.noted", &number.to_string());
+        Ok(())
+    }
+
     /// Counts a refusal and writes it down, unless they come too fast.
     pub(crate) async fn refuse(&self, who: &str, what: &str, about: &str, why: &str) {
         self.counts.refused.fetch_add(1, Ordering::Relaxed);
@@ -263,7 +270,7 @@ impl Mixer {
             return;
         }
         let note = Note { who, what, about, outcome: Outcome::Refused, detail: why };
-        if let Err(error) = self.audit.note(note).await {
+        if let Err(error) = self.write_down(note).await {
             tracing::error!(%error, "a refusal is not written down");
         }
     }

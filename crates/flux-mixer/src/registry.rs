@@ -173,16 +173,19 @@ impl Registry {
         }
     }
 
-    /// A heartbeat came. Of a Rack that is not active there is nothing to be heard.
-    pub(crate) fn hear(&self, rack: &Name, heartbeat: Heartbeat) {
+    /// A heartbeat came. Of a Rack that is not active there is nothing to be heard. Whether it says that it obeys others
+    /// than before.
+    pub(crate) fn hear(&self, rack: &Name, heartbeat: Heartbeat) -> bool {
         let is_active =
             self.racks.read().get(rack).is_some_and(|(record, _)| record.state == RackState::Active);
-        if is_active {
-            let (at, unix_ms) = (self.clock.now(), self.clock.unix_ms());
-            let mut heard = self.heard.write();
-            let told = heard.get(rack).map_or(Liveness::Offline, |heard| heard.told);
-            heard.insert(rack.clone(), Heard { at, unix_ms, heartbeat, told });
+        if !is_active {
+            return false;
         }
+        let (at, unix_ms, orders) = (self.clock.now(), self.clock.unix_ms(), heartbeat.orders);
+        let mut heard = self.heard.write();
+        let told = heard.get(rack).map_or(Liveness::Offline, |heard| heard.told);
+        let before = heard.insert(rack.clone(), Heard { at, unix_ms, heartbeat, told });
+        before.is_none_or(|before| before.heartbeat.orders != orders)
     }
 
     /// The Racks that are heard of otherwise than when this was asked last.

@@ -10,6 +10,7 @@ use crate::{
     terminal::{self, LogOptions},
 };
 
+mod activate;
 mod audit;
 mod check;
 mod completions;
@@ -25,11 +26,14 @@ mod passport;
 mod plan;
 mod rack;
 mod racks;
+mod releases;
 mod reload;
 mod run;
 mod scenario;
+mod spec;
 mod status;
 mod token;
+mod topology;
 mod version;
 
 /// fluxrig wires protocols together at the edge: card terminals, plant controllers, sockets, files.
@@ -56,8 +60,8 @@ pub(crate) enum Command {
     Demo(demo::Demo),
     /// List and explain the kinds of gear
     Gears(gears::Gears),
-    /// Draw a scenario, or print the schema for an editor
     Scenario(scenario::Scenario),
+    Spec(spec::SpecCommand),
     /// Read and write messages in CBOR
     Msg(msg::Msg),
     Iso8583(iso8583::Iso8583),
@@ -69,6 +73,7 @@ pub(crate) enum Command {
     Dlq(dlq::Dlq),
     Rack(rack::RackCommand),
     Racks(racks::RacksCommand),
+    Topology(topology::TopologyCommand),
     Login(login::Login),
     Audit(audit::Audit),
     Token(token::TokenCommand),
@@ -97,6 +102,7 @@ impl Command {
             Command::Demo(demo) => demo.run(),
             Command::Gears(gears) => gears.run(),
             Command::Scenario(scenario) => scenario.run(),
+            Command::Spec(spec) => spec.run(),
             Command::Msg(msg) => msg.run(),
             Command::Iso8583(iso8583) => iso8583.run(),
             Command::Passport(passport) => passport.run(),
@@ -104,6 +110,7 @@ impl Command {
             Command::Dlq(dlq) => dlq.run(),
             Command::Rack(rack) => rack.run(log),
             Command::Racks(racks) => racks.run(),
+            Command::Topology(topology) => topology.run(),
             Command::Login(login) => login.run(),
             Command::Audit(audit) => audit.run(),
             Command::Token(token) => token.run(),

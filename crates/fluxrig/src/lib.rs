@@ -38,6 +38,7 @@ mod stop;
 mod take_over;
 mod terminal;
 mod watch;
+mod watching;
 mod watchman;
 
 /// What this binary links. One for the process: completion asks for it where nothing can be handed in.

@@ -6,8 +6,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use flux_bus::Name;
-use flux_identity::{Activation, Page, PushOutcome, Pushed, Release, Role, Tag};
-use schemars::JsonSchema;
+use flux_identity::limits::RELEASE_BYTES_MAX;
+use flux_identity::{Activation, Difference, Page, PushOutcome, Pushed, Release, Role, Tag, tag_pattern};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::Context;
@@ -15,7 +16,7 @@ use super::caller::By;
 use super::input::{Asked, Place, TEXT_MEDIA, Text, limit};
 use super::route::Route;
 use crate::limits::TEXT_BYTES_MAX;
-use crate::mixer::{Difference, Push, Sort};
+use crate::mixer::{Push, Sort};
 use crate::refusal::Refusal;
 
 const YAML: &str = "application/yaml";
@@ -23,26 +24,32 @@ const REFUSED_PUSH: &[u16] = &[409, 413, 415, 422];
 const IF_MATCH: &str = "The `ETag` that `GET /scenario/active` had: another one is activated only if that still is the active one. `*`: any.";
 
 /// What the routes of each are for.
-const SCENARIOS: [&str; 5] = [
+const SCENARIOS: [&str; 6] = [
     "Push a scenario: it is checked, and kept under the name and version that it says itself",
     "The latest release of each scenario",
     "The releases of a scenario, the last first",
     "The text of a scenario, of a version or of `latest`; secrets are hidden from whoever is no deployer",
     "Forget a release of a scenario",
+    "What differs from another release: on each Rack, and in the text",
 ];
-const SPECS: [&str; 5] = [
+const SPECS: [&str; 6] = [
     "Push a spec: it is checked, and kept under the id and version that it says itself",
     "The latest release of each spec",
     "The releases of a spec, the last first",
     "The text of a spec, of a version or of `latest`",
     "Forget a release of a spec",
+    "What differs from another release, in the text",
 ];
 
 pub(super) fn routes() -> Vec<Route> {
     let mut routes = Vec::new();
-    for (sort, [all, name, tag], [push, list, history, read, forget]) in [
-        (Sort::Scenario, ["/scenarios", "/scenarios/{name}", "/scenarios/{name}/{tag}"], SCENARIOS),
-        (Sort::Spec, ["/specs", "/specs/{name}", "/specs/{name}/{tag}"], SPECS),
+    for (sort, [all, name, tag, diff], [push, list, history, read, forget, compare]) in [
+        (
+            Sort::Scenario,
+            ["/scenarios", "/scenarios/{name}", "/scenarios/{name}/{tag}", "/scenarios/{name}/{tag}/diff"],
+            SCENARIOS,
+        ),
+        (Sort::Spec, ["/specs", "/specs/{name}", "/specs/{name}/{tag}", "/specs/{name}/{tag}/diff"], SPECS),
     ] {
         routes.extend([
             Route::new(Method::POST, all, push, async move |state, by, asked, text| {
@@ -78,6 +85,13 @@ pub(super) fn routes() -> Vec<Route> {
             .role(Role::Deployer)
             .answers_nothing("it is forgotten")
             .refuses(&[404, 409]),
+            Route::new(Method::GET, diff, compare, async move |state, place, asked| {
+                differing(sort, state, place, asked).await
+            })
+            .role(Role::Viewer)
+            .query::<DiffAsked>()
+            .answers::<Difference>(200, "the way from the other release to this one")
+            .refuses(&[404]),
         ]);
     }
     routes.extend(of_scenarios());
@@ -87,24 +101,15 @@ pub(super) fn routes() -> Vec<Route> {
 fn of_scenarios() -> Vec<Route> {
     vec![
         Route::new(
-            Method::GET,
-            "/scenarios/{name}/{tag}/diff",
-            "What differs from another release: on each Rack, and in the text",
-            diff,
-        )
-        .role(Role::Viewer)
-        .query::<DiffAsked>()
-        .answers::<Difference>(200, "the way from the other release to this one")
-        .refuses(&[404]),
-        Route::new(
             Method::POST,
             "/scenarios/{name}/{tag}/activate",
             "Have the fleet run a release",
             activate,
         )
         .role(Role::Deployer)
+        .query::<ActivateAsked>()
         .header("If-Match", IF_MATCH)
-        .answers::<Activation>(200, "it is active")
+        .answers::<Activation>(200, "it is active; of a dry run, what would be")
         .refuses(&[404, 412, 422]),
         Route::new(Method::GET, "/scenario/active", "The scenario that the fleet is to run", active)
             .role(Role::Viewer)
@@ -148,11 +153,25 @@ struct HistoryAsked {
 }
 
 /// Compared with what.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 struct DiffAsked {
-    /// The version before.
-    from: Tag,
+    /// The release before: a version or `latest`, or `name:version` of another name. With nothing, where none is said.
+    #[schemars(schema_with = "any_release")]
+    from: Option<String>,
+}
+
+/// How it is activated.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct ActivateAsked {
+    /// It is only checked whether it could be.
+    dry_run: bool,
+}
+
+fn any_release(_: &mut SchemaGenerator) -> Schema {
+    let pattern = format!("^([A-Za-z0-9_-]{{1,60}}:)?(latest|{})$", tag_pattern());
+    json_schema!({ "type": "string", "pattern": pattern, "maxLength": RELEASE_BYTES_MAX })
 }
 
 /// `name` and `tag` of a path.
@@ -219,12 +238,20 @@ async fn forgotten(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn diff(
+async fn differing(
+    sort: Sort,
     State(context): State<Context>,
     Place((name, tag)): Of,
     Asked(DiffAsked { from }): Asked<DiffAsked>,
 ) -> Result<Json<Difference>, Refusal> {
-    context.mixer.differing(&Name::new(name)?, &from.to_string(), &tag).await.map(Json)
+    let name = Name::new(name)?;
+    let read = |from: String| match from.split_once(':') {
+        Some((name, tag)) => Ok((Name::new(name)?, tag.to_owned())),
+        None => Ok::<_, Refusal>((name.clone(), from)),
+    };
+    let from = from.map(read).transpose()?;
+    let from = from.as_ref().map(|(name, tag)| (name, tag.as_str()));
+    context.mixer.differing(sort, from, (&name, &tag)).await.map(Json)
 }
 
 async fn activate(
@@ -232,9 +259,10 @@ async fn activate(
     By(actor): By,
     IfMatch(expected): IfMatch,
     Place((name, tag)): Of,
+    Asked(ActivateAsked { dry_run }): Asked<ActivateAsked>,
 ) -> Result<Response, Refusal> {
-    let activated =
-        context.mixer.activate_scenario(&actor, &Name::new(name)?, &tag, expected.as_deref()).await?;
+    let (name, expected) = (Name::new(name)?, expected.as_deref());
+    let activated = context.mixer.activate_scenario(&actor, &name, &tag, expected, dry_run).await?;
     Ok((tagged(&activated.0), Json(activated.1)).into_response())
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flux_bus::{Bus, Error, Key, Message, Name, Revision, Subject, subject};
 use flux_identity::{
-    Activation, Liveness, News, Part, RackState, RackSync, Role, Sync, SyncCounts, Topology,
+    Activation, Liveness, OrdersChanged, Part, RackState, RackSync, Role, Sync, SyncCounts, Topology,
 };
 use flux_scenario::edition::ContentHash;
 use flux_scenario::{Scenario, load};
@@ -143,7 +143,7 @@ impl Mixer {
         let push = Push { sort: Sort::Scenario, text, note: "startup".into(), is_dry_run: false };
         let release = self.push(&actor, push).await?.release;
         if self.active.now().is_none() {
-            self.activate_scenario(&actor, &release.name, &release.tag.to_string(), None).await?;
+            self.activate_scenario(&actor, &release.name, &release.tag.to_string(), None, false).await?;
         }
         Ok(())
     }
@@ -153,13 +153,15 @@ impl Mixer {
         self.active.now()
     }
 
-    /// Has the fleet run a release. `expected` is what told the active one from others when whoever asks looked at it.
+    /// Has the fleet run a release; in a dry run, says whether it would. `expected` is what told the active one from others when
+    /// whoever asks looked at it.
     pub(crate) async fn activate_scenario(
         &self,
         actor: &Actor,
         name: &Name,
         tag: &str,
         expected: Option<&str>,
+        is_dry_run: bool,
     ) -> Result<(String, Activation), Refusal> {
         let release = self.scenarios.get(name, tag)?;
         // What Racks offer may be another than when it was pushed.
@@ -171,7 +173,7 @@ impl Mixer {
             return Err(self.active.changed());
         }
         let about = format!("{}:{}", release.name, release.tag);
-        self.done(actor, "scenario.activate", &about, &release.digest.to_string()).await?;
+        let digest = release.digest.to_string();
         let activation = Activation {
             name: release.name,
             tag: release.tag,
@@ -179,6 +181,10 @@ impl Mixer {
             activated_unix_ms: self.world.clock.unix_ms(),
             activated_by: actor.who.clone(),
         };
+        if is_dry_run {
+            return Ok((etag, activation));
+        }
+        self.done(actor, "scenario.activate", &about, &digest).await?;
         let revision = match self.active.shelf.put(entry(), &activation, now).await {
             Ok(revision) => revision,
             Err(Error::Revision(_)) => return Err(self.active.changed()),
@@ -224,7 +230,7 @@ impl Mixer {
             }
         });
         let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
-        let is_synced = counts.behind + counts.unknown == 0 && missing.is_empty();
+        let is_synced = scenario.is_some().then(|| counts.behind + counts.unknown == 0 && missing.is_empty());
         Topology { mixer: self.settings.name.clone(), scenario, counts, missing, is_synced, racks, next }
     }
 
@@ -255,7 +261,7 @@ impl Mixer {
         let Some(Fleet { bus, .. }) = self.fleet() else { return };
         let told = async {
             let to = Subject::of(subject::CONTROL, rack, &Name::new(ORDERS)?);
-            let news = serde_json::to_vec(&News { orders }).expect("a digest is JSON");
+            let news = serde_json::to_vec(&OrdersChanged { orders }).expect("a digest is JSON");
             bus.publish(Message::new(to, news)).await
         };
         if let Err(why) = told.await {

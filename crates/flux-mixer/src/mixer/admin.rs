@@ -46,7 +46,7 @@ impl Mixer {
             outcome: Outcome::Done,
             detail: "admin, made at the first start",
         };
-        self.audit.note(note).await?;
+        self.write_down(note).await?;
         self.access.make(access, None).await.map(Some)
     }
 
@@ -223,7 +223,7 @@ impl Mixer {
         if let Err(why) = &passed {
             let detail = why.to_string();
             let (who, about) = (actor.who.as_str(), rack.as_str());
-            self.audit.note(Note { who, what, about, outcome: Outcome::Failed, detail: &detail }).await?;
+            self.write_down(Note { who, what, about, outcome: Outcome::Failed, detail: &detail }).await?;
         } else {
             self.tell(&format!("rack.{to}"), rack.as_str());
         }
@@ -239,6 +239,6 @@ impl Mixer {
     ) -> Result<(), Refusal> {
         tracing::info!(who = actor.who, what, about, "by the API");
         let who = actor.who.as_str();
-        Ok(self.audit.note(Note { who, what, about, outcome: Outcome::Done, detail }).await?)
+        Ok(self.write_down(Note { who, what, about, outcome: Outcome::Done, detail }).await?)
     }
 }

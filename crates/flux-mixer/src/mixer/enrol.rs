@@ -272,7 +272,7 @@ impl Mixer {
 
     async fn note(&self, checked: &Checked, what: &str, detail: &str) -> Result<(), Refusal> {
         let (who, about) = (&checked.who, checked.request.rack.as_str());
-        Ok(self.audit.note(Note { who, what, about, outcome: Outcome::Done, detail }).await?)
+        Ok(self.write_down(Note { who, what, about, outcome: Outcome::Done, detail }).await?)
     }
 }
 

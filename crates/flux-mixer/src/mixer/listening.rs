@@ -95,7 +95,9 @@ impl Mixer {
             (Some(rack), Some(heartbeat)) => {
                 self.counts.heartbeats.fetch_add(1, Ordering::Relaxed);
                 let actual = heartbeat.orders;
-                self.registry.hear(&rack, heartbeat);
+                if self.registry.hear(&rack, heartbeat) {
+                    self.tell("rack.orders", rack.as_str());
+                }
                 self.behind(&rack, actual).map(|orders| (rack, orders))
             }
             (Some(_) | None, _) => {
@@ -111,8 +113,7 @@ impl Mixer {
         let before = self.world.clock.unix_ms().saturating_sub(PENDING_AGE_MAX.as_millis() as u64);
         for rack in self.registry.pending_since_before(before) {
             let (who, what, about) = ("mixer", "rack.forget", rack.as_str());
-            self.audit
-                .note(Note { who, what, about, outcome: Outcome::Done, detail: "nobody approved it" })
+            self.write_down(Note { who, what, about, outcome: Outcome::Done, detail: "nobody approved it" })
                 .await?;
             self.registry.remove(&rack).await?;
         }

@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flux_bus::Name;
-use flux_identity::{PushOutcome, Pushed, Release, Tag};
+use flux_identity::{Difference, PushOutcome, Pushed, RackPlan, Release, ReleaseName, Tag};
 use flux_scenario::edition::ContentHash;
-use flux_scenario::{Circuit, Fuse, Plan, Scenario, load, plan};
-use schemars::JsonSchema;
-use serde::Serialize;
+use flux_scenario::{Catalog, Circuit, Fuse, Scenario, load, plan};
 
 use super::{Actor, Mixer};
-use crate::checks::{self, Checked};
+use crate::checks::{self, Checked, Offer};
 use crate::difference::difference;
 use crate::limits::{DIFFERING_PLANS_MAX, NOTE_BYTES_MAX};
 use crate::part;
@@ -35,31 +33,6 @@ pub(crate) struct Push {
     pub(crate) note: String,
     /// It is only checked.
     pub(crate) is_dry_run: bool,
-}
-
-/// What differs between two releases of a scenario.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub(crate) struct Difference {
-    /// The one before.
-    from: Tag,
-    /// The one after.
-    to: Tag,
-    /// What has to happen on Racks for which anything changes.
-    plans: Vec<RackPlan>,
-    /// How many more plans there are.
-    plans_left_out: usize,
-    /// Line by line, as `diff -u` writes it; secrets are hidden. None where too much differs.
-    text: Option<String>,
-}
-
-/// What has to happen on some Racks.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub(crate) struct RackPlan {
-    /// Those for which it is the same.
-    #[schemars(with = "Vec<String>")]
-    racks: Vec<Name>,
-    /// Gear by gear, wire by wire.
-    plan: Plan,
 }
 
 impl Sort {
@@ -174,48 +147,68 @@ impl Mixer {
         self.world.disk.offload(move || checks::shown(&text, &catalog)).await
     }
 
-    /// What differs between two releases of a scenario.
-    pub(crate) async fn differing(&self, name: &Name, from: &str, to: &str) -> Result<Difference, Refusal> {
-        let [from, to] = [self.scenarios.get(name, from)?, self.scenarios.get(name, to)?];
-        let texts = [self.scenarios.text(&from).await?, self.scenarios.text(&to).await?];
+    /// What differs between two releases, each by name and tag; of one alone, from nothing.
+    pub(crate) async fn differing(
+        &self,
+        sort: Sort,
+        from: Option<(&Name, &str)>,
+        to: (&Name, &str),
+    ) -> Result<Difference, Refusal> {
+        let store = self.releases(sort);
+        let to = store.get(to.0, to.1)?;
+        let from = from.map(|(name, tag)| store.get(name, tag)).transpose()?;
+        let old = match &from {
+            Some(from) => store.text(from).await?,
+            None => Vec::new(),
+        };
+        let new = store.text(&to).await?;
         let (catalog, offers) = (self.catalog.clone(), self.registry.offers());
-        let compare = move || {
-            let [old, new] =
-                texts.map(|text| (load(checks::SCENARIO, &text).scenario, checks::shown(&text, &catalog)));
-            let mut racks: BTreeMap<Name, BTreeMap<String, String>> =
-                offers.into_iter().map(|offer| (offer.rack, offer.labels)).collect();
-            for named in [&old.0, &new.0].into_iter().flat_map(names) {
-                racks.entry(named).or_default();
+        let compare = move || match sort {
+            Sort::Scenario => {
+                let mut plans = plans([&old, &new], &catalog, offers);
+                let left_out = plans.len().saturating_sub(DIFFERING_PLANS_MAX);
+                plans.truncate(DIFFERING_PLANS_MAX);
+                let [old, new] = [old, new].map(|text| checks::shown(&text, &catalog));
+                (plans, left_out, difference(&old, &new))
             }
-            let known = || racks.clone().into_iter().collect();
-            let members = [&old.0, &new.0].map(|scenario| part::members(scenario, known));
-            let text_of = |scenario: &Scenario, members, rack: &Name, labels: &BTreeMap<String, String>| {
-                part::of(scenario, rack, labels, members).map(|part| part.text)
-            };
-            let mut alike: BTreeMap<_, Vec<Name>> = BTreeMap::new();
-            for (rack, labels) in &racks {
-                let old = text_of(&old.0, &members[0], rack, labels);
-                alike
-                    .entry((old, text_of(&new.0, &members[1], rack, labels)))
-                    .or_default()
-                    .push(rack.clone());
+            Sort::Spec => {
+                let [old, new] = [&old, &new].map(|text| String::from_utf8_lossy(text));
+                (Vec::new(), 0, difference(&old, &new))
             }
-            let circuit = |text: Option<String>| match text {
-                Some(text) => load(checks::SCENARIO, &text).compile(None, &catalog, Fuse::Off).ok(),
-                None => Some(Circuit::default()),
-            };
-            let plans = alike.into_iter().filter_map(|((old, new), racks)| {
-                let plan = plan(&circuit(old)?, &circuit(new)?);
-                (!plan.is_empty()).then_some(RackPlan { racks, plan })
-            });
-            let mut plans: Vec<RackPlan> = plans.collect();
-            let left_out = plans.len().saturating_sub(DIFFERING_PLANS_MAX);
-            plans.truncate(DIFFERING_PLANS_MAX);
-            (plans, left_out, difference(&old.1, &new.1))
         };
         let (plans, plans_left_out, text) = self.world.disk.offload(compare).await;
-        Ok(Difference { from: from.tag, to: to.tag, plans, plans_left_out, text })
+        let named = |release: Release| ReleaseName { name: release.name, tag: release.tag };
+        let (from, to) = (from.map(named), named(to));
+        Ok(Difference { from, to, plans, plans_left_out, text })
     }
+}
+
+/// What has to happen on the Racks for which anything changes.
+fn plans(texts: [&[u8]; 2], catalog: &Catalog, offers: Vec<Offer>) -> Vec<RackPlan> {
+    let [old, new] = texts.map(|text| load(checks::SCENARIO, text).scenario);
+    let mut racks: BTreeMap<Name, BTreeMap<String, String>> =
+        offers.into_iter().map(|offer| (offer.rack, offer.labels)).collect();
+    for named in [&old, &new].into_iter().flat_map(names) {
+        racks.entry(named).or_default();
+    }
+    let both = [&old, &new]
+        .map(|scenario| (scenario, part::members(scenario, || racks.clone().into_iter().collect())));
+    let mut alike: BTreeMap<_, Vec<Name>> = BTreeMap::new();
+    for (rack, labels) in racks {
+        let parts = both
+            .each_ref()
+            .map(|(scenario, members)| part::of(scenario, &rack, &labels, members).map(|part| part.text));
+        alike.entry(parts).or_default().push(rack);
+    }
+    let circuit = |text: Option<String>| match text {
+        Some(text) => load(checks::SCENARIO, &text).compile(None, catalog, Fuse::Off).ok(),
+        None => Some(Circuit::default()),
+    };
+    let plans = alike.into_iter().filter_map(|([old, new], racks)| {
+        let plan = plan(&circuit(old)?, &circuit(new)?);
+        (!plan.is_empty()).then_some(RackPlan { racks, plan })
+    });
+    plans.collect()
 }
 
 fn unfit(what: &str, flaws: Vec<flux_identity::Flaw>) -> Refusal {

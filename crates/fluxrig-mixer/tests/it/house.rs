@@ -128,13 +128,31 @@ impl House {
 
     /// `fluxrig` in the name of whoever has the first token.
     pub(crate) fn fluxrig(&self, words: &[&str]) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    /// The same in the name of whoever has another.
+    pub(crate) fn fluxrig_as(&self, token: &str, words: &[&str]) -> Output {
+        self.command(words).env("FLUXRIG_API_TOKEN", token).output().unwrap()
+    }
+
+    /// The same, and it goes on: what it prints is in the file that is returned.
+    pub(crate) fn follow(&self, name: &str, words: &[&str]) -> (Process, PathBuf) {
+        let out = self.directory.path().join(format!("{name}.out"));
+        let mut command = self.command(words);
+        command.stdout(File::create(&out).unwrap());
+        (Process::start(&mut command, self.directory.path().join(format!("{name}.log"))), out)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(fluxrig());
         command.args(words).env("HOME", self.directory.path()).env_remove("XDG_CONFIG_HOME");
+        command.current_dir(self.directory.path());
         command.env("FLUXRIG_MIXER", self.api()).stdin(Stdio::null());
         if let Some(token) = self.ready["token"].as_str() {
             command.env("FLUXRIG_API_TOKEN", token);
         }
-        command.output().unwrap()
+        command
     }
 
     /// What it prints, when it succeeds.

@@ -6,5 +6,7 @@ mod dev;
 mod fleet;
 mod house;
 mod orders;
+mod releases;
 mod renewal;
 mod schemathesis;
+mod watching;

@@ -1,9 +1,8 @@
 //! `fluxrig racks`: the fleet, as its Mixer knows it.
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
 use clap::{ArgGroup, Args, Subcommand};
-use comfy_table::{LineStyle, Table, TableStyle};
 use flux_identity::{Duty, Liveness, LogLevel, RackState, RackView, Racks, rack_name};
 use flux_scenario::units::Duration;
 use flux_world::World;
@@ -12,22 +11,22 @@ use serde_json::{Value as Json, json};
 
 use super::rack::labels;
 use crate::{
-    mixer::{Client, LoginOptions},
+    mixer::{Client, LoginOptions, escaped},
     stdout, terminal,
+    watching::{Picture, Row, Scene, watch},
 };
 
 const EXAMPLES: &str = "\
 Examples:
   fluxrig racks
   fluxrig racks --label site=lisbon --liveness offline --json
+  fluxrig racks --watch                                       drawn again whenever something changes
+  fluxrig racks --watch --json | jq -c '.rack | {name, state, liveness}'
   fluxrig racks invite --rack north --label site=lisbon --for 10m
   fluxrig racks approve north
   fluxrig racks stop --label site=lisbon               nothing runs there until `racks start`
   fluxrig racks log-level north debug
   fluxrig racks revoke north";
-
-/// One line below the head.
-const TABLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// List the racks of a fleet, and let them in, suspend them, take from them what they were given
 ///
@@ -54,7 +53,12 @@ struct List {
     /// Racks that are heard of so: online, late, offline
     #[arg(long)]
     liveness: Option<Liveness>,
-    /// Print `{"racks":[{"name","state","liveness",..}],"total"}`
+    /// Go on until Ctrl-C, and show what changes: on a terminal drawn anew, else a line for each rack that is new, another, or
+    /// gone
+    #[arg(long)]
+    watch: bool,
+    /// Print `{"racks":[{"name","state","liveness",..}],"total"}`; with --watch a line `{"rack":..}` or `{"removed":..}` for each
+    /// change
     #[arg(long)]
     json: bool,
 }
@@ -226,41 +230,35 @@ impl Several {
     }
 }
 
+const COLUMNS: &[&str] =
+    &["rack", "state", "heard of", "duty", "program", "gears", "alarms", "passport", "labels"];
+
+impl Scene for List {
+    fn is_changed_by(what: &str) -> bool {
+        what.starts_with("rack.")
+    }
+
+    async fn look(&self, client: &Client) -> anyhow::Result<Picture> {
+        let rows = self.all(client).await?.iter().map(row).collect();
+        Ok(Picture { head: None, columns: COLUMNS, rows })
+    }
+}
+
 impl List {
     async fn run(&self, world: &World) -> anyhow::Result<()> {
-        let racks = self.all(&self.login.client(world)?).await?;
+        let client = self.login.client(world)?;
+        if self.watch {
+            return watch(&client, self, self.json).await;
+        }
         if self.json {
+            let racks = self.all(&client).await?;
             return stdout::line(json!({ "total": racks.len(), "racks": racks }));
         }
-        if racks.is_empty() {
+        let picture = self.look(&client).await?;
+        if picture.rows.is_empty() {
             return stdout::line("no racks");
         }
-        let mut table = Table::new();
-        table.load_style(TABLE).set_header([
-            "rack", "state", "heard of", "duty", "program", "gears", "alarms", "passport", "labels",
-        ]);
-        for rack in &racks {
-            let count = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
-            let actual = rack.passport_number_actual.filter(|actual| *actual != rack.passport_number);
-            let passport = actual.map_or_else(
-                || rack.passport_number.to_string(),
-                |actual| format!("{actual} of {}", rack.passport_number),
-            );
-            let labels: Vec<String> =
-                rack.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-            table.add_row([
-                rack.name.to_string(),
-                rack.state.to_string(),
-                rack.liveness.to_string(),
-                rack.duty.to_string(),
-                rack.program.clone(),
-                count(rack.gears),
-                count(rack.alarms),
-                passport,
-                labels.join(" "),
-            ]);
-        }
-        stdout::line(table)
+        stdout::print(picture)
     }
 
     /// Page by page.
@@ -284,11 +282,28 @@ impl List {
     }
 }
 
-/// Text in a query: all but letters and digits in percent.
-fn escaped(text: &str) -> String {
-    let byte = |byte: u8| match byte.is_ascii_alphanumeric() {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
+fn row(rack: &RackView) -> Row {
+    let count = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
+    let actual = rack.passport_number_actual.filter(|actual| *actual != rack.passport_number);
+    let passport = match actual {
+        Some(actual) => format!("{actual} of {}", rack.passport_number),
+        None => rack.passport_number.to_string(),
     };
-    text.bytes().map(byte).collect()
+    let cells = vec![
+        rack.name.to_string(),
+        rack.state.to_string(),
+        rack.liveness.to_string(),
+        rack.duty.to_string(),
+        rack.program.clone(),
+        count(rack.gears),
+        count(rack.alarms),
+        passport,
+        shown_labels(&rack.labels),
+    ];
+    Row { name: rack.name.to_string(), cells, json: json!({ "rack": rack }) }
+}
+
+/// `key=value`, each.
+pub(super) fn shown_labels(labels: &BTreeMap<String, String>) -> String {
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
 }

@@ -1,13 +1,28 @@
-//! `fluxrig scenario`: a scenario as a picture, and its schema for an editor.
+//! `fluxrig scenario`: a scenario as a picture, its schema for an editor, and those that a Mixer has.
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use flux_scenario::{Catalog, Form, graph, json_schema};
 
+use super::{
+    activate::Activate,
+    releases::{ReleaseCommand, Sort},
+};
 use crate::{markdown, plan::PlanOptions, stdout, terminal};
 
+const EXAMPLES: &str = "\
+Examples:
+  fluxrig scenario graph branch.yaml --format svg > branch.svg
+  fluxrig scenario push branch.yaml --note 'the fourth till'
+  fluxrig scenario diff branch:1.0.0 branch:1.1.0
+  fluxrig scenario activate branch:1.1.0 --dry-run     what would change, on which rack
+  fluxrig scenario activate branch:1.1.0 --wait        until every rack runs it
+  fluxrig scenario show branch:1.0.0 -o branch.yaml";
+
+/// Scenarios: draw one, print the schema for an editor; push, compare and activate those of a Mixer
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Scenario {
     #[command(subcommand)]
     command: ScenarioCommand,
@@ -31,6 +46,9 @@ enum ScenarioCommand {
     },
     /// Print the reference page of the settings, as Markdown
     Settings,
+    #[command(flatten)]
+    Released(ReleaseCommand),
+    Activate(Activate),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -70,6 +88,8 @@ impl Scenario {
                     Picture::Json => stdout::line(serde_json::to_string_pretty(circuit)?)?,
                 }
             }
+            ScenarioCommand::Released(command) => return command.run(Sort::Scenario),
+            ScenarioCommand::Activate(activate) => return activate.run(),
             ScenarioCommand::Settings => {
                 stdout::print(markdown::settings(&json_schema(Form::Toml, &Catalog::default())))?
             }

@@ -5,7 +5,7 @@
 use std::{path::PathBuf, sync::Arc, sync::atomic::Ordering, time::Duration};
 
 use flux_bus::{Bus, Error, Message, Name, Pattern, Subject, Subscription, subject};
-use flux_identity::{Heartbeat, News, SignedPassport};
+use flux_identity::{Heartbeat, OrdersChanged, SignedPassport};
 use flux_nats::{NatsBus, Settings};
 use flux_scenario::edition::ContentHash;
 use flux_world::{Backoff, BackoffPolicy, Instant, World};
@@ -28,7 +28,7 @@ const POLICY: BackoffPolicy = BackoffPolicy {
 };
 /// How often it asks because it was told that there is something new.
 const ASKS_AT_MOST_EVERY: Duration = Duration::from_secs(1);
-/// News that wait to be heard; of more, the first say enough.
+/// OrdersChanged that wait to be heard; of more, the first say enough.
 const NEWS_QUEUED_MAX: usize = 4;
 /// How soon what could not be made anew is tried again.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -174,7 +174,7 @@ impl Agent {
 
     /// Whether it says that there is something new, which anybody may have said: it is a reason to ask, from time to time.
     fn is_new(&self, message: &Message) -> bool {
-        let news = serde_json::from_slice::<News>(&message.body);
+        let news = serde_json::from_slice::<OrdersChanged>(&message.body);
         let is_new = news.is_ok_and(|news| news.orders != self.passport.orders.digest());
         is_new && self.world.clock.now() >= self.asked_at + ASKS_AT_MOST_EVERY
     }

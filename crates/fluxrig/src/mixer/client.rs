@@ -1,13 +1,18 @@
 //! One request to a Mixer at a time, over a connection of its own, within a deadline.
 
-use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, pin::Pin, str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
-use flux_identity::{Problem, limits::ANSWER_BYTES_MAX, parse_fingerprint};
+use flux_identity::{Problem, parse_fingerprint};
 use flux_world::{ConnectOptions, Target, World};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, StatusCode, Uri, header};
+use hyper::{
+    Method, Request, StatusCode, Uri,
+    body::Incoming,
+    client::conn::http1::SendRequest,
+    header::{self, HeaderName},
+};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
@@ -20,6 +25,8 @@ use super::pin::Pinned;
 
 /// How long a request may take, connection and all.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// Longest answer: a text of a release has 10 MiB, a passport with the part of a scenario less.
+const BYTES_MAX: usize = 16 << 20;
 /// Port of a Mixer where none is said.
 const PORT: u16 = 8090;
 
@@ -46,6 +53,59 @@ pub(crate) struct Client {
 #[error("{} ({}): {}", .0.title, .0.code, .0.detail)]
 pub(crate) struct Refused(pub(crate) Problem);
 
+/// A request, as far as each has its own.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    method: Method,
+    path: String,
+    headers: Vec<(HeaderName, String)>,
+    body: Bytes,
+}
+
+/// What a Mixer answered.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// What tells it from what was and will be, as it stands in the head of the answer.
+    pub(crate) etag: Option<String>,
+    pub(crate) body: Bytes,
+}
+
+/// Who asks on a connection.
+pub(super) type Sender = SendRequest<Full<Bytes>>;
+
+/// What drives a connection; none when it ended.
+pub(super) struct Driver(Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>);
+
+/// What the Mixer says, where it answered and does not.
+pub(crate) fn refused(why: &anyhow::Error) -> Option<&Problem> {
+    why.downcast_ref::<Refused>().map(|Refused(problem)| problem)
+}
+
+impl Asking {
+    pub(crate) fn new(method: Method, path: impl Into<String>) -> Asking {
+        Asking { method, path: path.into(), headers: Vec::new(), body: Bytes::new() }
+    }
+
+    pub(crate) fn header(mut self, name: HeaderName, value: impl Into<String>) -> Asking {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// With something to read.
+    pub(crate) fn with(self, media: &str, body: impl Into<Bytes>) -> Asking {
+        Asking { body: body.into(), ..self.header(header::CONTENT_TYPE, media) }
+    }
+}
+
+impl Answered {
+    /// Read as `T`; an answer without a body is `null`.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
+        let body = if self.body.is_empty() { &b"null"[..] } else { &self.body };
+        serde_json::from_slice(body)
+            .context("the answer of the Mixer is not understood: is it another version?")
+    }
+}
+
 impl Client {
     /// What a Mixer answers, read as `T`.
     ///
@@ -57,40 +117,64 @@ impl Client {
         path: &str,
         body: Option<&Json>,
     ) -> anyhow::Result<T> {
-        let answer = self.send(method, path, body).await?;
-        // An answer without a body is `null`.
-        let answer = if answer.is_empty() { &b"null"[..] } else { &answer };
-        serde_json::from_slice(answer)
-            .context("the answer of the Mixer is not understood: is it another version?")
+        let asking = Asking::new(method, path);
+        let asking = match body {
+            Some(body) => asking.with("application/json", body.to_string()),
+            None => asking,
+        };
+        self.send(asking).await?.read()
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Json>) -> anyhow::Result<Bytes> {
-        let sent = self.world.clock.timeout(DEADLINE, self.exchange(method, path, body)).await;
-        let address = &self.address;
-        let (status, answer) = sent
-            .map_err(|_| anyhow!("it does not answer within {} s", DEADLINE.as_secs()))
-            .and_then(|sent| sent)
-            .with_context(|| format!("cannot ask the Mixer at {address}"))?;
+    /// What a Mixer answers, as it is.
+    ///
+    /// # Errors
+    /// [`Refused`] when it says that it does not.
+    pub(crate) async fn send(&self, asking: Asking) -> anyhow::Result<Answered> {
+        let (status, answered) = self.within(self.exchange(asking)).await?;
         if status.is_success() {
-            return Ok(answer);
+            return Ok(answered);
         }
-        match serde_json::from_slice::<Problem>(&answer) {
-            Ok(problem) => Err(Refused(problem).into()),
-            Err(_) => bail!("what is at {address} answers {status}: is it a Mixer?"),
+        Err(self.refusal(status, &answered.body))
+    }
+
+    /// What is asked of a Mixer, within the deadline.
+    pub(super) async fn within<T>(
+        &self,
+        asked: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        let answered = self.world.clock.timeout(DEADLINE, asked).await;
+        answered
+            .map_err(|_| anyhow!("it does not answer within {} s", DEADLINE.as_secs()))
+            .and_then(|answered| answered)
+            .with_context(|| format!("cannot ask the Mixer at {}", self.address))
+    }
+
+    /// Why it does not, as it says.
+    pub(super) fn refusal(&self, status: StatusCode, body: &[u8]) -> anyhow::Error {
+        match serde_json::from_slice::<Problem>(body) {
+            Ok(problem) => Refused(problem).into(),
+            Err(_) => anyhow!("what is at {} answers {status}: is it a Mixer?", self.address),
         }
     }
 
-    async fn exchange(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Json>,
-    ) -> anyhow::Result<(StatusCode, Bytes)> {
+    async fn exchange(&self, asking: Asking) -> anyhow::Result<(StatusCode, Answered)> {
+        let request = self.request(asking)?;
+        let (mut sender, mut driver) = self.connect().await?;
+        let answer = async {
+            let answer = sender.send_request(request).await?;
+            let (status, etag) = (answer.status(), answer.headers().get(header::ETAG).cloned());
+            let etag = etag.and_then(|etag| etag.to_str().ok().map(str::to_owned));
+            Ok((status, Answered { etag, body: whole(answer.into_body()).await? }))
+        };
+        driver.drive(answer).await
+    }
+
+    /// A connection of its own.
+    pub(super) async fn connect(&self) -> anyhow::Result<(Sender, Driver)> {
         let Address { target, is_tls } = &self.address;
         let stream = self.world.net.connect(target, &ConnectOptions::default()).await?;
-        let request = self.request(method, path, body)?;
         if !is_tls {
-            return over(stream, request).await;
+            return shake_hands(stream).await;
         }
         let fingerprint = self.fingerprint.context(
             "which CA certified it is not known: give its token, or `--fingerprint` as the Mixer printed it",
@@ -99,54 +183,66 @@ impl Client {
         let stream = TlsConnector::from(tls(fingerprint)?).connect(name, stream).await.context(
             "it is not the Mixer that was meant: the CA, the name or the dates of its certificate are others",
         )?;
-        over(stream, request).await
+        shake_hands(stream).await
     }
 
-    fn request(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Json>,
-    ) -> anyhow::Result<Request<Full<Bytes>>> {
-        let target = &self.address.target;
+    pub(super) fn request(&self, asking: Asking) -> anyhow::Result<Request<Full<Bytes>>> {
+        let Asking { method, path, headers, body } = asking;
         let mut request = Request::builder()
             .method(method)
             .uri(format!("/api/v1{path}"))
-            .header(header::HOST, target.to_string())
+            .header(header::HOST, self.address.target.to_string())
             .header(header::USER_AGENT, concat!("fluxrig/", env!("CARGO_PKG_VERSION")));
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(name, value);
         }
-        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         Ok(request.body(Full::new(body))?)
     }
 }
 
-async fn over(
+async fn shake_hands(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    request: Request<Full<Bytes>>,
-) -> anyhow::Result<(StatusCode, Bytes)> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let answer = async {
-        let answer = sender.send_request(request).await?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-        Ok((status, body.map_err(|why| anyhow!(why))?.to_bytes()))
-    };
-    // The connection is driven for as long as the answer takes, and goes with it.
-    tokio::pin!(connection);
-    tokio::pin!(answer);
-    tokio::select! {
-        biased;
-        answer = &mut answer => answer,
-        ended = &mut connection => {
+) -> anyhow::Result<(Sender, Driver)> {
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    Ok((sender, Driver(Some(Box::pin(connection)))))
+}
+
+impl Driver {
+    /// Drives the connection for as long as something takes that needs it.
+    pub(super) async fn drive<T>(
+        &mut self,
+        needs_it: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        tokio::pin!(needs_it);
+        if let Some(connection) = &mut self.0 {
+            let ended = tokio::select! {
+                biased;
+                done = &mut needs_it => return done,
+                ended = connection => ended,
+            };
+            self.0 = None;
             ended?;
-            answer.await
         }
+        // What came before the end is there still.
+        needs_it.await
     }
+}
+
+/// All of an answer.
+pub(super) async fn whole(body: Incoming) -> anyhow::Result<Bytes> {
+    Ok(Limited::new(body, BYTES_MAX).collect().await.map_err(|why| anyhow!(why))?.to_bytes())
+}
+
+/// Text in a path or a query: all but letters and digits in percent.
+pub(crate) fn escaped(text: &str) -> String {
+    let byte = |byte: u8| match byte.is_ascii_alphanumeric() {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
 }
 
 fn tls(fingerprint: [u8; 32]) -> anyhow::Result<Arc<ClientConfig>> {

@@ -129,8 +129,19 @@ wires: [{from: line.out, to: sink.in}]
         diff["text"].as_str().unwrap().contains("-meta: {name: branch, version: 1.0.0}\n+meta:"),
         "{diff}"
     );
-    let missing = site.ask(Method::GET, "/scenarios/branch/1.1.0/diff?from=9.0.0", &deployer, None).await;
-    assert_eq!(missing.0, StatusCode::NOT_FOUND);
+    let other = new.replace("branch", "mill");
+    assert_eq!(site.push("/scenarios", &deployer, &other, &[]).await.0, StatusCode::CREATED);
+    for (path, status, plans) in [
+        ("/scenarios/mill/1.1.0/diff?from=branch:1.1.0", StatusCode::OK, 0),
+        ("/scenarios/branch/1.1.0/diff", StatusCode::OK, 2),
+        ("/scenarios/branch/1.1.0/diff?from=9.0.0", StatusCode::NOT_FOUND, 0),
+        ("/scenarios/branch/1.1.0/diff?from=mill:9.0.0", StatusCode::NOT_FOUND, 0),
+        ("/scenarios/branch/1.1.0/diff?from=..:1.0.0", StatusCode::BAD_REQUEST, 0),
+        ("/scenarios/branch/1.0.0/diff?from=latest", StatusCode::OK, 1),
+    ] {
+        let (told, diff) = site.ask(Method::GET, path, &deployer, None).await;
+        assert_eq!((told, diff["plans"].as_array().map_or(0, Vec::len)), (status, plans), "{path}: {diff}");
+    }
 }
 
 #[tokio::test]
@@ -140,25 +151,29 @@ async fn an_activation_says_what_it_has_seen() {
     assert_eq!(site.ask(Method::GET, "/scenario/active", &deployer, None).await.0, StatusCode::NOT_FOUND);
     site.push("/scenarios", &deployer, &good(), &[]).await;
     site.push("/scenarios", &deployer, &good().replace("1.0.0", "1.1.0"), &[]).await;
-    let activate = |tag: &str, seen: &str| {
-        let (path, seen) = (format!("/scenarios/branch/{tag}/activate"), seen.to_owned());
+    let activate = |tag: &str, seen: &str, is_dry_run: bool| {
+        let path = format!("/scenarios/branch/{tag}/activate?dry_run={is_dry_run}");
+        let seen = seen.to_owned();
         let (site, deployer) = (&site, &deployer);
         async move { site.raw(Method::POST, &path, deployer, &[("if-match", &seen)]).await }
     };
-    assert_eq!(activate("1.0.0", "*").await.0, StatusCode::PRECONDITION_FAILED, "nothing is active");
-    let (status, first, _) = activate("1.0.0", "\"none\"").await;
+    assert_eq!(activate("1.0.0", "*", true).await.0, StatusCode::PRECONDITION_FAILED, "nothing is active");
+    let (status, head, _) = activate("1.0.0", "\"none\"", true).await;
+    assert_eq!((status, head["etag"].to_str().unwrap()), (StatusCode::OK, "\"none\""));
+    assert_eq!(site.house.mixer.active(), None, "it was only tried");
+    let (status, first, _) = activate("1.0.0", "\"none\"", false).await;
     assert_eq!(status, StatusCode::OK);
     let first = first["etag"].to_str().unwrap();
-    let (status, second, _) = activate("1.1.0", first).await;
+    let (status, second, _) = activate("1.1.0", first, false).await;
     assert_eq!(status, StatusCode::OK);
-    let (status, _, body) = activate("1.0.0", first).await;
+    let (status, _, body) = activate("1.0.0", first, true).await;
     let problem: Problem = serde_json::from_str(&body).unwrap();
     assert_eq!((status, problem.code.as_str()), (StatusCode::PRECONDITION_FAILED, "FR0913"));
     assert_eq!(problem.current.unwrap()["tag"], "1.1.0");
     let (_, now, body) = site.raw(Method::GET, "/scenario/active", &deployer, &[]).await;
     assert_eq!(now["etag"], second["etag"]);
     assert!(body.contains("\"tag\":\"1.1.0\""));
-    assert_eq!(activate("1.0.0", "none").await.0, StatusCode::PRECONDITION_FAILED, "no quotes");
+    assert_eq!(activate("1.0.0", "none", false).await.0, StatusCode::PRECONDITION_FAILED, "no quotes");
     let active = site.ask(Method::DELETE, "/scenarios/branch/1.1.0", &deployer, None).await;
     assert_eq!(active.0, StatusCode::CONFLICT, "it is active");
     assert_eq!(
@@ -189,6 +204,10 @@ async fn a_spec_is_pushed_behind_what_it_builds_on() {
     assert_eq!((&page["items"][0]["name"], &page["next"]), (&json!("base"), &json!("base")));
     let (_, page) = site.ask(Method::GET, "/specs?limit=1&after=base", &deployer, None).await;
     assert_eq!((&page["items"][0]["title"], &page["next"]), (&json!("Shop"), &Json::Null));
+    let (status, diff) =
+        site.ask(Method::GET, "/specs/shop/2.0.0/diff?from=base:1.0.0", &deployer, None).await;
+    assert_eq!((status, &diff["plans"]), (StatusCode::OK, &json!([])));
+    assert!(diff["text"].as_str().unwrap().contains("+{id: shop"), "{diff}");
 }
 
 /// W50: names are of their own for each kind of thing.

@@ -26,8 +26,9 @@ async fn a_fleet_is_in_order_only_as_far_as_it_says_so() {
     let house = House::new().await;
     let topology = || house.mixer.topology(None, 10);
     assert_eq!((topology().scenario, topology().counts), (None, Default::default()));
+    assert_eq!(topology().is_synced, None, "where nothing is to run, nothing is in order");
     house.mixer.start_with(SCENARIO.into()).await.unwrap();
-    assert_eq!((topology().missing.join(" "), topology().is_synced), ("north south".into(), false));
+    assert_eq!((topology().missing.join(" "), topology().is_synced), ("north south".into(), Some(false)));
     for rack in ["north", "south", "west"] {
         house.enrolled(&TestRack::new(rack), Some(&house.invite(None, HOUR).await)).await;
     }
@@ -38,18 +39,18 @@ async fn a_fleet_is_in_order_only_as_far_as_it_says_so() {
     says(&house, "north", desired(0));
     says(&house, "south", desired(0));
     assert_eq!(syncs(&topology())[..2], [("north".into(), Sync::Synced), ("south".into(), Sync::Behind)]);
-    assert!(!topology().is_synced);
+    assert_eq!(topology().is_synced, Some(false));
     says(&house, "south", desired(1));
-    assert!(topology().is_synced);
+    assert_eq!(topology().is_synced, Some(true));
     let changed = SCENARIO.replace("1.0.0", "1.1.0");
     let push = Push { sort: Sort::Scenario, text: changed.into(), note: String::new(), is_dry_run: false };
     house.mixer.push(&actor(), push).await.unwrap();
-    assert!(topology().is_synced, "pushed is not activated");
-    house.mixer.activate_scenario(&actor(), &name("branch"), "latest", None).await.unwrap();
-    assert_eq!((topology().counts.behind, topology().is_synced), (2, false));
+    assert_eq!(topology().is_synced, Some(true), "pushed is not activated");
+    house.mixer.activate_scenario(&actor(), &name("branch"), "latest", None, false).await.unwrap();
+    assert_eq!((topology().counts.behind, topology().is_synced), (2, Some(false)));
     says(&house, "north", desired(0));
     says(&house, "south", desired(1));
-    assert!(topology().is_synced);
+    assert_eq!(topology().is_synced, Some(true));
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(60)).await;
     assert_eq!(topology().counts.unknown, 2, "nobody is heard of");
@@ -85,7 +86,7 @@ async fn of_activations_at_once_none_overtakes_unseen() {
     }
     let (seen, _) = house.mixer.active().unwrap();
     let (branch, who) = (name("branch"), actor());
-    let activate = |tag| house.mixer.activate_scenario(&who, &branch, tag, Some(&seen));
+    let activate = |tag| house.mixer.activate_scenario(&who, &branch, tag, Some(&seen), false);
     let (one, two) = tokio::join!(activate("2.0.0"), activate("3.0.0"));
     let refused = |answer: &Result<_, Refusal>| matches!(answer, Err(Refusal::Changed { .. }));
     assert_eq!([refused(&one), refused(&two)].iter().filter(|is| **is).count(), 1);
@@ -114,7 +115,8 @@ async fn a_rack_is_told_that_there_is_something_new_for_it() {
             house.bus.publish(flux_bus::Message::new(to.clone(), heartbeat(orders))).await.unwrap();
             let told = clock.timeout(Duration::from_millis(100), told.next()).await;
             let events = house.mixer.events().after(begin, 9).unwrap();
-            if told.is_ok() && events.iter().any(|event| event.what == "rack.online") {
+            let is_told = |what: &str| events.iter().any(|event| event.what == what);
+            if told.is_ok() && is_told("rack.online") && is_told("rack.orders") {
                 return;
             }
         }
