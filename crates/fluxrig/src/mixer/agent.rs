@@ -97,7 +97,7 @@ impl Agent {
         settings.name = identity.rack.to_string();
         settings.credentials = Credentials::Jwt(key.credentials(&bus.jwt));
         settings.tls =
-            Some(Tls { roots: at("ca.pem"), identity: Some((at("certificate.pem"), at("tls.key"))) });
+            Some(Tls { roots: at("bus-ca.pem"), identity: Some((at("certificate.pem"), at("tls.key"))) });
         settings.inbox_prefix = Some(format!("{}_{}", subject::INBOX, identity.rack));
         Box::pin(NatsBus::connect(&self.world, settings)).await
     }
