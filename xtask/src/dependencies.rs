@@ -22,7 +22,8 @@ pub(crate) fn unused() -> Result<Vec<String>> {
         let folder = path.trim_end_matches("Cargo.toml");
         for name in names(&manifest) {
             let mut own = sources.iter().filter(|(source, _)| source.starts_with(folder));
-            if !own.any(|(_, text)| is_used(&name, text)) {
+            let is_lent = |text: &str| lent(text).any(|path| has(&sources, path, &name));
+            if !own.any(|(_, text)| is_used(&name, text) || is_lent(text)) {
                 problems.push(format!("{path}: `{name}` is in no source of the crate"));
             }
             named.insert(name);
@@ -33,6 +34,17 @@ pub(crate) fn unused() -> Result<Vec<String>> {
 }
 
 /// The dependencies of a crate, or of the workspace.
+/// Sources of other crates that a source takes in: `#[path = "../x.rs"]`.
+fn lent(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("#[path = \"")?.strip_suffix("\"]"));
+    lines.map(|path| path.trim_start_matches("../"))
+}
+
+/// Whether the source with such an end uses a dependency.
+fn has(sources: &[(String, String)], end: &str, name: &str) -> bool {
+    sources.iter().any(|(source, text)| source.ends_with(end) && is_used(name, text))
+}
+
 fn names(table: &Table) -> Vec<String> {
     let tables = KINDS.iter().filter_map(|kind| table.get(*kind)?.as_table());
     tables.flat_map(Table::keys).cloned().collect()
@@ -57,6 +69,14 @@ mod tests {
         assert!(is_used("half", "half"));
         assert!(!is_used("flux-gear", "use flux_gears::builtin;"));
         assert!(!is_used("half", "let is_half = behalf();"));
+    }
+
+    #[test]
+    fn a_source_of_another_crate_counts_where_it_is_taken_in() {
+        let main = "#[path = \"../../../flux-x/tests/it/ca.rs\"]\nmod ca;\n";
+        let sources = [("crates/flux-x/tests/it/ca.rs".to_owned(), "use rcgen::KeyPair;".to_owned())];
+        let has = |name| lent(main).any(|path| has(&sources, path, name));
+        assert!(has("rcgen") && !has("nkeys"));
     }
 
     #[test]

@@ -47,6 +47,9 @@ pub struct Enrolled {
 pub struct BusIdentity {
     /// Addresses of servers.
     pub urls: Vec<String>,
+    /// Who vouches for them, PEM; none where it is the CA of the fleet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
     /// What the server is shown.
     pub jwt: String,
 }

@@ -74,8 +74,12 @@ pub struct Components {
 pub struct Fleet {
     /// The bus.
     pub bus: Arc<dyn Bus>,
-    /// Who makes identities on it.
-    pub authority: Arc<dyn Authority>,
+    /// Where Racks connect to.
+    pub urls: Vec<String>,
+    /// Who vouches for the servers there, PEM; none where it is the CA of the Mixer.
+    pub bus_ca: Option<String>,
+    /// Who makes identities on it; none where that is for whoever runs it.
+    pub authority: Option<Arc<dyn Authority>>,
 }
 
 /// A Mixer.
@@ -218,7 +222,7 @@ impl Mixer {
 
     /// Where Racks connect to.
     pub fn bus_urls(&self) -> Vec<String> {
-        self.fleet().map(|fleet| fleet.authority.urls()).unwrap_or_default()
+        self.fleet().map(|fleet| fleet.urls).unwrap_or_default()
     }
 
     /// What was counted.

@@ -30,6 +30,9 @@ const RECONNECT_BASE: Duration = Duration::from_millis(250);
 /// Longest file of credentials.
 const CREDENTIALS_BYTES_MAX: usize = 64 << 10;
 
+/// A server that has not answered three of these in a row is gone, though nobody closed the connection: another one is asked.
+const PING_EVERY: Duration = Duration::from_secs(5);
+
 /// Requests for messages a consumer may have waiting.
 const WAITING_MAX: u32 = 512;
 
@@ -74,6 +77,7 @@ fn options(
         .name(&settings.name)
         .connection_timeout(settings.request_deadline)
         .request_timeout(Some(settings.request_deadline))
+        .ping_interval(PING_EVERY)
         .reconnect_delay_callback(move |attempts| {
             let bound = RECONNECT_BASE * 2_u32.pow(attempts.min(3) as u32);
             Duration::from_nanos(entropy.below(bound.as_nanos() as u64))

@@ -29,7 +29,9 @@ use crate::bus::NatsBus;
 use crate::settings::{Credentials, Settings, Tls};
 
 pub use child::{Program, launch};
-pub use claims::{Issuer, Seeds};
+pub use claims::{AccountKey, Seeds};
+
+use claims::Issuer;
 
 /// Within this a server that was started answers.
 const STARTS_WITHIN: Duration = Duration::from_secs(20);
@@ -118,8 +120,8 @@ impl ManagedServer {
     }
 
     /// Who signs what users of the bus are.
-    pub fn issuer(&self) -> &Issuer {
-        &self.issuer
+    pub fn users(&self) -> &AccountKey {
+        self.issuer.users()
     }
 
     /// The address for those on this machine.
@@ -142,7 +144,7 @@ impl ManagedServer {
         identity: (PathBuf, PathBuf),
     ) -> Result<Settings, Error> {
         let key = crate::BusKey::generate()?;
-        let jwt = self.issuer.user(name, &key.public(), grants, self.unix_s(), None)?;
+        let jwt = self.users().user(name, &key.public(), grants, self.unix_s(), None)?;
         let mut settings = Settings::new(vec![self.url()]);
         settings.name = name.to_owned();
         settings.credentials = Credentials::Jwt(key.credentials(&jwt));

@@ -278,6 +278,10 @@ pub struct Snake {
     pub domain: String,
     /// Domain of the streams, where they are not the server's own: a leaf node reaches those of its hub by it.
     pub jetstream_domain: Option<String>,
+    /// Servers of the bus that keep a copy of each stream this rack makes there: 3 in a cluster, so that one may fail. What is
+    /// there already stays as it is.
+    #[schemars(range(min = 1, max = 5))]
+    pub replicas: u8,
     /// Who this rack is on the bus: a JWT with its seed, as `nsc` writes them.
     #[schemars(extend("x-flux-file" = true))]
     pub credentials_file: Option<String>,
@@ -451,6 +455,7 @@ impl Default for Snake {
             url: format!("nats://localhost:{SNAKE_PORT}"),
             domain: "flux".into(),
             jetstream_domain: None,
+            replicas: 1,
             credentials_file: None,
             nkey_file: None,
             alarm_after: secs(300),

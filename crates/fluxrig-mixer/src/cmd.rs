@@ -4,14 +4,14 @@ use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 use flux_mixer::{Keyring, UnlockBy};
 use flux_world::World;
 use tracing_subscriber::EnvFilter;
 
 use crate::run;
-use crate::settings::{ServerChoice, Settings};
+use crate::settings::{Cluster, ServerChoice, Settings};
 
 /// The variable that has the passphrase of the keyring.
 const PASSPHRASE: &str = "FLUXRIG_MIXER_PASSPHRASE";
@@ -21,6 +21,7 @@ Examples:
   fluxrig-mixer --dev                                  a workstation: loopback, nobody is asked who they are
   fluxrig-mixer --config /etc/fluxrig-mixer.toml       TLS of its own, tokens, every Rack with an identity
   fluxrig-mixer --state-dir /var/lib/mixer --name mixer.example
+  fluxrig-mixer --bus tls://n1:4222,tls://n2:4222,tls://n3:4222 --replicas 3   on NATS servers that are there
   fluxrig-mixer reseal --to-key-file /run/secrets/mixer.key";
 
 /// The Mixer of a fleet: enrols Racks, knows which of them live, and runs the server they speak over.
@@ -79,6 +80,12 @@ struct Serve {
     /// Where the bus listens; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     bus_listen: Option<String>,
+    /// A bus that is there: `nats://` or `tls://` addresses of its servers, with commas; none is started. Wins over `cluster.url`
+    #[arg(long, value_name = "URLS", conflicts_with_all = ["bus_listen", "server"])]
+    bus: Option<String>,
+    /// Servers that keep a copy of each stream on that bus: 1 or 3
+    #[arg(long, value_name = "COUNT")]
+    replicas: Option<u8>,
     /// The nats-server to run, or `none`
     #[arg(long, value_name = "PROGRAM")]
     server: Option<String>,
@@ -139,10 +146,20 @@ impl Serve {
                 setting.clone_from(given);
             }
         }
+        if let Some(bus) = &self.bus {
+            settings.cluster.url = Some(bus.clone());
+        }
+        if let Some(replicas) = self.replicas {
+            settings.cluster.replicas = replicas;
+        }
         if let Some(server) = &self.server {
             settings.bus.server = ServerChoice::from(server.clone());
         }
         settings.check()?;
+        ensure!(
+            settings.cluster.url.is_some() || settings.cluster == Cluster::default(),
+            "cluster.url is missing, or --bus: where the servers are that [cluster], or --replicas, is about"
+        );
         Ok(settings)
     }
 }

@@ -2,6 +2,7 @@
 
 mod authority;
 mod certificates;
+mod cluster;
 mod cmd;
 mod launcher;
 mod run;

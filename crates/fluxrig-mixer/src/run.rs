@@ -21,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::authority::NatsAuthority;
 use crate::certificates::Certificates;
+use crate::cluster;
 use crate::cmd::{print, say, variable_of};
 use crate::launcher::by_way_of_us;
 use crate::settings::{ServerChoice, Settings};
@@ -110,7 +111,13 @@ impl House {
                 world.disk.read(path, TEXT_BYTES_MAX).with_context(|| format!("cannot read `{shown}`"))?;
             mixer.start_with(text.to_vec()).await.map_err(|why| anyhow!("`{shown}`: {}", lines(&why)))?;
         }
-        let server = start_server(&world, &settings, &mixer, &certificates).await?;
+        let server = match &settings.cluster.url {
+            None => start_server(&world, &settings, &mixer, &certificates).await?,
+            Some(url) => {
+                mixer.set_fleet(cluster::join(&world, &settings, &settings.cluster, url).await?);
+                None
+            }
+        };
         let is_open = settings.api.insecure;
         let identity = match is_open {
             true => None,
@@ -245,8 +252,8 @@ async fn start_server(
         true => vec![format!("tls://{}:{}", bracketed(&names(settings)[0]), listen.port())],
         false => settings.bus.urls.clone(),
     };
-    let authority = Arc::new(NatsAuthority { server: server.clone(), urls, clock: world.clock });
-    mixer.set_fleet(Fleet { bus, authority });
+    let authority = Arc::new(NatsAuthority { server: server.clone(), clock: world.clock });
+    mixer.set_fleet(Fleet { bus, urls, bus_ca: None, authority: Some(authority) });
     Ok(Some(server))
 }
 

@@ -25,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) base: Base,
     pub(crate) api: Api,
     pub(crate) bus: BusSettings,
+    pub(crate) cluster: Cluster,
     pub(crate) keyring: KeyringSettings,
     pub(crate) enrolment: Enrolment,
     pub(crate) mixer: MixerSection,
@@ -76,6 +77,27 @@ pub(crate) enum ServerChoice {
     Program(PathBuf),
 }
 
+/// A bus that somebody else runs, in the place of a server of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Cluster {
+    /// Addresses of its servers, with commas between them; none: the Mixer runs a server.
+    pub(crate) url: Option<String>,
+    /// Who the Mixer is there: a JWT with its seed, or the seed of an NKey.
+    pub(crate) credentials_file: Option<PathBuf>,
+    pub(crate) nkey_file: Option<PathBuf>,
+    /// Who vouches for it; Racks are told, too.
+    pub(crate) root_ca_file: Option<PathBuf>,
+    pub(crate) tls_cert_file: Option<PathBuf>,
+    pub(crate) tls_key_file: Option<PathBuf>,
+    /// The seed of the account of the fleet, or of one of its signing keys: with it the Mixer makes identities.
+    pub(crate) account_seed_file: Option<PathBuf>,
+    /// The account, where that is a signing key.
+    pub(crate) account: Option<String>,
+    /// Servers that keep a copy of each stream that the Mixer makes.
+    pub(crate) replicas: u8,
+}
+
 /// What the keyring is sealed with.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -118,6 +140,22 @@ impl Default for BusSettings {
             urls: Vec::new(),
             server: ServerChoice::Auto,
             store_bytes_max: ByteSize(16 << 30),
+        }
+    }
+}
+
+impl Default for Cluster {
+    fn default() -> Cluster {
+        Cluster {
+            url: None,
+            credentials_file: None,
+            nkey_file: None,
+            root_ca_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
+            account_seed_file: None,
+            account: None,
+            replicas: 1,
         }
     }
 }
@@ -197,6 +235,7 @@ impl Settings {
             self.bus.store_bytes_max.0 >= WIRE_STREAM_BYTES_MAX,
             "bus.store_bytes_max: at least 64MiB, what the stream of one wire between Racks may take"
         );
+        self.cluster.check(&self.bus)?;
         for url in &self.bus.urls {
             if !url.starts_with("tls://") {
                 bail!("bus.urls: `{url}` does not begin with `tls://`: Racks speak encrypted alone");
@@ -206,6 +245,41 @@ impl Settings {
                 "bus.urls: a user and a password have no place there: Racks have their own"
             );
         }
+        Ok(())
+    }
+}
+
+impl Cluster {
+    fn check(&self, bus: &BusSettings) -> anyhow::Result<()> {
+        let Cluster { credentials_file, nkey_file, root_ca_file, tls_cert_file, tls_key_file, .. } = self;
+        ensure!(matches!(self.replicas, 1 | 3), "cluster.replicas: 1 or 3");
+        ensure!(
+            tls_cert_file.is_some() == tls_key_file.is_some(),
+            "cluster.tls_cert_file and cluster.tls_key_file go together: the other is missing"
+        );
+        ensure!(
+            tls_cert_file.is_none() || root_ca_file.is_some(),
+            "cluster.tls_cert_file needs cluster.root_ca_file: who vouches for the bus"
+        );
+        ensure!(
+            credentials_file.is_none() || nkey_file.is_none(),
+            "cluster.credentials_file and cluster.nkey_file both say who the Mixer is: remove one"
+        );
+        ensure!(
+            self.account.is_none() || self.account_seed_file.is_some(),
+            "cluster.account says whose key `cluster.account_seed_file` has, which is missing"
+        );
+        let Some(url) = &self.url else { return Ok(()) };
+        ensure!(
+            !url.contains('@'),
+            "cluster.url, or --bus, holds a name or a password: put credentials into a file, and name it with \
+             `cluster.credentials_file` or `cluster.nkey_file`"
+        );
+        ensure!(
+            bus.server == ServerChoice::Auto && bus.listen_leaf.is_none(),
+            "`bus.server` and `bus.listen_leaf` are about a server of the Mixer's own, and cluster.url, or --bus, says that there \
+             is another: keep one"
+        );
         Ok(())
     }
 }
@@ -245,6 +319,22 @@ mod tests {
         assert_eq!(server("auto"), ServerChoice::Auto);
         assert_eq!(server("none"), ServerChoice::None);
         assert_eq!(server("/opt/nats-server"), ServerChoice::Program("/opt/nats-server".into()));
+    }
+
+    #[test]
+    fn what_of_a_cluster_cannot_be_is_refused() {
+        for (text, wanted) in [
+            ("url = 'nats://me:hunter2@h:1'", "holds a name or a password"),
+            ("url = 'h:1'\nreplicas = 2", "1 or 3"),
+            ("url = 'h:1'\nnkey_file = 'a'\ncredentials_file = 'b'", "remove one"),
+            ("url = 'h:1'\ntls_key_file = 'a'", "go together"),
+            ("url = 'h:1'\ntls_key_file = 'a'\ntls_cert_file = 'b'", "needs cluster.root_ca_file"),
+            ("url = 'h:1'\naccount = 'A'", "which is missing"),
+            ("url = 'h:1'\n[bus]\nserver = '/x'", "keep one"),
+        ] {
+            let why = format!("{:#}", read(&format!("[cluster]\n{text}")).unwrap_err());
+            assert!(why.contains(wanted) && !why.contains("hunter2"), "{text}: {why}");
+        }
     }
 
     #[test]

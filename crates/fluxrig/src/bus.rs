@@ -96,6 +96,7 @@ mod nats {
             name => format!("fluxrig {name}"),
         };
         settings.request_deadline = snake.operation_timeout.0;
+        settings.replicas = snake.replicas;
         settings.credentials = credentials(world, options)?;
         settings.tls = tls(options)?;
         if let Some(domain) = &snake.jetstream_domain {

@@ -21,7 +21,7 @@ use flux_scenario::hex::Hex;
 use flux_scenario::passport::PublicKey;
 use flux_scenario::signed::Signed;
 
-use super::{Mixer, merged};
+use super::{Fleet, Mixer, merged};
 use crate::audit::{Note, Outcome};
 use crate::ca::Csr;
 use crate::refusal::Refusal;
@@ -199,14 +199,14 @@ impl Mixer {
             })
             .await?;
         let (grants, part) = self.grants(rack, &record.labels)?;
-        let bus = match self.fleet() {
-            None => None,
-            Some(fleet) => {
-                let jwt = fleet.authority.issue(rack, bus_key, &grants, expires_unix_ms)?;
-                self.furnish(&*fleet.bus, part.as_ref()).await?;
-                Some(BusIdentity { urls: fleet.authority.urls(), jwt })
+        let mut bus = None;
+        if let Some(Fleet { bus: wires, urls, bus_ca, authority }) = self.fleet() {
+            self.furnish(&*wires, part.as_ref()).await?;
+            if let Some(authority) = authority {
+                let jwt = authority.issue(rack, bus_key, &grants, expires_unix_ms)?;
+                bus = Some(BusIdentity { urls, ca: bus_ca, jwt });
             }
-        };
+        }
         let passport = SignedPassport {
             number: record.passport_number,
             signed_unix_ms: now,

@@ -7,10 +7,14 @@ use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::Mixer;
+use super::{Fleet, Mixer};
 use crate::refusal::Refusal;
 use crate::registry::Record;
 use crate::shelf::Shelf;
+
+/// What is said where the bus is not told.
+const NOT_OURS: &str = "it is done here, and the bus is not told, for somebody else runs it: whoever does has to take the rack off it, or \
+    what the rack was given stays good there until it expires";
 
 /// Since when a key is void.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -76,6 +80,11 @@ impl Mixer {
             let void = Void { since_unix_s: now / 1_000, expires_unix_ms: *expires_unix_ms };
             self.revocations.add(key, void).await?;
         }
+        let fleet = self.fleet();
+        if fleet.is_some_and(|Fleet { authority, .. }| !authority.is_some_and(|by| by.may_revoke())) {
+            tracing::warn!(rack = %record.name, "{NOT_OURS}");
+            return Err(Refusal::Unavailable(NOT_OURS.into()));
+        }
         self.tell_revocations().await
     }
 
@@ -107,8 +116,9 @@ impl Mixer {
     }
 
     pub(super) async fn tell_revocations(&self) -> Result<(), Refusal> {
-        let Some(fleet) = self.fleet() else { return Ok(()) };
-        let told = fleet.authority.revoke(self.revocations.all()).await;
+        let authority = self.fleet().and_then(|fleet| fleet.authority).filter(|by| by.may_revoke());
+        let Some(authority) = authority else { return Ok(()) };
+        let told = authority.revoke(self.revocations.all()).await;
         self.revocations.untold.send_replace(told.is_err());
         told.map_err(|why| {
             tracing::error!(%why, "the server is not told who is revoked; it is tried again");

@@ -25,8 +25,8 @@ struct Paper {
 }
 
 impl Authority for Paper {
-    fn urls(&self) -> Vec<String> {
-        vec!["tls://127.0.0.1:4222".into()]
+    fn may_revoke(&self) -> bool {
+        true
     }
 
     fn issue(&self, rack: &Name, key: &str, grants: &Grants, _: u64) -> Result<String, Error> {
@@ -85,7 +85,9 @@ impl House {
         let catalog = Arc::new(flux_gears::builtin().catalog());
         let parts = Components { world, keyring: Arc::new(keyring), catalog, shown: serde_json::json!({}) };
         let (mixer, first) = Mixer::open(parts, settings).await.unwrap();
-        mixer.set_fleet(Fleet { bus: bus.clone(), authority: authority.clone() });
+        let urls = vec!["tls://127.0.0.1:4222".into()];
+        let authority_of = Some(authority.clone() as Arc<dyn Authority>);
+        mixer.set_fleet(Fleet { bus: bus.clone(), urls, bus_ca: None, authority: authority_of });
         House { mixer: Arc::new(mixer), first, directory, bus, authority }
     }
 

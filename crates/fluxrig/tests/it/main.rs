@@ -18,6 +18,15 @@ mod journal;
 mod last_good;
 mod line;
 mod mesh;
+mod mesh_faults;
+mod mesh_identity;
+#[path = "../../../flux-nats/tests/it/ca.rs"]
+mod nats_ca;
+#[path = "../../../flux-nats/tests/it/cluster.rs"]
+mod nats_cluster;
+#[path = "../../../flux-nats/tests/it/operator.rs"]
+#[allow(dead_code, reason = "each crate uses what it needs of it")]
+mod nats_operator;
 #[path = "../../../flux-nats/tests/it/server.rs"]
 #[allow(dead_code, reason = "each crate uses what it needs of it")]
 mod nats_server;

@@ -41,11 +41,11 @@ wires:
 }
 
 /// A rack of the scenario, which may be killed and started again.
-struct Rack {
+pub(crate) struct Rack {
     name: &'static str,
-    ground: Ground,
+    pub(crate) ground: Ground,
     bus: String,
-    process: Option<Running>,
+    pub(crate) process: Option<Running>,
 }
 
 impl Rack {
@@ -55,13 +55,13 @@ impl Rack {
         Rack { name, ground, bus: bus.to_owned(), process: None }
     }
 
-    fn start(&mut self) -> &mut Running {
+    pub(crate) fn start(&mut self) -> &mut Running {
         let settings = self.ground.settings();
         let rack = self.ground.rack(&["--rack", self.name, "--bus", &self.bus, "--config", &settings]);
         self.process.insert(rack)
     }
 
-    fn till(&mut self) -> String {
+    pub(crate) fn till(&mut self) -> String {
         let printed = &self.process.as_ref().unwrap().printed;
         let listening = printed.lines().find_map(|line| {
             let event: Json = serde_json::from_str(line).ok()?;
@@ -70,17 +70,17 @@ impl Rack {
         listening.unwrap_or_else(|| panic!("{printed}"))
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut process = self.process.take().unwrap();
         process.signal("KILL");
         process.wait();
     }
 
-    fn wire(&self) -> Json {
+    pub(crate) fn wire(&self) -> Json {
         self.ground.status()["wires"][0]["durable"].clone()
     }
 
-    fn until(&self, what: &str, is_so: impl Fn(&Json) -> bool) -> Json {
+    pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Json) -> bool) -> Json {
         for _ in 0..LOOKS_MAX {
             let wire = self.wire();
             if is_so(&wire) {
@@ -97,14 +97,15 @@ impl Rack {
 }
 
 /// A client that sends numbers, and keeps each until it is acknowledged.
-struct Client {
-    next: u32,
-    kept: VecDeque<u32>,
+#[derive(Default)]
+pub(crate) struct Client {
+    pub(crate) next: u32,
+    pub(crate) kept: VecDeque<u32>,
 }
 
 impl Client {
     /// Sends so many new numbers after those that were kept, until all are acknowledged or the line is cut.
-    fn send(&mut self, till: &str, count: u32) {
+    pub(crate) fn send(&mut self, till: &str, count: u32) {
         self.kept.extend(self.next..self.next + count);
         self.next += count;
         let Ok(mut line) = TcpStream::connect(till) else { return };
@@ -128,11 +129,12 @@ impl Client {
     }
 }
 
-struct House {
-    server: Server,
-    north: Rack,
-    south: Rack,
-    client: Client,
+/// Two racks, and the bus between them.
+pub(crate) struct House<S = Server> {
+    pub(crate) server: S,
+    pub(crate) north: Rack,
+    pub(crate) south: Rack,
+    pub(crate) client: Client,
     arrived: Receiver<u32>,
     seen: Vec<u32>,
 }
@@ -141,11 +143,8 @@ impl House {
     /// Two racks on a server, neither of them started.
     fn new(version: Version) -> Option<House> {
         let server = Server::start(version.program()?, None, "");
-        let (ledger, arrived) = ledger();
-        let (text, bus) = (scenario(&ledger), format!("nats://127.0.0.1:{}", server.port));
-        let (north, south) = (Rack::new("north", &text, &bus), Rack::new("south", &text, &bus));
-        let client = Client { next: 0, kept: VecDeque::new() };
-        Some(House { server, north, south, client, arrived, seen: Vec::new() })
+        let bus = format!("nats://127.0.0.1:{}", server.port);
+        Some(House::on(server, &bus, ""))
     }
 
     fn started(version: Version) -> Option<House> {
@@ -154,14 +153,30 @@ impl House {
         house.south.start();
         Some(house)
     }
+}
 
-    fn send(&mut self, count: u32) {
+impl<S> House<S> {
+    /// Two racks on a bus that is there, neither of them started; `snake` is added to what is said of the bus.
+    pub(crate) fn on(server: S, bus: &str, snake: &str) -> House<S> {
+        let (ledger, arrived) = ledger();
+        let text = scenario(&ledger);
+        let rack = |name| {
+            let rack = Rack::new(name, &text, bus);
+            let settings = format!("[snake]\noperation_timeout = '2s'\n{snake}");
+            fs::write(rack.ground.settings(), settings).unwrap();
+            rack
+        };
+        let (north, south) = (rack("north"), rack("south"));
+        House { server, north, south, client: Client::default(), arrived, seen: Vec::new() }
+    }
+
+    pub(crate) fn send(&mut self, count: u32) {
         let till = self.north.till();
         self.client.send(&till, count);
     }
 
     /// Sends what is still to be acknowledged, and waits until all has arrived.
-    fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         while !self.client.kept.is_empty() {
             self.send(0);
         }
@@ -174,13 +189,13 @@ impl House {
 
     /// Everything arrived, in its order, and nothing twice.
     #[track_caller]
-    fn arrived_once(&self) {
+    pub(crate) fn arrived_once(&self) {
         self.is_all(&self.seen);
     }
 
     /// Everything arrived, in its order; what a receiver that was killed had in hand perhaps twice.
     #[track_caller]
-    fn arrived(&self) {
+    pub(crate) fn arrived(&self) {
         let mut before = BTreeSet::new();
         let firsts: Vec<u32> = self.seen.iter().copied().filter(|number| before.insert(*number)).collect();
         self.is_all(&firsts);
@@ -268,10 +283,7 @@ fn racks_that_are_killed_lose_nothing() {
     let Some(mut house) = House::started(Version::Newest) else { return };
     for _ in 0..4 {
         let till = house.north.till();
-        let (mut client, north) = (
-            std::mem::replace(&mut house.client, Client { next: 0, kept: VecDeque::new() }),
-            &mut house.north,
-        );
+        let (mut client, north) = (std::mem::take(&mut house.client), &mut house.north);
         let sending = thread::spawn(move || {
             client.send(&till, 3_000);
             client
@@ -329,7 +341,7 @@ fn wires_lead_through_a_leaf_node() {
         .unwrap();
     let south = Rack::new("south", &text, &format!("nats://127.0.0.1:{}", hub.port));
     north.start();
-    let client = Client { next: 0, kept: VecDeque::new() };
+    let client = Client::default();
     let mut house = House { server: hub, north, south, client, arrived, seen: Vec::new() };
     house.south.start();
     house.send(5_000);
@@ -386,7 +398,7 @@ fn a_rack_says_who_it_is_to_the_bus() {
     let (text, bus) = (scenario(&ledger), format!("nats://127.0.0.1:{}", server.port));
     let mut racks = [Rack::new("north", &text, &bus), Rack::new("south", &text, &bus)];
     racks[0].start();
-    let mut client = Client { next: 0, kept: VecDeque::new() };
+    let mut client = Client::default();
     client.send(&racks[0].till(), 10);
     let wire = racks[0].until("it is told", |wire| wire["mesh"]["trouble"].is_string());
     let why = wire["mesh"]["trouble"].as_str().unwrap();

@@ -1,8 +1,6 @@
 //! A managed server with a CA of its own, and everything two Racks need of it.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event};
@@ -10,13 +8,13 @@ use flux_bus::{Bus, ConsumerConfig, Grants, MeshWire, Name, Pattern, Retention, 
 use flux_nats::server::{ManagedServer, Program, Seeds, ServerConfig, ServerTls};
 use flux_nats::{BusKey, Credentials, NatsBus, Settings, Tls};
 use flux_world::World;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
+use crate::ca::Ca;
 use crate::server::{Version, free_port};
 
-pub(crate) const SEEDS: Seeds = Seeds { operator: [1; 32], account: [2; 32], system: [3; 32] };
+const SEEDS: Seeds = Seeds { operator: [1; 32], account: [2; 32], system: [3; 32] };
 
 /// A server with a CA, streams for two Racks and a wire from north to south.
 pub(crate) struct House {
@@ -25,46 +23,6 @@ pub(crate) struct House {
     pub(crate) world: World,
     /// Port for leaf nodes.
     pub(crate) leaf: u16,
-}
-
-/// Certificates of one CA, as files.
-pub(crate) struct Ca {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    directory: PathBuf,
-}
-
-impl Ca {
-    pub(crate) fn new(directory: &Path, name: &str) -> Ca {
-        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let directory = directory.join(name);
-        fs::create_dir(&directory).unwrap();
-        fs::write(directory.join("ca.pem"), issuer.pem()).unwrap();
-        Ca { issuer, directory }
-    }
-
-    /// A certificate for a name, and its key; `years` from 2020 on it ends.
-    pub(crate) fn issue(&self, name: &str, years: i32) -> (PathBuf, PathBuf) {
-        let key = KeyPair::generate().unwrap();
-        let mut params =
-            CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
-        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-        params.not_after = rcgen::date_time_ymd(2020 + years, 1, 1);
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let files = [".pem", ".key"].map(|ending| self.directory.join(format!("{name}{ending}")));
-        fs::write(&files[0], certificate.pem()).unwrap();
-        fs::write(&files[1], key.serialize_pem()).unwrap();
-        let [certificate, key] = files;
-        (certificate, key)
-    }
-
-    pub(crate) fn roots(&self) -> PathBuf {
-        self.directory.join("ca.pem")
-    }
 }
 
 pub(crate) fn name(text: &str) -> Name {
@@ -106,7 +64,7 @@ impl House {
     pub(crate) fn rack(&self, ca: &Ca, rack: &str, key: &BusKey) -> Settings {
         let grants = Grants::of_rack(&name(rack), &wires()).unwrap();
         let now = self.world.clock.unix_ms() / 1_000;
-        let jwt = self.server.issuer().user(rack, &key.public(), &grants, now, Some(now + 3_600)).unwrap();
+        let jwt = self.server.users().user(rack, &key.public(), &grants, now, Some(now + 3_600)).unwrap();
         let mut settings = Settings::new(vec![self.server.url()]);
         settings.credentials = Credentials::Jwt(key.credentials(&jwt));
         settings.inbox_prefix = Some(grants.inbox);
