@@ -152,7 +152,7 @@ fn not_offered(scenario: &Scenario, offers: &[Offer]) -> Vec<Issue> {
 
 /// What is left of a report that a Mixer minds: which Racks are in a group, and wires between Racks, are its own business.
 fn flaws_of(report: &Report) -> Vec<Flaw> {
-    let minds = |issue: &&Issue| !matches!(issue.code, Code::GroupNotAvailable);
+    let minds = |issue: &&Issue| !matches!(issue.code, Code::GroupOfFleet);
     let mut flaws: Vec<Flaw> = report
         .issues()
         .iter()

@@ -58,9 +58,12 @@ fn racks(model: &Model<'_>, report: &mut Report) {
             report.push(issue.related(first, "first here").help("rename one of them"));
         }
         if rack.is_group {
-            let message = format!("the group `{}` is not available in this version", *rack.name);
-            let issue = Issue::new(Code::GroupNotAvailable, rack.name.span, message);
-            report.push(issue.help("name the racks one by one"));
+            let message = format!(
+                "which racks are in the group `{}` a Mixer knows; a rack alone is in none",
+                *rack.name
+            );
+            let issue = Issue::new(Code::GroupOfFleet, rack.name.span, message);
+            report.push(issue.help("push it to a Mixer; to run it without one, name the racks one by one"));
         }
     }
 }

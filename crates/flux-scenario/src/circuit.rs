@@ -318,6 +318,9 @@ fn wire_of(
 ) -> Option<CircuitWire> {
     let route = joint.route;
     let crossed = model.racks_crossed(route);
+    if crossed.is_some_and(|(from, to)| model.is_group(from) || model.is_group(to)) {
+        return None;
+    }
     let end = |place: Option<(usize, usize)>, end: &Endpoint| {
         let member = |(gear, port)| Some((members.binary_search(&gear).ok()?, port));
         let here = place.and_then(member).filter(|_| is_here(model.rack_of(end)));

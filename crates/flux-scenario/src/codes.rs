@@ -89,7 +89,7 @@ codes! {
     /// A kind that no catalog entry describes.
     UnknownKind = 211 Error,
     /// A group of racks, which this version cannot resolve.
-    GroupNotAvailable = 212 Error,
+    GroupOfFleet = 212 Warning,
     /// `parallel` where order per key could not hold.
     NotPartitionable = 213 Error,
     /// The scenario has several racks and nobody said which one.

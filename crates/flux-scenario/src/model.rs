@@ -83,6 +83,11 @@ impl<'a> Model<'a> {
         end.rack.as_deref().is_some_and(|rack| self.external_racks().contains(&rack))
     }
 
+    /// Whether a place is a group, of which a Mixer alone knows who is in it.
+    pub(crate) fn is_group(&self, place: &str) -> bool {
+        self.scenario.racks.iter().any(|rack| rack.is_group && rack.name.value == place)
+    }
+
     /// The racks that another scenario is for.
     pub(crate) fn external_racks(&self) -> Vec<&'a str> {
         let external = self.scenario.racks.iter().filter(|rack| rack.is_external);

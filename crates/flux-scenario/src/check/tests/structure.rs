@@ -29,13 +29,13 @@ wires:
               |
               = help: rename one of them
 
-            error[FR0212]: the group `shops` is not available in this version
+            warning[FR0212]: which racks are in the group `shops` a Mixer knows; a rack alone is in none
              --> t.yaml:2:49
               |
             2 | racks: [{name: edge-1}, {name: edge-1}, {group: shops}]
               |                                                 ^^^^^
               |
-              = help: name the racks one by one
+              = help: push it to a Mixer; to run it without one, name the racks one by one
 
             error[FR0211]: there is no kind of gear called "sorce"
              --> t.yaml:4:21
@@ -103,7 +103,7 @@ wires:
                |
                = help: the gears are `Big One`, `a` and `b`
 
-            t.yaml: 10 errors
+            t.yaml: 9 errors, 1 warning
         "#]],
     );
 }
