@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flux_bus::{Bus, Error, Key, Name, Revision};
-use flux_identity::{Heartbeat, Liveness, RackState, RackView};
+use flux_identity::{Heartbeat, Liveness, RackState, RackView, Scope};
 use flux_scenario::edition::ContentHash;
 use flux_scenario::passport::PublicKey;
 use flux_world::{Clock, Instant};
@@ -54,6 +54,8 @@ pub(crate) struct Wanted {
     pub(crate) liveness: Option<Liveness>,
     /// Labels it has, with these values.
     pub(crate) labels: BTreeMap<String, String>,
+    /// Those in this scope alone.
+    pub(crate) scope: Scope,
     /// Behind this name.
     pub(crate) after: Option<Name>,
     pub(crate) limit: usize,
@@ -207,6 +209,7 @@ impl Registry {
         let is_wanted = |record: &Record, liveness| {
             wanted.state.is_none_or(|state| state == record.state)
                 && wanted.liveness.is_none_or(|wanted| wanted == liveness)
+                && wanted.scope.covers(&record.labels)
                 && wanted.labels.iter().all(|(key, value)| record.labels.get(key) == Some(value))
         };
         let (mut page, mut total) = (Vec::new(), 0);

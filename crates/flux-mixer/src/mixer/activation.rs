@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flux_bus::{Bus, Error, Key, Message, Name, Revision, Subject, subject};
-use flux_identity::{Activation, Liveness, Part, RackState, RackSync, Role, Sync, SyncCounts, Topology};
+use flux_identity::{
+    Activation, Liveness, Part, RackState, RackSync, Role, Scope, Sync, SyncCounts, Topology,
+};
 use flux_scenario::edition::ContentHash;
 use flux_scenario::{Scenario, load};
 use parking_lot::{Mutex, RwLock};
@@ -12,8 +14,10 @@ use parking_lot::{Mutex, RwLock};
 use super::releases::names;
 use super::{Actor, Fleet, Mixer, Push, Sort};
 use crate::checks;
+use crate::events::Of;
 use crate::part;
 use crate::refusal::Refusal;
+use crate::registry::Record;
 use crate::shelf::Shelf;
 
 /// The entry that says which scenario is active.
@@ -113,7 +117,7 @@ impl Mixer {
     /// # Errors
     /// When it cannot be run, with everything that is wrong with it; and when another text has its name and tag.
     pub async fn start_with(&self, text: Vec<u8>) -> Result<(), Refusal> {
-        let actor = Actor { who: "mixer".into(), role: Role::Admin };
+        let actor = Actor { who: "mixer".into(), role: Role::Admin, scope: Scope::default() };
         let push = Push { sort: Sort::Scenario, text, note: "startup".into(), is_dry_run: false };
         let release = self.push(&actor, push).await?.release;
         if self.active.now().is_none() {
@@ -173,13 +177,16 @@ impl Mixer {
         Ok((etag, activation))
     }
 
-    /// A page of the fleet, and how all of it stands.
-    pub(crate) fn topology(&self, after: Option<&Name>, limit: usize) -> Topology {
+    /// A page of the fleet, and how all of it stands, as far as it is in a scope: Racks that are not enrolled are in none.
+    pub(crate) fn topology(&self, scope: &Scope, after: Option<&Name>, limit: usize) -> Topology {
         let scenario = self.active.now().map(|(_, activation)| activation);
-        let running = self.active.running.read().clone();
+        let running = self.active.running.read().clone().filter(|_| scope.is_whole());
         let mut missing = running.map(|running| names(&running.scenario)).unwrap_or_default();
         let (mut counts, mut racks, mut next) = (SyncCounts::default(), Vec::new(), None);
         self.registry.survey(|record, liveness, actual| {
+            if !scope.covers(&record.labels) {
+                return;
+            }
             let is_active = record.state == RackState::Active;
             let desired = self.active.desired(&record.name, &record.labels).filter(|_| is_active);
             let sync = sync_of(desired, actual, liveness);
@@ -242,7 +249,19 @@ impl Mixer {
     }
 
     pub(super) fn tell(&self, what: &str, about: &str) {
-        self.events.tell(self.world.clock.unix_ms(), what, about);
+        let rack = Name::new(about).ok().filter(|_| what.starts_with("rack."));
+        match rack.and_then(|rack| self.registry.get(&rack)) {
+            Some(record) => self.tell_of(&record, what),
+            None => {
+                let of = if what == "scenario.activated" { Of::Everybody } else { Of::Fleet };
+                self.events.tell(self.world.clock.unix_ms(), what, about, of);
+            }
+        }
+    }
+
+    pub(super) fn tell_of(&self, rack: &Record, what: &str) {
+        let of = Of::Rack(rack.labels.clone());
+        self.events.tell(self.world.clock.unix_ms(), what, rack.name.as_str(), of);
     }
 }
 
