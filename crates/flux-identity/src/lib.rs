@@ -17,6 +17,7 @@ pub mod limits;
 mod orders;
 mod release;
 mod request;
+mod scope;
 mod signed_passport;
 mod token;
 mod view;
@@ -28,6 +29,7 @@ pub use release::{
     SyncCounts, Tag, Topology, tag_pattern,
 };
 pub use request::{EnrolmentRequest, Nonce};
+pub use scope::Scope;
 pub use signed_passport::SignedPassport;
 pub use token::{Token, TokenHash, TokenKind, fingerprint_of, parse_fingerprint};
 pub use view::{Flaw, Liveness, Problem, RackState, RackView, Racks, Role, name_schema};

@@ -3,10 +3,11 @@
 //! There is one ring for all, and no queue for each: a reader takes what is behind where it stands, whenever it can. Who is so
 //! slow that the ring has passed it is told so, and reads everything anew.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::str::FromStr;
 
+use flux_identity::Scope;
 use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,31 @@ pub(crate) struct Event {
     pub(crate) what: String,
     /// To what.
     pub(crate) about: String,
+    /// Who may be told of it.
+    #[serde(skip)]
+    pub(crate) of: Of,
+}
+
+/// What an event is of, for whoever may not be told of everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// Of the whole fleet, and for whoever sees all of it.
+    #[default]
+    Fleet,
+    /// What everybody may know.
+    Everybody,
+    /// Of a Rack with these labels.
+    Rack(BTreeMap<String, String>),
+}
+
+impl Of {
+    pub(crate) fn is_in(&self, scope: &Scope) -> bool {
+        match self {
+            Of::Everybody => true,
+            Of::Fleet => scope.is_whole(),
+            Of::Rack(labels) => scope.covers(labels),
+        }
+    }
 }
 
 /// The place of an event: which process of the Mixer told it, and the how many-eth it was there.
@@ -58,11 +84,11 @@ impl Events {
     }
 
     /// Tells of one.
-    pub(crate) fn tell(&self, unix_ms: u64, what: &str, about: &str) {
+    pub(crate) fn tell(&self, unix_ms: u64, what: &str, about: &str, of: Of) {
         let mut ring = self.ring.lock();
         let number = *self.last.borrow() + 1;
         let id = EventId { epoch: self.epoch, number }.to_string();
-        ring.push_back(Event { id, unix_ms, what: what.into(), about: about.into() });
+        ring.push_back(Event { id, unix_ms, what: what.into(), about: about.into(), of });
         if ring.len() > EVENTS_MAX {
             ring.pop_front();
         }
@@ -129,7 +155,7 @@ mod tests {
         let events = Events::new(0xabc);
         let (start, mut next) = events.now();
         for at in 0..3 {
-            events.tell(at, "rack.active", &at.to_string());
+            events.tell(at, "rack.active", &at.to_string(), Of::Fleet);
         }
         assert!(next.has_changed().unwrap() && *next.borrow_and_update() == 3);
         assert_eq!(numbers(events.after(start, 2)), ["0", "1"]);
@@ -137,7 +163,7 @@ mod tests {
         assert_eq!(id, start.plus(2));
         assert_eq!(numbers(events.after(id, 9)), ["2"]);
         for at in 0..EVENTS_MAX as u64 {
-            events.tell(at, "rack.active", "later");
+            events.tell(at, "rack.active", "later", Of::Fleet);
         }
         assert_eq!(events.after(id, 9), Err(Behind), "the ring has passed it");
         assert_eq!(events.after(start.plus(3), 9).unwrap().len(), 9);

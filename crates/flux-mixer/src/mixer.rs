@@ -235,7 +235,7 @@ impl Mixer {
         Counted { enrolled, renewed, refused, refused_unwritten, heartbeats, heartbeats_unreadable }
     }
 
-    /// A page of Racks.
+    /// A page of Racks, of those in the scope.
     pub(crate) fn racks(&self, wanted: &Wanted) -> Racks {
         let (racks, total) = self.registry.list(wanted);
         let next = racks.last().map(|rack| rack.name.clone()).filter(|_| racks.len() == wanted.limit);

@@ -48,6 +48,14 @@ pub enum Refusal {
         /// The role that is needed.
         needs: &'static str,
     },
+    /// Who asks may, and not there; whether there is such a thing is not told.
+    #[error("the token is for {scope}, and {what}")]
+    OutOfScope {
+        /// What it is for.
+        scope: String,
+        /// Why that does not do.
+        what: &'static str,
+    },
     /// There is none.
     #[error("there is no {0}")]
     Missing(String),
@@ -115,6 +123,7 @@ impl Refusal {
             Refusal::MediaType(_) => (415, "FR0916", "the request is of another kind"),
             Refusal::Method => (405, "FR0917", "the route is not for this method"),
             Refusal::KeyReused => (409, "FR0918", "the key was used for another request"),
+            Refusal::OutOfScope { .. } => (403, "FR0919", "the scope does not allow it"),
         }
     }
 
@@ -143,6 +152,7 @@ impl Refusal {
             | Refusal::Barred(_)
             | Refusal::Unauthenticated
             | Refusal::Forbidden { .. }
+            | Refusal::OutOfScope { .. }
             | Refusal::Missing(_)
             | Refusal::Conflict(_)
             | Refusal::TooLong(_)
@@ -229,6 +239,7 @@ mod tests {
             Refusal::MediaType(""),
             Refusal::Method,
             Refusal::KeyReused,
+            Refusal::OutOfScope { scope: text(), what: "" },
         ];
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
         for refusal in &all {

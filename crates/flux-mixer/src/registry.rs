@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flux_bus::{Bus, Error, Key, Name, Revision};
-use flux_identity::{Duty, Heartbeat, Liveness, LogLevel, Orders, RackState, RackView};
+use flux_identity::{Duty, Heartbeat, Liveness, LogLevel, Orders, RackState, RackView, Scope};
 use flux_scenario::edition::ContentHash;
 use flux_scenario::passport::PublicKey;
 use flux_world::{Clock, Instant};
@@ -68,6 +68,8 @@ pub(crate) struct Wanted {
     pub(crate) liveness: Option<Liveness>,
     /// Labels it has, with these values.
     pub(crate) labels: BTreeMap<String, String>,
+    /// Those in this scope alone.
+    pub(crate) scope: Scope,
     /// Behind this name.
     pub(crate) after: Option<Name>,
     pub(crate) limit: usize,
@@ -238,6 +240,7 @@ impl Registry {
         let is_wanted = |record: &Record, liveness| {
             wanted.state.is_none_or(|state| state == record.state)
                 && wanted.liveness.is_none_or(|wanted| wanted == liveness)
+                && wanted.scope.covers(&record.labels)
                 && wanted.labels.iter().all(|(key, value)| record.labels.get(key) == Some(value))
         };
         let (mut page, mut total) = (Vec::new(), 0);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flux_bus::{Bus, Error, Key, Name, Revision};
-use flux_identity::{Role, Token, TokenHash, TokenKind};
+use flux_identity::{Role, Scope, Token, TokenHash, TokenKind};
 use flux_world::Clock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -39,6 +39,9 @@ pub struct Access {
     pub name: String,
     /// What may be done with it.
     pub role: Role,
+    /// For which Racks.
+    #[serde(default)]
+    pub scope: Scope,
     /// Who made it.
     pub made_by: String,
 }

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header, uri::Authority};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use flux_identity::Role;
+use flux_identity::{Role, Scope};
 
 use super::Context;
 use crate::mixer::Actor;
@@ -33,25 +33,45 @@ pub(super) struct Peer(pub(super) SocketAddr);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stranger(pub(super) IpAddr);
 
-/// Lets whoever shows a good token of this role or a greater one in, before anything else of the request is looked at.
+/// Who may.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Needs {
+    pub(super) role: Role,
+    pub(super) is_scoped: bool,
+}
+
+/// Lets whoever shows a good token of this role or a greater one in, for the whole fleet where the route is about that, before
+/// anything else of the request is looked at.
 pub(super) async fn admit(
-    State((context, needs)): State<(Context, Role)>,
+    State((context, needs)): State<(Context, Needs)>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    match actor(request.headers(), address(request.extensions()), &context).await {
-        Ok(actor) if actor.role >= needs => {
-            request.extensions_mut().insert(By(actor));
-            next.run(request).await
-        }
-        Ok(actor) => Refusal::Forbidden { has: actor.role.word(), needs: needs.word() }.into_response(),
-        Err(why) => why.into_response(),
+    let actor = match actor(request.headers(), address(request.extensions()), &context).await {
+        Ok(actor) => actor,
+        Err(why) => return why.into_response(),
+    };
+    let about = format!("{} {}", request.method(), request.uri().path());
+    if actor.role < needs.role {
+        let why = Refusal::Forbidden { has: actor.role.word(), needs: needs.role.word() };
+        context.mixer.refuse(&actor.who, "api.admit", &about, &why.to_string()).await;
+        return why.into_response();
     }
+    if !needs.is_scoped && !actor.scope.is_whole() {
+        let why = "this is about the whole fleet";
+        return context.mixer.out_of_scope(&actor, "api.admit", &about, why).await.into_response();
+    }
+    request.extensions_mut().insert(By(actor));
+    next.run(request).await
 }
 
 async fn actor(headers: &HeaderMap, from: IpAddr, context: &Context) -> Result<Actor, Refusal> {
     if context.is_open {
-        return Ok(Actor { who: "anybody on this machine".into(), role: Role::Admin });
+        return Ok(Actor {
+            who: "anybody on this machine".into(),
+            role: Role::Admin,
+            scope: Scope::default(),
+        });
     }
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = shown.and_then(|shown| shown.strip_prefix("Bearer "));

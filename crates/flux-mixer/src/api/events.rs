@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Response};
-use flux_identity::Role;
+use flux_identity::{Role, Scope};
 use flux_world::Instant;
 use futures_util::stream;
 use schemars::JsonSchema;
@@ -15,6 +15,7 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::Context;
+use super::caller::By;
 use super::input::Asked;
 use super::route::Route;
 use crate::events::{Behind, Event, EventId};
@@ -36,6 +37,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::GET, "/events", "What happens, from now on or from behind an event", events)
             .role(Role::Viewer)
+            .scoped()
             .query::<From>()
             .header("Last-Event-ID", "The id of the event to go on behind.")
             .answers_events("each `data` is an event; `behind` and `again` are the last of a stream"),
@@ -54,6 +56,7 @@ struct From {
 
 async fn events(
     State(context): State<Context>,
+    By(actor): By,
     Asked(From { after, once }): Asked<From>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -65,8 +68,16 @@ async fn events(
     let at = told.or(after).map_or(now, |id| id.parse().unwrap_or(EventId::NOWHERE));
     let clock = context.mixer.world().clock;
     let until = clock.now() + EVENT_READER_LIFETIME;
-    let reader =
-        Reader { mixer: context.mixer, at, next, until, is_once: once, is_ended: false, _place: place };
+    let reader = Reader {
+        mixer: context.mixer,
+        scope: actor.scope,
+        at,
+        next,
+        until,
+        is_once: once,
+        is_ended: false,
+        _place: place,
+    };
     let body = Body::from_stream(stream::unfold(reader, Reader::read));
     Ok(([(header::CONTENT_TYPE, "text/event-stream")], body).into_response())
 }
@@ -74,6 +85,7 @@ async fn events(
 /// Who reads, and where it stands.
 struct Reader {
     mixer: Arc<Mixer>,
+    scope: Scope,
     at: EventId,
     next: watch::Receiver<u64>,
     until: Instant,
@@ -100,7 +112,11 @@ impl Reader {
                 }
                 Ok(events) => {
                     self.at = self.at.plus(events.len());
-                    break events.iter().map(text).collect::<String>().into();
+                    let told = events.iter().filter(|event| event.of.is_in(&self.scope));
+                    let written: String = told.map(text).collect();
+                    if !written.is_empty() {
+                        break written.into();
+                    }
                 }
             }
         };

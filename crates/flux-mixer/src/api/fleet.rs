@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Context;
+use super::caller::By;
 use super::input::{Asked, Place, limit};
 use super::route::Route;
 use crate::refusal::Refusal;
@@ -18,10 +19,12 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::GET, "/topology", "What the fleet is to run, and which Racks do", topology)
             .role(Role::Viewer)
+            .scoped()
             .query::<Page>()
             .answers::<Topology>(200, "all of it, counted, and a page of Racks"),
         Route::new(Method::GET, "/gears", "The kinds of gears that are known here", kinds)
             .role(Role::Viewer)
+            .scoped()
             .answers::<Vec<Kind>>(200, "by name"),
         Route::new(
             Method::GET,
@@ -30,6 +33,7 @@ pub(super) fn routes() -> Vec<Route> {
             kind,
         )
         .role(Role::Viewer)
+        .scoped()
         .answers::<Manifest>(200, "what is known of it")
         .refuses(&[404]),
         Route::new(Method::GET, "/config", "How this Mixer is set, without secrets", config)
@@ -65,10 +69,11 @@ struct Kind {
 
 async fn topology(
     State(context): State<Context>,
+    By(actor): By,
     Asked(page): Asked<Page>,
 ) -> Result<Json<Topology>, Refusal> {
     let after = page.after.map(Name::new).transpose()?;
-    Ok(Json(context.mixer.topology(after.as_ref(), limit(page.limit)?)))
+    Ok(Json(context.mixer.topology(&actor.scope, after.as_ref(), limit(page.limit)?)))
 }
 
 async fn kinds(State(context): State<Context>) -> Json<Vec<Kind>> {

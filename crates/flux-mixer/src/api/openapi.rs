@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64;
-use flux_identity::{Problem, Role};
+use flux_identity::Problem;
 use ring::digest::{SHA256, digest};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
@@ -100,6 +100,7 @@ fn operation(route: &Route, is_open: bool, generator: &mut SchemaGenerator) -> V
     if let Some(role) = route.role.filter(|_| !is_open) {
         operation["security"] = json!([{ "token": [] }]);
         operation["x-role"] = role.word().into();
+        operation["x-scoped"] = route.is_scoped.into();
     }
     operation
 }
@@ -255,8 +256,12 @@ fn inputs(route: &Route) -> Vec<(&'static str, String, String)> {
     inputs
 }
 
-fn who(route: &Route) -> &'static str {
-    route.role.map_or("anybody", Role::word)
+fn who(route: &Route) -> String {
+    match route.role {
+        None => "anybody".into(),
+        Some(role) if route.is_scoped => role.to_string(),
+        Some(role) => format!("{role}, with a token for the whole fleet"),
+    }
 }
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}\

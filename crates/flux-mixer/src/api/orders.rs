@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 
 pub(super) fn routes() -> Vec<Route> {
     let ordered = |route: Route| {
-        route.role(Role::Operator).answers::<RackView>(200, "how it stands now").refuses(&[404, 409])
+        route.role(Role::Operator).scoped().answers::<RackView>(200, "how it stands now").refuses(&[404, 409])
     };
     vec![
         ordered(
@@ -42,6 +42,7 @@ pub(super) fn routes() -> Vec<Route> {
         )),
         Route::new(Method::PUT, "/duty", "Have all Racks run what they have, or nothing", set_duty_of_all)
             .role(Role::Operator)
+            .scoped()
             .takes::<WantedDutyOfAll>()
             .answers::<Told>(200, "who is told"),
     ]

@@ -18,16 +18,18 @@ use crate::registry::Wanted;
 
 pub(super) fn routes() -> Vec<Route> {
     let changed = |route: Route| {
-        route.role(Role::Operator).answers::<RackView>(200, "how it stands now").refuses(&[404, 409])
+        route.role(Role::Operator).scoped().answers::<RackView>(200, "how it stands now").refuses(&[404, 409])
     };
     let post = Method::POST;
     vec![
         Route::new(Method::GET, "/racks", "A page of Racks", list)
             .role(Role::Viewer)
+            .scoped()
             .query::<Which>()
             .answers::<Racks>(200, "the Racks, by name"),
         Route::new(Method::GET, "/racks/{name}", "A Rack", show)
             .role(Role::Viewer)
+            .scoped()
             .answers::<RackView>(200, "how it stands")
             .refuses(&[404]),
         Route::new(
@@ -37,6 +39,7 @@ pub(super) fn routes() -> Vec<Route> {
             remove,
         )
         .role(Role::Admin)
+        .scoped()
         .answers_nothing("it is forgotten")
         .refuses(&[404, 409]),
         changed(Route::new(post.clone(), "/racks/{name}/approve", "Let a Rack in that waits", approve)),
@@ -85,13 +88,20 @@ struct Which {
 
 async fn list(
     State(context): State<Context>,
+    By(actor): By,
     Asked(pairs): Asked<Vec<(String, String)>>,
 ) -> Result<Json<Racks>, Refusal> {
-    Ok(Json(context.mixer.racks(&wanted(pairs)?)))
+    Ok(Json(context.mixer.racks(&Wanted { scope: actor.scope, ..wanted(pairs)? })))
 }
 
-async fn show(State(context): State<Context>, Place(name): Place<String>) -> Result<Json<RackView>, Refusal> {
-    Ok(Json(context.mixer.rack(&rack_name(&name)?)?))
+async fn show(
+    State(context): State<Context>,
+    By(actor): By,
+    Place(name): Place<String>,
+) -> Result<Json<RackView>, Refusal> {
+    let name = rack_name(&name)?;
+    context.mixer.in_scope(&actor, "rack.show", &name).await?;
+    Ok(Json(context.mixer.rack(&name)?))
 }
 
 /// A change of how a Rack stands, as a route.

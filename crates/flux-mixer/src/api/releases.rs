@@ -113,6 +113,7 @@ fn of_scenarios() -> Vec<Route> {
         .refuses(&[404, 412, 422]),
         Route::new(Method::GET, "/scenario/active", "The scenario that the fleet is to run", active)
             .role(Role::Viewer)
+            .scoped()
             .answers::<Activation>(200, "it is active; `ETag` tells it from what was and will be")
             .refuses(&[404]),
     ]

@@ -44,6 +44,8 @@ pub(super) struct Route {
     pub(super) summary: &'static str,
     /// Who may; anybody where none is said.
     pub(super) role: Option<Role>,
+    /// Whether it minds the scope of whoever asks; others are for the whole fleet.
+    pub(super) is_scoped: bool,
     pub(super) query: Option<SchemaOf>,
     /// Headers that may be sent.
     pub(super) headers: Vec<(&'static str, &'static str)>,
@@ -71,6 +73,7 @@ impl Route {
             path,
             summary,
             role: None,
+            is_scoped: false,
             query: None,
             headers: Vec::new(),
             body: None,
@@ -84,6 +87,11 @@ impl Route {
     /// Whoever has a token of this role or a greater one may.
     pub(super) fn role(self, role: Role) -> Route {
         Route { role: Some(role), ..self }
+    }
+
+    /// Whoever has a token for some Racks alone may too: what is done and shown is within that.
+    pub(super) fn scoped(self) -> Route {
+        Route { is_scoped: true, ..self }
     }
 
     /// What may stand behind the `?`.
@@ -171,7 +179,8 @@ impl Route {
         handler = handler.layer(axum::Extension(BytesMax(bytes_max)));
         handler = handler.layer(DefaultBodyLimit::max(bytes_max));
         if let Some(role) = self.role {
-            let admit = middleware::from_fn_with_state((context.clone(), role), caller::admit);
+            let needs = caller::Needs { role, is_scoped: self.is_scoped };
+            let admit = middleware::from_fn_with_state((context.clone(), needs), caller::admit);
             handler = handler.layer(admit);
         }
         router.route(self.path, handler)

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
-use flux_identity::{Duty, LogLevel, Orders, Problem, Role, SignedPassport};
+use flux_identity::{Duty, LogLevel, Orders, Problem, Role, Scope, SignedPassport};
 use flux_scenario::signed::Signed;
 use serde_json::{Value as Json, json};
 use tower::ServiceExt;
@@ -16,6 +16,7 @@ use crate::mixer::tests::{House, TestRack, actor};
 mod described;
 mod releases;
 mod repeated;
+mod scoped;
 
 struct Site {
     house: House,
@@ -31,7 +32,12 @@ impl Site {
     }
 
     async fn token(&self, role: Role) -> String {
-        self.house.mixer.make_access(&actor(), role.word(), role, None).await.unwrap().expose()
+        self.house
+            .mixer
+            .make_access(&actor(), role.word(), role, Scope::default(), None)
+            .await
+            .unwrap()
+            .expose()
     }
 
     async fn send(&self, request: Request<Body>) -> (StatusCode, Json) {

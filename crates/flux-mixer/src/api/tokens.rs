@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{Method, StatusCode};
-use flux_identity::{Role, Token, rack_name};
+use flux_identity::{Role, Scope, Token, rack_name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -25,15 +25,18 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::POST, "/enrolment-tokens", "Make a token for one enrolment", invite)
             .role(Role::Operator)
+            .scoped()
             .idempotent()
             .takes::<WantedInvitation>()
             .answers::<Made>(201, "the token, shown once"),
         Route::new(Method::GET, "/enrolment-tokens", "List the tokens for enrolments", invitations)
             .role(Role::Operator)
+            .scoped()
             .query::<Page>()
             .answers::<Vec<Listed<Invitation>>>(200, LAST),
         Route::new(Method::DELETE, "/enrolment-tokens/{id}", "Make a token for an enrolment void", uninvite)
             .role(Role::Operator)
+            .scoped()
             .answers_nothing("it is void")
             .refuses(&[404]),
         Route::new(Method::POST, "/tokens", "Make a token for this API", make)
@@ -93,6 +96,9 @@ pub(super) struct WantedAccess {
     name: String,
     /// What may be done with it.
     role: Role,
+    /// For which Racks: those that have all these labels. For the whole fleet where none is said.
+    #[serde(default)]
+    scope: Scope,
     /// How long it is good, in seconds; for ever where nothing is said.
     #[serde(default, deserialize_with = "whole")]
     lifetime_s: Option<u64>,
@@ -124,9 +130,10 @@ async fn invite(
 
 async fn invitations(
     State(context): State<Context>,
+    By(actor): By,
     Asked(page): Asked<Page>,
 ) -> Result<Json<Vec<Listed<Invitation>>>, Refusal> {
-    page.of(context.mixer.invitations().await?)
+    page.of(context.mixer.invitations(&actor).await?)
 }
 
 async fn uninvite(
@@ -141,9 +148,9 @@ async fn uninvite(
 async fn make(
     State(context): State<Context>,
     By(actor): By,
-    Input(WantedAccess { name, role, lifetime_s }): Input<WantedAccess>,
+    Input(WantedAccess { name, role, scope, lifetime_s }): Input<WantedAccess>,
 ) -> Result<(StatusCode, Json<Made>), Refusal> {
-    Ok(Made::of(&context.mixer.make_access(&actor, &name, role, lifetime_s.map(seconds)).await?))
+    Ok(Made::of(&context.mixer.make_access(&actor, &name, role, scope, lifetime_s.map(seconds)).await?))
 }
 
 async fn list(

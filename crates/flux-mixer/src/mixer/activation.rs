@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flux_bus::{Bus, Error, Key, Message, Name, Revision, Subject, subject};
 use flux_identity::{
-    Activation, Liveness, OrdersChanged, Part, RackState, RackSync, Role, Sync, SyncCounts, Topology,
+    Activation, Liveness, OrdersChanged, Part, RackState, RackSync, Role, Scope, Sync, SyncCounts, Topology,
 };
 use flux_scenario::edition::ContentHash;
 use flux_scenario::{Scenario, load};
@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use super::releases::names;
 use super::{Actor, Fleet, Mixer, Push, Sort};
 use crate::checks;
+use crate::events::Of;
 use crate::part::{self, Members};
 use crate::refusal::Refusal;
 use crate::registry::{Record, Registry};
@@ -139,7 +140,7 @@ impl Mixer {
     /// # Errors
     /// When it cannot be run, with everything that is wrong with it; and when another text has its name and tag.
     pub async fn start_with(&self, text: Vec<u8>) -> Result<(), Refusal> {
-        let actor = Actor { who: "mixer".into(), role: Role::Admin };
+        let actor = Actor { who: "mixer".into(), role: Role::Admin, scope: Scope::default() };
         let push = Push { sort: Sort::Scenario, text, note: "startup".into(), is_dry_run: false };
         let release = self.push(&actor, push).await?.release;
         if self.active.now().is_none() {
@@ -198,14 +199,17 @@ impl Mixer {
         Ok((etag, activation))
     }
 
-    /// A page of the fleet, and how all of it stands.
-    pub(crate) fn topology(&self, after: Option<&Name>, limit: usize) -> Topology {
+    /// A page of the fleet, and how all of it stands, as far as it is in a scope: Racks that are not enrolled are in none.
+    pub(crate) fn topology(&self, scope: &Scope, after: Option<&Name>, limit: usize) -> Topology {
         let scenario = self.active.now().map(|(_, activation)| activation);
         let desired = self.desired();
-        let mut missing =
-            desired.running.as_ref().map(|running| names(&running.scenario)).unwrap_or_default();
+        let running = desired.running.as_ref().filter(|_| scope.is_whole());
+        let mut missing = running.map(|running| names(&running.scenario)).unwrap_or_default();
         let (mut counts, mut racks, mut next) = (SyncCounts::default(), Vec::new(), None);
         self.registry.survey(|record, liveness, actual| {
+            if !scope.covers(&record.labels) {
+                return;
+            }
             let is_active = record.state == RackState::Active;
             let part = desired.part(record).filter(|_| is_active);
             let orders = is_active.then(|| record.orders_digest(part));
@@ -277,7 +281,19 @@ impl Mixer {
     }
 
     pub(super) fn tell(&self, what: &str, about: &str) {
-        self.events.tell(self.world.clock.unix_ms(), what, about);
+        let rack = Name::new(about).ok().filter(|_| what.starts_with("rack."));
+        match rack.and_then(|rack| self.registry.get(&rack)) {
+            Some(record) => self.tell_of(&record, what),
+            None => {
+                let of = if what == "scenario.activated" { Of::Everybody } else { Of::Fleet };
+                self.events.tell(self.world.clock.unix_ms(), what, about, of);
+            }
+        }
+    }
+
+    pub(super) fn tell_of(&self, rack: &Record, what: &str) {
+        let of = Of::Rack(rack.labels.clone());
+        self.events.tell(self.world.clock.unix_ms(), what, rack.name.as_str(), of);
     }
 }
 

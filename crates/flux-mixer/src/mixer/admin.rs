@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flux_bus::Name;
-use flux_identity::{RackState, RackView, Role, Token};
+use flux_identity::{RackState, RackView, Role, Scope, Token};
 
-use super::Mixer;
+use super::{Mixer, merged};
 use crate::audit::{Note, Outcome};
 use crate::limits::INVITATION_MAX;
 use crate::refusal::Refusal;
+use crate::registry::Record;
 use crate::tokens::{Access, Invitation, Listed};
+
+const NOT_ITS_RACK: &str = "among those there is no such rack";
+const NOT_ITS_TOKEN: &str = "among those it lets in there is no such token";
+const NOT_ITS_LABELS: &str = "would let a rack in that is not among those";
 
 /// Who asks, and in which role.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +24,8 @@ pub struct Actor {
     pub who: String,
     /// What may be done.
     pub role: Role,
+    /// With which Racks.
+    pub scope: Scope,
 }
 
 /// What an invitation is to be.
@@ -38,7 +45,12 @@ impl Mixer {
         if !self.access.live().await?.is_empty() {
             return Ok(None);
         }
-        let access = Access { name: "first".into(), role: Role::Admin, made_by: "mixer".into() };
+        let access = Access {
+            name: "first".into(),
+            role: Role::Admin,
+            scope: Scope::default(),
+            made_by: "mixer".into(),
+        };
         let note = Note {
             who: "mixer",
             what: "token.make",
@@ -61,7 +73,8 @@ impl Mixer {
         };
         match found {
             Some((id, access)) => {
-                Ok(Actor { who: format!("token {id} ({})", access.name), role: access.role })
+                let Access { name, role, scope, .. } = access;
+                Ok(Actor { who: format!("token {id} ({name})"), role, scope })
             }
             None => {
                 self.refuse(from, "api.authenticate", "", "the token is not good").await;
@@ -80,17 +93,24 @@ impl Mixer {
             return Err(Refusal::Invalid(format!("an enrolment token is good for up to {hours} hours")));
         }
         let about = invite.rack.as_ref().map_or("any rack", Name::as_str).to_owned();
+        // What it lets in is in the scope of whoever made it.
+        let labels = merged(actor.scope.labels(), &invite.labels);
+        if !actor.scope.covers(&labels) {
+            return Err(self.out_of_scope(actor, "enrolment-token.make", &about, NOT_ITS_LABELS).await);
+        }
         self.done(actor, "enrolment-token.make", &about, "").await?;
-        let invitation = Invitation { rack: invite.rack, labels: invite.labels, made_by: actor.who.clone() };
+        let invitation = Invitation { rack: invite.rack, labels, made_by: actor.who.clone() };
         self.invitations.make(invitation, Some(invite.lifetime)).await
     }
 
-    /// Invitations that are good.
+    /// Invitations that are good, and in the scope of whoever asks.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub async fn invitations(&self) -> Result<Vec<Listed<Invitation>>, Refusal> {
-        self.invitations.live().await
+    pub async fn invitations(&self, actor: &Actor) -> Result<Vec<Listed<Invitation>>, Refusal> {
+        let mut live = self.invitations.live().await?;
+        live.retain(|listed| actor.scope.covers(&listed.good.labels));
+        Ok(live)
     }
 
     /// Makes an invitation void.
@@ -98,6 +118,11 @@ impl Mixer {
     /// # Errors
     /// When there is none.
     pub async fn uninvite(&self, actor: &Actor, id: &str) -> Result<(), Refusal> {
+        let is_its_own =
+            async || Ok::<_, Refusal>(self.invitations(actor).await?.iter().any(|it| it.id == id));
+        if !actor.scope.is_whole() && !is_its_own().await? {
+            return Err(self.out_of_scope(actor, "enrolment-token.revoke", id, NOT_ITS_TOKEN).await);
+        }
         self.done(actor, "enrolment-token.revoke", id, "").await?;
         let is_gone = self.invitations.revoke(id).await?;
         is_gone.then_some(()).ok_or_else(|| Refusal::Missing(format!("enrolment token {id}")))
@@ -112,11 +137,12 @@ impl Mixer {
         actor: &Actor,
         name: &str,
         role: Role,
+        scope: Scope,
         lifetime: Option<Duration>,
     ) -> Result<Token, Refusal> {
         let name = Name::new(name)?.to_string();
-        self.done(actor, "token.make", &name, role.word()).await?;
-        self.access.make(Access { name, role, made_by: actor.who.clone() }, lifetime).await
+        self.done(actor, "token.make", &name, &format!("{role}, for {scope}")).await?;
+        self.access.make(Access { name, role, scope, made_by: actor.who.clone() }, lifetime).await
     }
 
     /// Tokens for the API that are good.
@@ -127,13 +153,14 @@ impl Mixer {
         self.access.live().await
     }
 
-    /// Makes a token for the API void. The last one of an admin stays.
+    /// Makes a token for the API void. The last one of an admin of the whole fleet stays.
     ///
     /// # Errors
     /// When there is none, and when nobody could make another.
     pub async fn revoke_access(&self, actor: &Actor, id: &str) -> Result<(), Refusal> {
         let live = self.access.live().await?;
-        let is_admin = |listed: &&Listed<Access>| listed.good.role == Role::Admin;
+        let is_admin =
+            |listed: &&Listed<Access>| listed.good.role == Role::Admin && listed.good.scope.is_whole();
         if live.iter().filter(is_admin).all(|listed| listed.id == id) {
             return Err(Refusal::Conflict("it is the last token of an admin: make another one first".into()));
         }
@@ -189,11 +216,36 @@ impl Mixer {
     /// # Errors
     /// When there is none.
     pub async fn remove(&self, actor: &Actor, rack: &Name) -> Result<(), Refusal> {
-        let record = self.registry.get(rack).ok_or_else(|| Refusal::Missing(format!("rack {rack}")))?;
+        let record = self.in_scope(actor, "rack.remove", rack).await?;
         self.done(actor, "rack.remove", rack.as_str(), record.state.word()).await?;
         self.registry.remove(rack).await?;
-        self.tell("rack.removed", rack.as_str());
+        self.tell_of(&record, "rack.removed");
         self.make_void(&record).await
+    }
+
+    /// A Rack, for whoever may do something with it. Of those that are not in the scope, nobody is told that they are there.
+    pub(crate) async fn in_scope(&self, actor: &Actor, what: &str, rack: &Name) -> Result<Record, Refusal> {
+        let found = self.registry.get(rack);
+        if actor.scope.is_whole() {
+            return found.ok_or_else(|| Refusal::Missing(format!("rack {rack}")));
+        }
+        match found.filter(|record| actor.scope.covers(&record.labels)) {
+            Some(record) => Ok(record),
+            None => Err(self.out_of_scope(actor, what, rack.as_str(), NOT_ITS_RACK).await),
+        }
+    }
+
+    /// Counts it, and writes it down.
+    pub(crate) async fn out_of_scope(
+        &self,
+        actor: &Actor,
+        what: &str,
+        about: &str,
+        why: &'static str,
+    ) -> Refusal {
+        let refusal = Refusal::OutOfScope { scope: actor.scope.to_string(), what: why };
+        self.refuse(&actor.who, what, about, &refusal.to_string()).await;
+        refusal
     }
 
     /// From one state to another, written down before it is done.
@@ -204,13 +256,12 @@ impl Mixer {
         rack: &Name,
         from: &[RackState],
         to: RackState,
-    ) -> Result<crate::registry::Record, Refusal> {
+    ) -> Result<Record, Refusal> {
         let check = |state: RackState| match from.contains(&state) {
             true => Ok(()),
             false => Err(Refusal::Conflict(format!("rack {rack} is {state}, and so cannot become {to}"))),
         };
-        let record = self.registry.get(rack).ok_or_else(|| Refusal::Missing(format!("rack {rack}")))?;
-        check(record.state)?;
+        check(self.in_scope(actor, what, rack).await?.state)?;
         self.done(actor, what, rack.as_str(), "").await?;
         let passed = self
             .registry

@@ -40,7 +40,8 @@ impl Mixer {
         self.order(actor, "rack.shutdown", rack, "", |record| record.shutdowns += 1).await
     }
 
-    /// Has all Racks with these labels run what they have, or nothing: the switch for everything. Returns who was told.
+    /// Has all Racks with these labels that are in the scope of whoever asks run what they have, or nothing: the switch for
+    /// everything. Returns who was told.
     ///
     /// # Errors
     /// When it cannot be kept; it is so for those before it.
@@ -50,8 +51,9 @@ impl Mixer {
         labels: &BTreeMap<String, String>,
         duty: Duty,
     ) -> Result<Vec<Name>, Refusal> {
-        let is_meant =
-            |of: &BTreeMap<String, String>| labels.iter().all(|(key, value)| of.get(key) == Some(value));
+        let is_meant = |of: &BTreeMap<String, String>| {
+            actor.scope.covers(of) && labels.iter().all(|(key, value)| of.get(key) == Some(value))
+        };
         let meant = self.registry.members().into_iter().filter(|(_, labels)| is_meant(labels));
         let mut told = Vec::new();
         for (rack, _) in meant {
@@ -79,8 +81,7 @@ impl Mixer {
                 Err(Refusal::Conflict(format!("rack {rack} is {state}, and so is told nothing")))
             }
         };
-        let record = self.registry.get(rack).ok_or_else(|| Refusal::Missing(format!("rack {rack}")))?;
-        check(record.state)?;
+        check(self.in_scope(actor, what, rack).await?.state)?;
         self.done(actor, what, rack.as_str(), detail).await?;
         let changed = self.registry.change(rack, |record| {
             check(record.state)?;

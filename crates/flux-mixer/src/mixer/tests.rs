@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use flux_bus::{Answer as BusAnswer, Error, Grants, Pattern, subject};
 use flux_identity::{
-    Answer, Enrolled, EnrolmentRequest, Heartbeat, Liveness, Nonce, RackState, Role, SignedPassport,
+    Answer, Enrolled, EnrolmentRequest, Heartbeat, Liveness, Nonce, RackState, Role, Scope, SignedPassport,
 };
 use flux_scenario::passport::Passport;
 use flux_scenario::signed::Signed;
@@ -55,7 +55,7 @@ pub(crate) struct House {
 pub(crate) const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 pub(crate) fn actor() -> Actor {
-    Actor { who: "test".into(), role: Role::Admin }
+    Actor { who: "test".into(), role: Role::Admin, scope: Scope::default() }
 }
 
 pub(crate) fn name(text: &str) -> Name {
@@ -424,9 +424,11 @@ async fn the_first_token_is_made_once_and_the_last_of_an_admin_stays() {
     let caller = house.mixer.actor(&first.expose(), "test").await.unwrap();
     assert_eq!(caller.role, Role::Admin);
     assert!(house.mixer.revoke_access(&actor(), &first.id()).await.is_err());
-    let viewer = house.mixer.make_access(&actor(), "screen", Role::Viewer, None).await.unwrap();
+    let viewer =
+        house.mixer.make_access(&actor(), "screen", Role::Viewer, Scope::default(), None).await.unwrap();
     assert!(house.mixer.revoke_access(&actor(), &first.id()).await.is_err(), "a viewer is no admin");
-    let admin = house.mixer.make_access(&actor(), "ops", Role::Admin, Some(HOUR)).await.unwrap();
+    let admin =
+        house.mixer.make_access(&actor(), "ops", Role::Admin, Scope::default(), Some(HOUR)).await.unwrap();
     house.mixer.revoke_access(&actor(), &first.id()).await.unwrap();
     let house = house.restarted().await;
     assert_eq!(house.first, None);

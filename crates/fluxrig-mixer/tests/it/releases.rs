@@ -71,6 +71,10 @@ fn a_scenario_goes_from_a_file_to_what_a_rack_runs() {
     assert!(told.contains("secrets are hidden") && !told.contains("tiger"), "{told}");
     let (code, told) = said(&house.fluxrig_as(&viewer, &["scenario", "push", "1.0.0.yaml"]));
     assert!(code == Some(2) && told.contains("FR0907"), "{told}");
+    let porto = house.told(&["token", "make", "porto", "--role", "deployer", "--scope", "site=porto"]);
+    let (code, told) = said(&house.fluxrig_as(&porto, &["scenario", "push", "1.0.0.yaml"]));
+    assert!(code == Some(2) && told.contains("FR0919"), "a scenario is the whole fleet's: {told}");
+    assert!(house.told(&["token", "list"]).contains("deployer  site=porto"));
     let told = house.told(&["scenario", "diff", "branch:1.0.0", "branch"]);
     assert!(
         told.contains("on north:\n  ~ gear line (io_tcp): config.bind") && !told.contains("tiger"),

@@ -6,6 +6,7 @@ use flux_world::{ConnectOptions, Target};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::events::Of;
 use crate::limits::{EVENTS_MAX, TOKEN_BURST};
 
 #[tokio::test]
@@ -80,7 +81,7 @@ async fn events_go_on_where_they_were_left() {
         site.raw(Method::GET, "/events?once=true", &viewer, &[("last-event-id", &begin)]).await;
     assert_eq!(told, text);
     for at in 0..EVENTS_MAX {
-        site.house.mixer.events().tell(at as u64, "rack.online", "north");
+        site.house.mixer.events().tell(at as u64, "rack.online", "north", Of::Everybody);
     }
     let (_, _, told) = read(&begin).await;
     assert!(told.starts_with("event: behind\n"), "{told}");
@@ -88,7 +89,7 @@ async fn events_go_on_where_they_were_left() {
     // Without `once` it stays, and tells what happens next.
     let request = Request::get("/api/v1/events").header(header::AUTHORIZATION, format!("Bearer {viewer}"));
     let response = site.routes.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-    site.house.mixer.events().tell(1, "rack.offline", "south");
+    site.house.mixer.events().tell(1, "rack.offline", "south", Of::Everybody);
     let mut body = response.into_body().into_data_stream();
     let next = futures_util::StreamExt::next(&mut body).await.unwrap().unwrap();
     assert!(String::from_utf8_lossy(&next).contains("rack.offline"));

@@ -1,6 +1,6 @@
 //! What is to run, and what of it is said to: nothing is in order that nobody said so.
 
-use flux_identity::{Sync, Topology};
+use flux_identity::{Scope, Sync, Topology};
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn says(house: &House, rack: &str, orders: Option<flux_scenario::edition::Conten
 #[tokio::test]
 async fn a_fleet_is_in_order_only_as_far_as_it_says_so() {
     let house = House::new().await;
-    let topology = || house.mixer.topology(None, 10);
+    let topology = || house.mixer.topology(&Scope::default(), None, 10);
     assert_eq!((topology().scenario, topology().counts), (None, Default::default()));
     assert_eq!(topology().is_synced, None, "where nothing is to run, nothing is in order");
     house.mixer.start_with(SCENARIO.into()).await.unwrap();
@@ -55,9 +55,9 @@ async fn a_fleet_is_in_order_only_as_far_as_it_says_so() {
     tokio::time::advance(Duration::from_secs(60)).await;
     assert_eq!(topology().counts.unknown, 2, "nobody is heard of");
     tokio::time::resume();
-    let page = house.mixer.topology(None, 2);
+    let page = house.mixer.topology(&Scope::default(), None, 2);
     assert_eq!((page.racks.len(), page.next.as_deref(), page.counts.idle), (2, Some("south"), 1));
-    assert_eq!(house.mixer.topology(Some(&name("south")), 2).racks[0].name, name("west"));
+    assert_eq!(house.mixer.topology(&Scope::default(), Some(&name("south")), 2).racks[0].name, name("west"));
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn a_rack_is_told_that_there_is_something_new_for_it() {
     let mut told = house.bus.subscribe(to, 16).await.unwrap();
     house.mixer.start_with(SCENARIO.into()).await.unwrap();
     assert_eq!(told.next().await.unwrap().subject.as_str(), "flux.ctrl.north.orders");
-    let desired = house.mixer.topology(None, 1).racks[0].desired;
+    let desired = house.mixer.topology(&Scope::default(), None, 1).racks[0].desired;
     let (clock, begin) = (house.mixer.world().clock, house.mixer.events().now().0);
     let heartbeat = |orders| serde_json::to_string(&Heartbeat { orders, ..Heartbeat::default() }).unwrap();
     let beats = async {
@@ -149,8 +149,16 @@ wires: [{id: sales, from: till.out, to: centre.in}]
         let part = house.mixer.desired().whole_part(&name("south"), &BTreeMap::new()).unwrap();
         part.wires.iter().map(|wire| wire.wire.to_string()).collect::<Vec<_>>().join(" ")
     };
-    let desired =
-        || house.mixer.topology(None, 9).racks.into_iter().rev().find_map(|rack| rack.desired).unwrap();
+    let desired = || {
+        house
+            .mixer
+            .topology(&Scope::default(), None, 9)
+            .racks
+            .into_iter()
+            .rev()
+            .find_map(|rack| rack.desired)
+            .unwrap()
+    };
     let alone = desired();
     assert_eq!(wires(), "");
     for till in ["p1", "p2"] {
