@@ -41,9 +41,14 @@ pub(crate) fn pack_id(
     MessageId::new(format!("{}/{epoch:x}/{first:x}.{offset:x}/{round:x}", wire.wire))
 }
 
-/// Makes the stream, or uses what is there. Returns its epoch.
+/// Uses the stream that is there, or makes it. Returns its epoch.
+///
+/// Where a Rack may not make it, it is not asked for in vain: a server says nothing to who may not.
 pub(crate) async fn make_stream(bus: &dyn Bus, wire: &MeshWire) -> Result<u64, Error> {
     let name = wire.stream()?;
+    if let Ok(state) = bus.stream(name.clone()).await {
+        return Ok(state.epoch);
+    }
     let mut config = StreamConfig::new(name.clone(), vec![Pattern::from(&wire.packs())], Retention::Queue);
     (config.bytes_max, config.duplicate_window) = (STREAM_BYTES_MAX, DUPLICATE_WINDOW);
     let made = bus.make_stream(config).await;
@@ -54,10 +59,13 @@ pub(crate) async fn make_stream(bus: &dyn Bus, wire: &MeshWire) -> Result<u64, E
     }
 }
 
-/// The consumer, which it makes, or which is there.
+/// The consumer, which is there, or which it makes.
 pub(crate) async fn make_consumer(bus: &dyn Bus, wire: &MeshWire) -> Result<Arc<dyn Consumer>, Error> {
-    make_stream(bus, wire).await?;
     let (stream, name) = (wire.stream()?, wire.consumer());
+    if let Ok(consumer) = bus.consumer(stream.clone(), name.clone()).await {
+        return Ok(consumer);
+    }
+    make_stream(bus, wire).await?;
     let mut config = ConsumerConfig::new(name.clone(), Pattern::from(&wire.packs()));
     (config.lease, config.unacked_messages_max) = (LEASE, 4 * FETCH_PACKS_MAX as u32);
     let made = bus.make_consumer(stream.clone(), config).await;

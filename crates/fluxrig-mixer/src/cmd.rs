@@ -90,7 +90,7 @@ struct Serve {
     #[arg(long, value_name = "PROGRAM")]
     server: Option<String>,
     /// What is logged: error, warn, info, debug, trace, or a filter
-    #[arg(long, env = "FLUXRIG_LOG", default_value = "info", value_name = "LEVEL")]
+    #[arg(long, env = "FLUXRIG_LOG", default_value = "info,async_nats=warn", value_name = "LEVEL")]
     log_level: String,
 }
 

@@ -52,7 +52,8 @@ pub(crate) fn init_logging(options: &LogOptions, settings: &Logging) -> anyhow::
         Level::Warn => "warn",
         Level::Error => "error",
     };
-    let own = options.log_level.clone().unwrap_or_else(|| level.to_owned());
+    // What the client of the bus says of each connection, its user says better.
+    let own = options.log_level.clone().unwrap_or_else(|| format!("{level},async_nats=warn"));
     let filter = EnvFilter::new(&own);
     // A descriptor of its own: the lock of standard error is not held while a line waits for its reader.
     let sink = stderr().as_fd().try_clone_to_owned().context("cannot log to standard error")?;

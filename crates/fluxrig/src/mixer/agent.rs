@@ -26,7 +26,7 @@ const POLICY: BackoffPolicy = BackoffPolicy {
     stable_after: Duration::from_secs(60),
     is_first_immediate: false,
 };
-/// How often it asks because it was told that there is something new.
+/// How often at most it asks because it was told that there is something new.
 const ASKS_AT_MOST_EVERY: Duration = Duration::from_secs(1);
 /// OrdersChanged that wait to be heard; of more, the first say enough.
 const NEWS_QUEUED_MAX: usize = 4;
@@ -160,9 +160,15 @@ impl Agent {
                 }
                 news = heard.next() => Some(news.ok_or(Error::Closed)?),
             };
-            if news.is_none_or(|news| self.is_new(&news)) {
-                self.renew().await;
-                return Ok(Renewed);
+            match news {
+                None => {
+                    self.renew().await;
+                    return Ok(Renewed);
+                }
+                Some(news) if self.is_new(&news) => {
+                    self.renew_at = self.renew_at.min(self.asked_at + ASKS_AT_MOST_EVERY);
+                }
+                Some(_) => {}
             }
         }
     }
@@ -175,8 +181,7 @@ impl Agent {
     /// Whether it says that there is something new, which anybody may have said: it is a reason to ask, from time to time.
     fn is_new(&self, message: &Message) -> bool {
         let news = serde_json::from_slice::<OrdersChanged>(&message.body);
-        let is_new = news.is_ok_and(|news| news.orders != self.passport.orders.digest());
-        is_new && self.world.clock.now() >= self.asked_at + ASKS_AT_MOST_EVERY
+        news.is_ok_and(|news| news.orders != self.passport.orders.digest())
     }
 
     async fn beat(&self, bus: &NatsBus) -> Result<(), Error> {
