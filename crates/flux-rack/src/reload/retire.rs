@@ -94,6 +94,8 @@ impl Rack {
                     };
                     let stay = match before.circuit.gears[gear].terminus {
                         _ if !is_replaced => Stay::ToTheEnd,
+                        // Nobody replies to what cannot be sent to; it would go on making messages beside the other.
+                        Terminus::Io if cell.inputs.is_empty() => Stay::Leaves,
                         Terminus::Io => Stay::Lingers,
                         Terminus::Opaque | Terminus::Transparent => Stay::Leaves,
                     };

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
@@ -64,8 +65,7 @@ impl Process {
 
     /// As a person would, by SIGTERM; returns the exit status.
     pub(crate) fn stop(&mut self) -> Option<i32> {
-        let pid = rustix::process::Pid::from_raw(self.pid().cast_signed()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        kill(&self.child, Signal::TERM);
         self.child.wait().unwrap().code()
     }
 }
@@ -240,6 +240,12 @@ impl House {
     }
 }
 
+/// Sends a signal.
+pub(crate) fn kill(child: &Child, signal: Signal) {
+    let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
 /// Waits until there is one.
 pub(crate) fn wait<T>(mut look: impl FnMut() -> Option<T>, why: impl Fn() -> String) -> T {
     let until = now() + PATIENCE;
@@ -258,7 +264,7 @@ fn now() -> Instant {
 }
 
 /// The Rack's program, built with this one; where only this package was built, it is built now.
-fn fluxrig() -> PathBuf {
+pub(crate) fn fluxrig() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_fluxrig-mixer")).with_file_name("fluxrig");
     if !path.exists() {
         let built = Command::new(env!("CARGO")).args(["build", "-q", "--offline", "-p", "fluxrig"]).status();

@@ -82,6 +82,26 @@ fn what_changed_is_replaced_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_source_that_is_replaced_sends_nothing_beside_the_new_one() {
+    let text = |version: &str| {
+        format!(
+            "meta: {{name: t, version: v1.0.0}}\ngears:\n  - {{name: src, type: generate, config: {{interval: 20ms, data: {{of: \
+             {version}}}}}}}\n  - {{name: end, type: log, config: {{fields: [data.of]}}}}\nwires: [{{from: src.out, to: end.in}}]\n"
+        )
+    };
+    let ground = Ground::new(&text("old"));
+    let mut rack = ground.rack(&[]);
+    let mut next = || rack.wait_for(|line| line.contains("data.of=").then(|| line.contains("data.of=new")));
+    assert!(!next());
+    fs::write(&ground.scenario, text("new")).unwrap();
+    assert_eq!(ground.ask("reload", &[]).code, Some(0));
+    while !next() {}
+    // What the old one had in hand may come after.
+    let after: Vec<bool> = (0..40).map(|_| next()).collect();
+    assert!(after[4..].iter().all(|is_new| *is_new), "{after:?}");
+}
+
+#[test]
 fn a_file_that_a_gear_reads_is_part_of_it() {
     let started = Started::new(&[]);
     fs::write(Path::new(&started.ground.scenario).with_file_name("spec.yaml"), spec("two")).unwrap();
