@@ -1,9 +1,9 @@
 //! The tutorial is what it says: every command of it is run, in order, by a shell, and says what the page says.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::iter;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::{env, iter};
 
 use tempfile::TempDir;
 
@@ -48,6 +48,7 @@ fn says(told: &str, expected: &str) -> bool {
 /// Whoever follows the page: a directory, terminals, and ports of its own in place of those that everybody has.
 struct Reader {
     directory: TempDir,
+    /// Where the programs are.
     path: String,
     ports: [u16; 2],
     /// What runs in terminals of its own, by its command.
@@ -60,8 +61,10 @@ impl Reader {
         let listening = format!("fluxrig-mixer --dev --listen 127.0.0.1:{api} --bus-listen 127.0.0.1:{bus}");
         let text = text.replace("fluxrig-mixer --dev", &listening).replace("8090", &api.to_string());
         let mut command = Command::new("bash");
-        command.args(["-euc", &format!("exec 2>&1\n{text}")]).current_dir(self.directory.path());
-        command.env("PATH", &self.path).env("HOME", self.directory.path()).env_remove("XDG_CONFIG_HOME");
+        command
+            .args(["-euc", &format!("exec 2>&1\nPATH={}:$PATH\n{text}", self.path)])
+            .current_dir(self.directory.path());
+        command.env("HOME", self.directory.path()).env_remove("XDG_CONFIG_HOME");
         command.env("FLUXRIG_MIXER", format!("http://127.0.0.1:{api}")).stdin(Stdio::null());
         command
     }
@@ -112,13 +115,10 @@ impl Drop for Reader {
 #[test]
 fn a_newcomer_has_two_racks_and_a_wire_between_them() {
     let Some(server) = Version::Newest.program() else { return };
-    let directories = [Path::new(env!("CARGO_BIN_EXE_fluxrig-mixer")).parent(), server.parent()];
-    fluxrig();
-    let path = directories.into_iter().flatten().map(Path::to_owned);
-    let path = env::join_paths(path.chain(env::split_paths(&env::var("PATH").unwrap_or_default()))).unwrap();
+    let programs = [fluxrig(), server].map(|program| program.parent().unwrap().display().to_string());
     let mut reader = Reader {
         directory: tempfile::tempdir().unwrap(),
-        path: path.into_string().unwrap(),
+        path: programs.join(":"),
         ports: [free_port(), free_port()],
         terminals: Vec::new(),
     };
@@ -142,7 +142,7 @@ fn a_newcomer_has_two_racks_and_a_wire_between_them() {
             "sh" if block.before.contains("of its own") || block.before.contains("in its terminal") => {
                 reader.begin(block.text);
                 let log = || fs::read_to_string(reader.log(block.text)).unwrap();
-                wait(|| says(&log(), &expected).then_some(()), || log());
+                wait(|| says(&log(), &expected).then_some(()), log);
             }
             // What only looks may look again: what it waits for takes a moment.
             "sh" if block.text.starts_with("fluxrig topology")
