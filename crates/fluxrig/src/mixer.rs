@@ -16,4 +16,4 @@ pub(crate) use enrolment::{Enroller, Outcome};
 pub(crate) use follower::{Follower, News, is_final};
 pub(crate) use identity::Identity;
 pub(crate) use login::{LoginOptions, keep_login};
-pub(crate) use obedience::Wish;
+pub(crate) use obedience::{Wish, nothing};

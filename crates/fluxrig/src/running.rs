@@ -202,7 +202,10 @@ impl Running {
         self.note_vitals();
         if let Some(wish) = self.wishes.as_mut().map(|wishes| wishes.borrow_and_update().clone()) {
             terminal::set_log_level(wish.log_level);
-            self.vitals.obeyed.send_replace(wish.digest);
+            match wish.is_begun {
+                true => drop(self.vitals.obeyed.send_replace(wish.digest)),
+                false => self.obey_at = Some(self.plan.world.clock.now()),
+            }
         }
         let gears = self.since.len();
         tracing::info!(scenario = self.plan.name(), gears, "rack is up");

@@ -7,6 +7,7 @@ use crate::config::Retention;
 use crate::intake::{Fate, HEADER_ATTEMPTS, HEADER_FROM, HEADER_REASON, HEADER_SEQUENCE, HEADER_SUBJECT};
 use crate::intake::{Intake, Redelivery};
 
+/// W2: what fails is given again after a delay that grows, so many times, and is a dead letter then: never dropped.
 pub(super) async fn check(on: &Ground) {
     let dead = on.queue("i9").await;
     on.stream("i1", Retention::Queue, |_| {}).await;

@@ -208,6 +208,7 @@ mod tests {
         message
     }
 
+    /// W65: what a spec classifies is masked in every form of it, packed digits and tracks too.
     #[test]
     fn what_the_spec_classifies_is_masked_whatever_the_form_of_the_data() {
         const FIELDS: [(&str, &str); 6] = [

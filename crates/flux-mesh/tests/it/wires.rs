@@ -48,6 +48,7 @@ fn a_long_record_goes_in_parts() {
     });
 }
 
+/// W1: what was published while the receiver was away is not lost to it.
 #[test]
 fn what_was_taken_while_the_receiver_was_away_arrives_when_it_is_back() {
     Sim::run(3, async |sim| {

@@ -69,6 +69,7 @@ impl Site {
 }
 
 /// Every route that says so asks who calls, and for the role that it says.
+/// W63: the API asks who calls. W48: and each has a role; what is done is written down, what is asked has a rate.
 #[tokio::test]
 async fn each_route_has_its_role() {
     let site = Site::new(false).await;

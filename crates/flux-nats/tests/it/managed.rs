@@ -248,6 +248,7 @@ async fn who_is_revoked_has_no_word_on_an_old_server() {
 }
 
 /// Neither certificate nor bus identity is enough alone, and neither is a foreign or an expired one.
+/// W60: nobody without an identity says or hears a word. W66: and nothing is said in the clear.
 #[tokio::test]
 async fn without_both_identities_nobody_is_let_in() {
     let Some((house, ca)) = House::start(Version::Newest).await else { return };
@@ -321,6 +322,7 @@ async fn a_leaf_node_speaks_for_the_rack_whose_files_it_has() {
 }
 
 /// The configuration is its owner's alone, and has no seed in it.
+/// W64: what the bus keeps is sealed.
 #[tokio::test]
 async fn the_configuration_is_private_and_the_store_is_sealed() {
     use std::os::unix::fs::PermissionsExt;

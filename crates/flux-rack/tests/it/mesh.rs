@@ -175,6 +175,7 @@ async fn what_is_no_pack_is_a_dead_letter_of_the_wire_that_no_gear_is_given() {
     assert!(handled.refused[0].0.contains("there is no gear `w`"), "{handled:?}");
 }
 
+/// W8: what is full makes its sender wait, and says so before.
 #[tokio::test]
 async fn a_full_outbox_makes_its_sender_wait_and_loses_nothing() {
     let house = House::new().await;

@@ -206,6 +206,7 @@ fn who_asks_again_gets_the_same_table() {
     });
 }
 
+/// W64: what gears keep is sealed.
 #[test]
 fn values_and_keys_are_sealed_at_rest() {
     Sim::run(4, async |sim| {

@@ -85,6 +85,7 @@ fn a_fleet_is_let_in_and_who_is_revoked_stays_out() {
     assert_eq!(house.mixer().stop(), Some(0));
 }
 
+/// W61: no secret is the default, and none is broadcast: a token is good once. W62: a passport is verified with a key that is pinned.
 #[test]
 fn what_is_forged_foreign_used_or_expired_is_refused() {
     let Some(house) = House::start("") else { return };

@@ -75,6 +75,7 @@ fn book(port: u16, lines: std::ops::Range<u32>) {
     }
 }
 
+/// W55: without the Mixer and its server Racks go on, and what they send each other arrives when they are back.
 #[test]
 fn two_racks_are_joined_and_told_what_to_do_by_their_mixer_alone() {
     let Some(mut sites) = Sites::start() else { return };

@@ -28,6 +28,7 @@ fn certificates_are_made_anew_without_a_restart() {
     assert_ne!(fs::read_to_string(&file).unwrap(), first);
 }
 
+/// W39: what a Rack runs and keeps is its own: it needs the Mixer for neither start nor work.
 #[test]
 fn a_rack_runs_its_part_with_or_without_its_mixer() {
     let scenario = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
@@ -61,4 +62,49 @@ wires: [{from: tick.out, to: sink.in}]
     house.wait_for("north", "online");
     wait(|| (house.rack("north")["gears"] == 2).then_some(()), || house.rack("north").to_string());
     assert_eq!(north.stop(), Some(0));
+}
+
+/// A part that cannot run is refused, and what ran before goes on, after a restart too; the Mixer is told.
+#[test]
+fn a_part_that_cannot_run_changes_nothing() {
+    let text = |version: &str, interval: &str, file: &str| {
+        format!(
+            "
+meta: {{name: branch, version: {version}}}
+racks: [{{name: north}}]
+gears:
+  - {{name: tick, type: generate, deploy: north, config: {{interval: {interval}, payload: x}}}}
+  - {{name: dec, type: codec_iso8583, deploy: north, config: {{direction: decode, spec: {file}}}}}
+  - {{name: end, type: 'null', deploy: north}}
+wires: [{{from: tick.out, to: dec.in}}, {{from: dec.out, to: end.in}}, {{from: dec.error, to: end.in}}]
+"
+        )
+    };
+    let scenario = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+    fs::write(scenario.path(), text("1.0.0", "1h", "iso87ascii")).unwrap();
+    let settings = format!("[mixer]\nstartup_scenario = {:?}\n", scenario.path().display().to_string());
+    let Some(house) = House::start(&settings) else { return };
+    house.enrol("north");
+    let mut north = house.run("north");
+    house.wait_for("north", "online");
+    // The Mixer has no such file, and cannot know that the Rack has none.
+    fs::write(scenario.path(), text("1.1.0", "2h", "./no-such.yaml").replace("spec:", "spec_path:")).unwrap();
+    house.told(&["scenario", "push", &scenario.path().display().to_string()]);
+    house.told(&["scenario", "activate", "branch:1.1.0"]);
+    let sync = || {
+        let topology: Json = serde_json::from_str(&house.told(&["topology", "--json"])).unwrap();
+        topology["racks"][0]["sync"].as_str().map(str::to_owned)
+    };
+    for _ in 0..2 {
+        wait(|| north.log().contains("no-such.yaml").then_some(()), || north.log());
+        assert!(matches!(sync().as_deref(), Some("behind" | "unknown")), "{:?}", sync());
+        // It exits with 1 where there are alarms, and here is one.
+        let status = house.fluxrig(&["status", "--json", "--state-dir", &house.state_dir("north")]).stdout;
+        let status: Json = serde_json::from_slice(&status).unwrap();
+        assert_eq!(status["alarms"][0]["alarm"], "reload", "{status}");
+        assert_eq!(status["gears"].as_array().unwrap().len(), 3, "{status}");
+        assert_eq!(north.stop(), Some(0));
+        north = house.run("north");
+        house.wait_for("north", "online");
+    }
 }

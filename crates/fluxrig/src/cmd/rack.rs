@@ -12,8 +12,9 @@ use serde_json::json;
 use super::run::Run;
 use crate::{
     control::RackOptions,
-    last_good::{passport_file, passport_for_keeping, read_passport},
-    mixer::{Client, Enroller, Fingerprint, Identity, Leader, Outcome, Wish, fingerprint},
+    last_good::{LastGood, passport_file, passport_for_keeping, read_passport},
+    mixer::{Client, Enroller, Fingerprint, Identity, Leader, Outcome, Wish, fingerprint, nothing},
+    plan::PlanOptions,
     state_dir::StateDir,
     stdout,
     terminal::{self, LogOptions},
@@ -198,10 +199,17 @@ impl RunEnrolled {
         identity.lay_out(&world.disk, &path)?;
         let passport = identity.passport(&own.public_key())?;
         let own_file = run.file.take().map(std::path::absolute).transpose()?;
-        let wish = Wish::of(&world, &path, &passport, own_file.as_deref())?;
+        let mut wish = Wish::of(&world, &path, &passport, own_file.as_deref())?;
         run.file = Some(wish.file.clone());
         run.by.rack.get_or_insert_with(|| identity.rack.to_string());
         run.state_dir = Some(path.clone());
+        let options = PlanOptions { file: wish.file.clone(), by: run.by.clone() };
+        if own_file.is_none() && options.read()?.has_errors() {
+            // What the Mixer wants cannot run here. It is tried while the rack runs, where it is told to the Mixer.
+            wish.is_begun = false;
+            let ran = LastGood::new(world.clone(), &path, &base).is_some_and(|last| last.restore().is_ok());
+            run.file = (!ran).then(|| nothing(&world, &path)).transpose()?;
+        }
         let enroller = enroller(&world, &identity, own, path)?;
         run.leader = Some(Box::new(Leader { enroller, identity, passport, own: own_file, wish }));
         run.run(log)

@@ -22,6 +22,8 @@ pub(crate) struct Wish {
     pub(crate) log_level: Option<LogLevel>,
     /// Whether it is to end.
     pub(crate) is_over: bool,
+    /// Whether the Rack began with it; else it goes over to it as soon as it can.
+    pub(crate) is_begun: bool,
     /// What tells it from others; none where the Rack runs something of its own.
     pub(crate) digest: Option<ContentHash>,
 }
@@ -35,24 +37,32 @@ impl Wish {
         own: Option<&Path>,
     ) -> anyhow::Result<Wish> {
         let orders = &passport.orders;
-        world.disk.make_private_dir(&state_dir.join(DIRECTORY))?;
-        let written = |name: &str, text: &str| -> anyhow::Result<PathBuf> {
-            let path = file(state_dir, name);
-            world.disk.write_atomic_private(&path, text.as_bytes())?;
-            Ok(path)
-        };
+        let written = |name: &str, text: &str| written(world, state_dir, name, text);
         let runs = orders.duty == Duty::Running;
         let file = match (own, &orders.part) {
             (Some(own), _) if runs => own.to_owned(),
             (None, Some(part)) if runs => written("part.yaml", &part.text)?,
-            _ => written("nothing.yaml", NOTHING)?,
+            _ => nothing(world, state_dir)?,
         };
         Ok(Wish {
             file,
             remains: if orders.duty == Duty::Stopped { Remains::LeftOnDisk } else { Remains::Delivered },
             log_level: orders.log_level,
             is_over: false,
+            is_begun: true,
             digest: (own.is_none() || !runs).then(|| orders.digest()),
         })
     }
+}
+
+/// A file with nothing to run.
+pub(crate) fn nothing(world: &World, state_dir: &Path) -> anyhow::Result<PathBuf> {
+    written(world, state_dir, "nothing.yaml", NOTHING)
+}
+
+fn written(world: &World, state_dir: &Path, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+    world.disk.make_private_dir(&state_dir.join(DIRECTORY))?;
+    let path = file(state_dir, name);
+    world.disk.write_atomic_private(&path, text.as_bytes())?;
+    Ok(path)
 }
