@@ -15,11 +15,16 @@ use crate::{
     storage::{Backlog, Bounds, Log, Storage},
 };
 
-/// Reads the files a configuration names (specs, certificates), relative to the scenario.
+/// Reads what a configuration names and is not in it: files (specs, certificates), relative to the scenario, and secrets.
 pub trait Files: Send + Sync {
     /// The content, or why there is none, in words that name the path. It is read for `gear`: a change of what a gear
     /// read is a change of the gear.
     fn read(&self, path: &str, gear: &str) -> Result<Bytes, String>;
+
+    /// A secret that a configuration refers to, or why there is none. The same holds of a change of it.
+    fn secret(&self, name: &str, _gear: &str) -> Result<String, String> {
+        Err(format!("there is no secret `{name}` here"))
+    }
 }
 
 /// What one gear may reach. Cheap to clone into its tasks.
@@ -140,6 +145,11 @@ impl GearContext {
     /// The same, for what resolves files of its own (a spec that extends another) and says itself what is wrong.
     pub fn try_read_file(&self, path: &str) -> Result<Bytes, String> {
         self.0.files.read(path, &self.0.name)
+    }
+
+    /// What its configuration names and is not in it.
+    pub(crate) fn files(&self) -> &dyn Files {
+        &*self.0.files
     }
 
     /// Durable keyed state of this gear, by the name the gear gives it. For `start`.

@@ -15,6 +15,7 @@ mod key;
 pub mod mock;
 mod parcel;
 mod registry;
+mod secrets;
 pub mod storage;
 
 pub use flux_scenario::{

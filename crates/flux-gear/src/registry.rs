@@ -8,7 +8,7 @@ use schemars::generate::SchemaSettings;
 use serde::de::Error as _;
 use serde_json::Value as Json;
 
-use crate::{Gear, GearContext, HostedGear};
+use crate::{Gear, GearContext, HostedGear, secrets::Secrets};
 
 /// The kinds of gear a binary links.
 #[derive(Default)]
@@ -52,17 +52,16 @@ impl Registry {
         self
     }
 
-    /// Makes a gear of a kind. Pure, as [`Gear::init`] is.
+    /// Makes a gear of a kind, with the secrets that its configuration refers to. Pure, as [`Gear::init`] is.
     pub fn init(
         &self,
         kind: &str,
-        config: Json,
+        mut config: Json,
         ctx: &GearContext,
     ) -> Result<Box<dyn HostedGear>, InitError> {
-        match self.0.get(kind) {
-            Some(kind) => (kind.init)(config, ctx),
-            None => Err(InitError::UnknownKind(kind.into())),
-        }
+        let kind = self.0.get(kind).ok_or_else(|| InitError::UnknownKind(kind.into()))?;
+        let secrets = Secrets::put_into(&mut config, ctx.files(), ctx.name())?;
+        (kind.init)(config, ctx).map_err(|why| secrets.hide_in(why))
     }
 
     /// The kinds, in order.

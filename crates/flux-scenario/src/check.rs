@@ -12,6 +12,7 @@ use crate::conform::{Part, conform};
 use crate::forms::check_name;
 use crate::limits::{GEARS_MAX, RACKS_MAX, WIRES_MAX};
 use crate::model::{GearView, Model};
+use crate::reference;
 use crate::report::{Issue, Report};
 use crate::resolve::Schemas;
 use crate::scenario::{GearDecl, Scenario};
@@ -88,6 +89,9 @@ fn duplicate_gears(model: &Model<'_>, report: &mut Report) {
 
 fn check_gear(gear: &GearView<'_>, model: &Model<'_>, catalog: &Catalog, report: &mut Report) {
     deploy(gear.decl, model, report);
+    for (span, why) in reference::flaws(&gear.decl.config) {
+        report.push(Issue::new(Code::BadReference, span, "this refers to no secret").help(why));
+    }
     let Some(manifest) = gear.manifest else {
         return report.push(unknown_kind(gear.decl, catalog));
     };

@@ -130,6 +130,8 @@ codes! {
     ConfigOutOfRange = 405 Error,
     /// Not an address to listen at.
     BadListenAddress = 406 Error,
+    /// A reference to a secret that names none.
+    BadReference = 407 Error,
 
     /// Two gears of one rack claim the same thing.
     ClaimConflict = 501 Error,
@@ -151,6 +153,8 @@ codes! {
 
     /// A gear refused its config at init.
     InitRefused = 701 Error,
+    /// A secret that a config refers to is not there.
+    NoSecret = 702 Error,
 }
 
 impl fmt::Display for Code {

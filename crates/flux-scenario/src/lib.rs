@@ -27,6 +27,7 @@ mod model;
 pub mod node;
 pub mod passport;
 pub mod plan;
+pub mod reference;
 pub mod report;
 mod resolve;
 pub mod scenario;

@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 
 use crate::catalog::Terminus;
 use crate::circuit::{Circuit, CircuitGear};
+use crate::reference::has_reference;
 
 /// The steps from one circuit to another. `Display` is for people, serialising for scripts. Neither shows a value of
 /// a configuration, which may be a secret.
@@ -33,7 +34,7 @@ pub struct GearStep {
     /// What happens to it.
     pub step: Step,
     /// Why it is replaced: paths into its configuration (`config.timeout`), or `kind`, `ports`, `parallel`,
-    /// `partition_by`, `bindings`; or `file` and the path of one whose content changed.
+    /// `partition_by`, `bindings`; or `file` and the path of one whose content changed, or `${secret:NAME}` of one that did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub because: Vec<String>,
 }
@@ -114,7 +115,10 @@ fn differences((from, was): (&Circuit, usize), (to, is): (&Circuit, usize)) -> V
     differing_paths("config", &old.config, &new.config, &mut because);
     let changed =
         new.files.iter().filter(|(path, digest)| old.files.get(*path).is_some_and(|was| was != *digest));
-    because.extend(changed.map(|(path, _)| format!("file {path}")));
+    because.extend(changed.map(|(path, _)| match has_reference(path) {
+        true => path.clone(),
+        false => format!("file {path}"),
+    }));
     because.into_iter().collect()
 }
 

@@ -4,6 +4,7 @@
 //! accepted so that one file serves several versions; `check` says that it has no effect yet.
 
 mod secret;
+mod secrets;
 mod store;
 
 use std::num::{NonZeroU16, NonZeroU32};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use secret::REDACTED;
 pub use secret::Secret;
+pub use secrets::{Secrets, Vault};
 pub use store::{DeadLetterPlace, Store};
 
 use crate::units::{ByteSize, Duration};
@@ -44,6 +46,8 @@ pub struct Settings {
     pub rack: RackSettings,
     /// The bus: between racks, and between rack and mixer.
     pub snake: Snake,
+    /// Where secrets are that a scenario refers to.
+    pub secrets: Secrets,
     /// The HTTP API of the rack.
     pub api: Api,
 }

@@ -1,6 +1,10 @@
 //! The files a scenario stands on, each read once: what was checked is what runs, and what is saved.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use flux_gear::Files;
@@ -8,6 +12,8 @@ use flux_scenario::limits::FILE_BYTES_MAX;
 use flux_world::Disk;
 use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
+
+use crate::secrets::{Found, Lacking};
 
 /// SHA-256 of a content.
 pub(crate) type Digest = [u8; 32];
@@ -29,6 +35,10 @@ struct State {
     read: BTreeMap<String, Result<Bytes, String>>,
     /// Names by the gear that asked.
     by_gear: BTreeMap<String, Vec<String>>,
+    /// Secrets that the scenario refers to; never among the files, which are kept.
+    secrets: Found,
+    /// Names of secrets by the gear that asked.
+    secrets_by_gear: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl FileSet {
@@ -40,7 +50,7 @@ impl FileSet {
     /// Files of which these are known already; the others will be read from the disk.
     pub(crate) fn with(kept: BTreeMap<String, Bytes>, disk: Disk) -> FileSet {
         let read = kept.into_iter().map(|(name, content)| (name, Ok(content))).collect();
-        FileSet { disk, state: Mutex::new(State { read, by_gear: BTreeMap::new() }) }
+        FileSet { disk, state: Mutex::new(State { read, ..State::default() }) }
     }
 
     /// All that there was, and of each whether a copy of it may be kept. Of keys and certificates none is: whoever
@@ -58,12 +68,28 @@ impl FileSet {
         self.once(name, |disk| disk.read_start(Path::new(name), FILE_BYTES_MAX + 1))
     }
 
-    /// Digests of what a gear asked for.
+    /// From now on these are the secrets.
+    pub(crate) fn know_secrets(&self, secrets: Found) {
+        self.state.lock().secrets = secrets;
+    }
+
+    /// Why there is no such secret; none where there is.
+    pub(crate) fn lacks_secret(&self, name: &str) -> Option<Lacking> {
+        self.state.lock().secrets.get(name)?.as_ref().err().cloned()
+    }
+
+    /// Digests of what a gear asked for, secrets under what refers to them.
     pub(crate) fn read_by(&self, gear: &str) -> BTreeMap<String, Digest> {
         let state = self.state.lock();
         let names = state.by_gear.get(gear).into_iter().flatten();
-        let read = names.filter_map(|name| Some((name, state.read.get(name)?.as_ref().ok()?)));
-        read.map(|(name, content)| (name.clone(), digest_of(content))).collect()
+        let read = names.filter_map(|name| Some((name.clone(), state.read.get(name)?.as_ref().ok()?)));
+        let files = read.map(|(name, content)| (name, digest_of(content)));
+        let names = state.secrets_by_gear.get(gear).into_iter().flatten();
+        let secrets = names.filter_map(|name| {
+            let secret = state.secrets.get(name)?.as_ref().ok()?;
+            Some((format!("${{secret:{name}}}"), digest_of(secret.as_bytes())))
+        });
+        files.chain(secrets).collect()
     }
 
     /// All that was asked for.
@@ -94,6 +120,16 @@ impl Files for FileSet {
         }
         content
     }
+
+    fn secret(&self, name: &str, gear: &str) -> Result<String, String> {
+        let mut state = self.state.lock();
+        state.secrets_by_gear.entry(gear.into()).or_default().insert(name.into());
+        match state.secrets.get(name) {
+            Some(Ok(secret)) => Ok(secret.clone()),
+            Some(Err(lacking)) => Err(format!("there is no secret `{name}`: {}", lacking.why)),
+            None => Err(format!("there is no secret `{name}`: it was not looked for")),
+        }
+    }
 }
 
 /// The files of what runs now: those of another version after a reload.
@@ -114,6 +150,11 @@ impl Files for FilesNow {
     fn read(&self, path: &str, gear: &str) -> Result<Bytes, String> {
         let files = self.0.lock().clone();
         files.read(path, gear)
+    }
+
+    fn secret(&self, name: &str, gear: &str) -> Result<String, String> {
+        let files = self.0.lock().clone();
+        files.secret(name, gear)
     }
 }
 

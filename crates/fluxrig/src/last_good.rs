@@ -74,6 +74,11 @@ impl ToKeep {
     }
 }
 
+/// Nothing is wrong with it. What ran before it is not run in its place because a Vault is away.
+#[derive(Debug, thiserror::Error)]
+#[error("what ran last needs a secret that is not there: {0}")]
+struct NoSecret(String);
+
 impl LastGood {
     /// What lies in this state directory, by these names; nothing is kept where the scenario's is empty.
     pub(crate) fn new(world: World, state_dir: &Path, base: &Base) -> Option<LastGood> {
@@ -138,6 +143,7 @@ impl LastGood {
                     let refused = (!refused.is_empty()).then(|| refused.join("; "));
                     return Ok(Restored { plan, options, refused });
                 }
+                Err(why) if why.is::<NoSecret>() => return Err(why),
                 Err(why) => refused.push(format!("`{}` is refused: {why:#}", path.display())),
             }
         }
@@ -168,6 +174,7 @@ impl LastGood {
         let by = SettingsOptions { config: edition.settings.map(PathBuf::from), rack: edition.rack };
         let options = PlanOptions { file: edition.scenario.into(), by };
         let plan = options.read_from(FileSet::with(contents, self.world.disk.clone()))?;
+        ensure!(!plan.lacks_secrets(), NoSecret(plan.errors()));
         ensure!(plan.circuit.is_some(), "{}", plan.errors());
         Ok((plan, options))
     }

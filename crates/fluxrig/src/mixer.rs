@@ -11,7 +11,7 @@ mod pin;
 mod sse;
 
 pub(crate) use agent::{Agent, Leader};
-pub(crate) use client::{Asking, Client, Fingerprint, escaped, fingerprint, refused};
+pub(crate) use client::{Asking, Client, Fingerprint, fingerprint, refused};
 pub(crate) use enrolment::{Enroller, Outcome};
 pub(crate) use follower::{Follower, News, is_final};
 pub(crate) use identity::Identity;

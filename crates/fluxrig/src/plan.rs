@@ -1,5 +1,6 @@
 //! From a file to a circuit: read, check, try every gear's configuration, compile.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,12 +10,17 @@ use flux_gear::{Files, Registry};
 use flux_rack::{Rack, Surroundings};
 use flux_scenario::{
     Circuit, Code, Fuse, Issue, Loaded, Position, Report, Settings, Severity, load, load_settings,
+    reference::{secrets_in, secrets_of},
     settings::STATE_DIR,
 };
 use flux_world::World;
 use serde_json::{Value as Json, json};
 
-use crate::{files::FileSet, terminal};
+use crate::{
+    files::FileSet,
+    secrets::{self, Lacking},
+    terminal,
+};
 
 /// Which scenario, by which settings, for which rack.
 #[derive(Args, Clone)]
@@ -102,6 +108,7 @@ impl Plan {
         };
         let trial = circuit.clone().unwrap_or_else(|| loaded.trial(rack, &catalog));
         let mut plan = Plan { registry, world, settings, files, circuit, report, settings_report, loaded };
+        plan.find_secrets(&trial);
         plan.try_gears(&trial);
         if plan.has_errors() {
             plan.circuit = None;
@@ -134,6 +141,11 @@ impl Plan {
     /// Whether it cannot run.
     pub(crate) fn has_errors(&self) -> bool {
         self.reports().any(Report::has_errors)
+    }
+
+    /// Whether it cannot run here for want of a secret.
+    pub(crate) fn lacks_secrets(&self) -> bool {
+        self.report.issues().iter().any(|issue| issue.code == Code::NoSecret)
     }
 
     /// Whether there are no errors, warnings or notes.
@@ -188,12 +200,32 @@ impl Plan {
         std::iter::once(&self.report).chain(&self.settings_report)
     }
 
+    /// Looks for the secrets that gears refer to; what is found is not looked for again while this runs.
+    fn find_secrets(&self, circuit: &Circuit) {
+        let names: BTreeSet<String> =
+            circuit.gears.iter().flat_map(|gear| secrets_of(&gear.config)).collect();
+        if !names.is_empty() {
+            let (settings, directory) = (&self.settings.secrets, self.settings_directory());
+            self.files.know_secrets(secrets::find(&self.world, settings, &directory, names));
+        }
+    }
+
     /// `init` is pure, so every gear can be tried without running anything, whatever is wrong with the others.
     fn try_gears(&mut self, circuit: &Circuit) {
         for (gear, why) in Rack::try_gears(circuit, self.surroundings(STATE_DIR, self.files.clone())) {
-            let span = self.loaded.scenario.gear(&gear).map(|decl| decl.kind.span).unwrap_or_default();
-            let issue = Issue::new(Code::InitRefused, span, format!("gear `{gear}`: {why}"));
-            self.report.push(issue);
+            let decl = self.loaded.scenario.gear(&gear);
+            let lacking = decl.map(|decl| secrets_in(&decl.config)).unwrap_or_default();
+            let lacking = lacking.into_iter().filter_map(|(name, span)| {
+                let Lacking { why, fix } = self.files.lacks_secret(&name)?;
+                let message = format!("gear `{gear}`: there is no secret `{name}`: {why}");
+                Some(Issue::new(Code::NoSecret, span, message).help(fix))
+            });
+            let mut issues: Vec<Issue> = lacking.collect();
+            if issues.is_empty() {
+                let span = decl.map(|decl| decl.kind.span).unwrap_or_default();
+                issues.push(Issue::new(Code::InitRefused, span, format!("gear `{gear}`: {why}")));
+            }
+            issues.into_iter().for_each(|issue| self.report.push(issue));
         }
     }
 }

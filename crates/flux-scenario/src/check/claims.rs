@@ -4,6 +4,7 @@ use crate::catalog::Claim;
 use crate::codes::Code;
 use crate::listen::ListenAddress;
 use crate::model::{GearView, Model};
+use crate::reference::has_reference;
 use crate::report::{Issue, Report};
 
 /// The kind of claim that is a listen address.
@@ -19,7 +20,9 @@ pub(super) fn check(model: &Model<'_>, report: &mut Report) {
     let mut held: Vec<Held<'_>> = Vec::new();
     for gear in &model.gears {
         let Some(manifest) = gear.manifest else { continue };
-        for claim in manifest.claims_of(&gear.decl.config) {
+        // What a secret makes of a claim is known to the rack alone.
+        let claims = manifest.claims_of(&gear.decl.config).into_iter();
+        for claim in claims.filter(|claim| !has_reference(&claim.value)) {
             let address = match (claim.kind.as_str(), claim.value.parse()) {
                 (LISTEN, Ok(address)) => Some(address),
                 (LISTEN, Err(why)) => {

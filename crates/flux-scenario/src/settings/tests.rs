@@ -74,7 +74,10 @@ fn what_is_not_marked_as_inert_is_honoured() {
         snake.operation_timeout
         snake.root_ca_file
         snake.tls_cert_file
-        snake.tls_key_file"#]]
+        snake.tls_key_file
+        secrets.directory
+        secrets.environment
+        secrets.vault"#]]
     .assert_eq(&found.join("\n"));
 }
 

@@ -11,7 +11,8 @@ use serde_json::{Value as Json, json};
 
 use super::rack::labels;
 use crate::{
-    mixer::{Client, LoginOptions, escaped},
+    http::escaped,
+    mixer::{Client, LoginOptions},
     stdout, terminal,
     watching::{Picture, Row, Scene, watch},
 };

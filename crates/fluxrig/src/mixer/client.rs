@@ -1,41 +1,29 @@
 //! One request to a Mixer at a time, over a connection of its own, within a deadline.
 
-use std::{fmt, pin::Pin, str::FromStr, sync::Arc, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use bytes::Bytes;
 use flux_identity::{Problem, parse_fingerprint};
-use flux_world::{ConnectOptions, Target, World};
-use http_body_util::{BodyExt, Full, Limited};
+use flux_world::World;
+use http_body_util::Full;
 use hyper::{
-    Method, Request, StatusCode, Uri,
-    body::Incoming,
-    client::conn::http1::SendRequest,
+    Method, Request, StatusCode,
     header::{self, HeaderName},
 };
-use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use rustls_pki_types::ServerName;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsConnector;
 
 use super::pin::Pinned;
+use crate::http::{self, Address, Driver, Sender};
 
 /// How long a request may take, connection and all.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Longest answer: a text of a release has 10 MiB, a passport with the part of a scenario less.
-const BYTES_MAX: usize = 16 << 20;
+pub(super) const BYTES_MAX: usize = 16 << 20;
 /// Port of a Mixer where none is said.
 const PORT: u16 = 8090;
-
-/// Where a Mixer is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Address {
-    target: Target,
-    is_tls: bool,
-}
 
 /// A Mixer, and what is shown to it.
 #[derive(Clone)]
@@ -69,12 +57,6 @@ pub(crate) struct Answered {
     pub(crate) etag: Option<String>,
     pub(crate) body: Bytes,
 }
-
-/// Who asks on a connection.
-pub(super) type Sender = SendRequest<Full<Bytes>>;
-
-/// What drives a connection; none when it ended.
-pub(super) struct Driver(Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>);
 
 /// What the Mixer says, where it answered and does not.
 pub(crate) fn refused(why: &anyhow::Error) -> Option<&Problem> {
@@ -159,31 +141,19 @@ impl Client {
 
     async fn exchange(&self, asking: Asking) -> anyhow::Result<(StatusCode, Answered)> {
         let request = self.request(asking)?;
-        let (mut sender, mut driver) = self.connect().await?;
-        let answer = async {
-            let answer = sender.send_request(request).await?;
-            let (status, etag) = (answer.status(), answer.headers().get(header::ETAG).cloned());
-            let etag = etag.and_then(|etag| etag.to_str().ok().map(str::to_owned));
-            Ok((status, Answered { etag, body: whole(answer.into_body()).await? }))
-        };
-        driver.drive(answer).await
+        let (status, head, body) = http::ask(self.connect().await?, request, BYTES_MAX).await?;
+        let etag = head.get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+        Ok((status, Answered { etag, body }))
     }
 
     /// A connection of its own.
     pub(super) async fn connect(&self) -> anyhow::Result<(Sender, Driver)> {
-        let Address { target, is_tls } = &self.address;
-        let stream = self.world.net.connect(target, &ConnectOptions::default()).await?;
-        if !is_tls {
-            return shake_hands(stream).await;
-        }
-        let fingerprint = self.fingerprint.context(
-            "which CA certified it is not known: give its token, or `--fingerprint` as the Mixer printed it",
-        )?;
-        let name = ServerName::try_from(target.host().to_owned())?;
-        let stream = TlsConnector::from(tls(fingerprint)?).connect(name, stream).await.context(
-            "it is not the Mixer that was meant: the CA, the name or the dates of its certificate are others",
-        )?;
-        shake_hands(stream).await
+        let pinned = || {
+            tls(self.fingerprint.context(
+                "which CA certified it is not known: give its token, or `--fingerprint` as the Mixer printed it",
+            )?)
+        };
+        self.address.connect(&self.world, pinned, "the Mixer").await
     }
 
     pub(super) fn request(&self, asking: Asking) -> anyhow::Result<Request<Full<Bytes>>> {
@@ -203,48 +173,6 @@ impl Client {
     }
 }
 
-async fn shake_hands(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-) -> anyhow::Result<(Sender, Driver)> {
-    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    Ok((sender, Driver(Some(Box::pin(connection)))))
-}
-
-impl Driver {
-    /// Drives the connection for as long as something takes that needs it.
-    pub(super) async fn drive<T>(
-        &mut self,
-        needs_it: impl Future<Output = anyhow::Result<T>>,
-    ) -> anyhow::Result<T> {
-        tokio::pin!(needs_it);
-        if let Some(connection) = &mut self.0 {
-            let ended = tokio::select! {
-                biased;
-                done = &mut needs_it => return done,
-                ended = connection => ended,
-            };
-            self.0 = None;
-            ended?;
-        }
-        // What came before the end is there still.
-        needs_it.await
-    }
-}
-
-/// All of an answer.
-pub(super) async fn whole(body: Incoming) -> anyhow::Result<Bytes> {
-    Ok(Limited::new(body, BYTES_MAX).collect().await.map_err(|why| anyhow!(why))?.to_bytes())
-}
-
-/// Text in a path or a query: all but letters and digits in percent.
-pub(crate) fn escaped(text: &str) -> String {
-    let byte = |byte: u8| match byte.is_ascii_alphanumeric() {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
-    text.bytes().map(byte).collect()
-}
-
 fn tls(fingerprint: [u8; 32]) -> anyhow::Result<Arc<ClientConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider.clone())
@@ -259,29 +187,9 @@ fn tls(fingerprint: [u8; 32]) -> anyhow::Result<Arc<ClientConfig>> {
 impl FromStr for Address {
     type Err = anyhow::Error;
 
-    /// Reads `https://host:port`, or `http://` for this machine.
+    /// Reads the address of a Mixer.
     fn from_str(text: &str) -> anyhow::Result<Address> {
-        let uri: Uri = text.parse().with_context(|| format!("`{text}` is no address"))?;
-        let is_tls = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            Some(_) | None => bail!("`{text}` is no address of a Mixer: write https://host:{PORT}"),
-        };
-        let host = uri.host().with_context(|| format!("`{text}` names no host"))?;
-        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            bail!("`{text}`: the address of a Mixer has no path");
-        }
-        let target = Target::new(host, uri.port_u16().unwrap_or(PORT))?;
-        if !is_tls && !matches!(target.host(), "localhost" | "127.0.0.1" | "::1") {
-            bail!("`{text}`: plain HTTP is for a Mixer on this machine; write https://");
-        }
-        Ok(Address { target, is_tls })
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http{}://{}", if self.is_tls { "s" } else { "" }, self.target)
+        Address::read(text, "a Mixer", PORT)
     }
 }
 

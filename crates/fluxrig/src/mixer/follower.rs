@@ -8,9 +8,10 @@ use http_body_util::BodyExt;
 use hyper::{Method, StatusCode, body::Incoming, header::HeaderName};
 
 use super::{
-    client::{Asking, Client, Driver, refused, whole},
+    client::{Asking, BYTES_MAX, Client, refused},
     sse::{Reader, Sent},
 };
+use crate::http::{Driver, whole};
 
 /// A Mixer that says nothing for so long is away: it says something every 15 s.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
@@ -130,7 +131,7 @@ impl Stream {
             let (status, body) = (answer.status(), answer.into_body());
             match status {
                 StatusCode::OK => Ok(Ok(Stream { body, driver, reader: Reader::default() })),
-                _ => Ok(Err((status, driver.drive(whole(body)).await?))),
+                _ => Ok(Err((status, driver.drive(whole(body, BYTES_MAX)).await?))),
             }
         };
         client.within(opened).await?.map_err(|(status, body)| client.refusal(status, &body))

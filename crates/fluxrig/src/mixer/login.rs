@@ -8,7 +8,8 @@ use flux_identity::{Token, TokenKind};
 use flux_world::World;
 use serde::{Deserialize, Serialize};
 
-use super::client::{Address, Client, Fingerprint, fingerprint};
+use super::client::{Client, Fingerprint, fingerprint};
+use crate::http::Address;
 
 /// Where a Mixer is that was started with `--dev`.
 const DEV: &str = "http://127.0.0.1:8090";

@@ -37,6 +37,7 @@ mod readme;
 mod reload;
 mod reload_sessions;
 mod run;
+mod secrets;
 mod streams;
 mod switch;
 mod take_over;

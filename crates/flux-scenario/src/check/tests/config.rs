@@ -321,3 +321,40 @@ wires:
         "#]],
     );
 }
+
+#[test]
+fn what_a_secret_makes_of_a_value_is_not_guessed_and_what_names_none_is_refused() {
+    check(
+        "gears:
+  - {name: a, type: tcp, config: {bind: '${secret:BIND}', tls: {key_file: k, password: '${secret:P}'}}}
+  - {name: b, type: tcp, config: {bind: '${secret:BIND}', tls: {key_file: k, password: 'x${secret:a b}'}}}
+",
+        expect![[r#"
+            warning[FR0307]: nothing takes what leaves `a.out`
+             --> t.yaml:3:12
+              |
+            3 |   - {name: a, type: tcp, config: {bind: '${secret:BIND}', tls: {key_file: k, password: *************}}}
+              |            ^
+              |
+              = help: wire it; a `null` gear says that it is meant to be dropped
+
+            warning[FR0307]: nothing takes what leaves `b.out`
+             --> t.yaml:4:12
+              |
+            4 |   - {name: b, type: tcp, config: {bind: '${secret:BIND}', tls: {key_file: k, password: ****************}}}
+              |            ^
+              |
+              = help: wire it; a `null` gear says that it is meant to be dropped
+
+            error[FR0407]: this refers to no secret
+             --> t.yaml:4:88
+              |
+            4 |   - {name: b, type: tcp, config: {bind: '${secret:BIND}', tls: {key_file: k, password: ****************}}}
+              |                                                                                        ^^^^^^^^^^^^^^^^
+              |
+              = help: a secret is named as in `${secret:DB_PASSWORD}`: letters, digits, `_`, `-` and `.`, up to 64
+
+            t.yaml: 1 error, 2 warnings
+        "#]],
+    );
+}

@@ -12,8 +12,9 @@ use hyper::Method;
 
 use super::Sort;
 use crate::{
+    http::escaped,
     input,
-    mixer::{Asking, Client, LoginOptions, escaped, refused},
+    mixer::{Asking, Client, LoginOptions, refused},
     stdout, terminal,
 };
 
