@@ -20,4 +20,5 @@ mod orders;
 mod releases;
 mod renewal;
 mod schemathesis;
+mod up;
 mod watching;
