@@ -211,7 +211,7 @@ impl RunEnrolled {
             run.file = (!ran).then(|| nothing(&world, &path)).transpose()?;
         }
         let enroller = enroller(&world, &identity, own, path)?;
-        run.leader = Some(Box::new(Leader { enroller, identity, passport, own: own_file, wish }));
+        run.leader = Some(Box::new(Leader { enroller, identity, passport, own: own_file, wish, bus: None }));
         run.run(log)
     }
 }
