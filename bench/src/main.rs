@@ -5,6 +5,7 @@ use clap::Parser;
 use tokio::runtime::Builder;
 
 mod chain;
+mod fleet;
 mod gears;
 mod journal;
 mod mesh;
@@ -44,6 +45,8 @@ enum Command {
     Producer(producer::Producer),
     /// Publish by a mesh wire and raw, and drain a backlog beside a live wire
     Mesh(mesh::Mesh),
+    /// Be thousands of Racks of a Mixer, and measure what they cost it
+    Fleet(fleet::Fleet),
     /// Be the tokio proxy that others are compared with
     Relay(relay::Relay),
 }
@@ -61,6 +64,7 @@ fn main() -> anyhow::Result<()> {
             let two_threads = Builder::new_multi_thread().worker_threads(2).enable_all().build();
             println!("{}", two_threads?.block_on(mesh.run())?);
         }
+        Command::Fleet(fleet) => println!("{}", one_thread()?.block_on(fleet.run())?),
         Command::Relay(relay) => one_thread()?.block_on(relay.run())?,
     }
     Ok(())
