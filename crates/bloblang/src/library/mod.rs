@@ -1,0 +1,77 @@
+//! The functions and methods of the language: their names, what they take, and their code.
+
+mod arrays;
+mod call;
+mod ciphers;
+mod compression;
+mod csv;
+mod documents;
+mod encode;
+mod general;
+mod hashes;
+mod ids;
+mod messages;
+mod msgpack;
+mod numbers;
+mod objects;
+mod printf;
+mod quoting;
+mod spec;
+mod strings;
+mod times;
+mod types;
+mod urls;
+mod world;
+mod xml;
+mod yaml;
+
+pub(crate) use arrays::{index, slice};
+pub(crate) use call::{Call, Cell, Prepared};
+pub(crate) use encode::base64;
+pub(crate) use spec::{Accepts, Constants, Default, MORE, Param, Run, Spec, Touches};
+
+/// All functions.
+pub(crate) fn functions() -> impl Iterator<Item = &'static Spec> {
+    [general::FUNCTIONS, messages::FUNCTIONS, world::FUNCTIONS, ids::FUNCTIONS].into_iter().flatten()
+}
+
+/// All methods.
+pub(crate) fn methods() -> impl Iterator<Item = &'static Spec> {
+    [
+        general::METHODS,
+        strings::METHODS,
+        quoting::METHODS,
+        numbers::METHODS,
+        types::METHODS,
+        objects::METHODS,
+        arrays::METHODS,
+        documents::METHODS,
+        csv::METHODS,
+        msgpack::METHODS,
+        urls::METHODS,
+        xml::METHODS,
+        yaml::METHODS,
+        encode::METHODS,
+        times::METHODS,
+        hashes::METHODS,
+        ciphers::METHODS,
+        compression::METHODS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+pub(crate) fn function(name: &str) -> Option<&'static Spec> {
+    functions().find(|spec| spec.name == name)
+}
+
+pub(crate) fn method(name: &str) -> Option<&'static Spec> {
+    methods().find(|spec| spec.name == name)
+}
+
+/// Names of the documentation that are not here, and why.
+pub(crate) const ABSENT: &[(&str, &str)] = &[];
+
+pub(crate) fn absent(name: &str) -> Option<&'static str> {
+    ABSENT.iter().find(|(other, _)| *other == name).map(|(_, why)| *why)
+}
