@@ -6,6 +6,8 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use regex::Regex;
 use smallvec::SmallVec;
 
+use super::json_path::Way;
+use super::json_schema::Schema;
 use super::{Constants, Spec};
 use crate::limits::REGEX_BYTES_MAX;
 use crate::node::{Argument, Program, Site};
@@ -26,6 +28,8 @@ pub(crate) enum Prepared {
     Regex(Regex),
     /// The number of a map.
     Map(usize),
+    Schema(Arc<Schema>),
+    Way(Arc<Way>),
 }
 
 /// What a call keeps for the next one.

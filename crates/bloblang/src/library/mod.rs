@@ -2,14 +2,19 @@
 
 mod arrays;
 mod call;
+mod changes;
 mod ciphers;
 mod compression;
 mod csv;
 mod documents;
 mod encode;
+mod fake;
 mod general;
 mod hashes;
 mod ids;
+mod json_path;
+mod json_path_filter;
+mod json_schema;
 mod messages;
 mod msgpack;
 mod numbers;
@@ -19,6 +24,7 @@ mod quoting;
 mod spec;
 mod strings;
 mod times;
+mod tokens;
 mod types;
 mod urls;
 mod world;
@@ -32,7 +38,9 @@ pub(crate) use spec::{Accepts, Constants, Default, MORE, Param, Run, Spec, Touch
 
 /// All functions.
 pub(crate) fn functions() -> impl Iterator<Item = &'static Spec> {
-    [general::FUNCTIONS, messages::FUNCTIONS, world::FUNCTIONS, ids::FUNCTIONS].into_iter().flatten()
+    [general::FUNCTIONS, messages::FUNCTIONS, world::FUNCTIONS, ids::FUNCTIONS, fake::FUNCTIONS]
+        .into_iter()
+        .flatten()
 }
 
 /// All methods.
@@ -56,6 +64,10 @@ pub(crate) fn methods() -> impl Iterator<Item = &'static Spec> {
         hashes::METHODS,
         ciphers::METHODS,
         compression::METHODS,
+        json_schema::METHODS,
+        json_path::METHODS,
+        changes::METHODS,
+        tokens::METHODS,
     ]
     .into_iter()
     .flatten()
@@ -70,7 +82,22 @@ pub(crate) fn method(name: &str) -> Option<&'static Spec> {
 }
 
 /// Names of the documentation that are not here, and why.
-pub(crate) const ABSENT: &[(&str, &str)] = &[];
+pub(crate) const ABSENT: &[(&str, &str)] = &[
+    ("geoip_anonymous_ip", NO_GEOIP),
+    ("geoip_asn", NO_GEOIP),
+    ("geoip_city", NO_GEOIP),
+    ("geoip_connection_type", NO_GEOIP),
+    ("geoip_country", NO_GEOIP),
+    ("geoip_domain", NO_GEOIP),
+    ("geoip_enterprise", NO_GEOIP),
+    ("geoip_isp", NO_GEOIP),
+    ("parse_parquet", "a reader of Parquet weighs more than all of the language: convert the file before"),
+    ("parse_jwt_es512", NO_P521),
+    ("sign_jwt_es512", NO_P521),
+];
+
+const NO_GEOIP: &str = "it needs a MaxMind database, and no reader of one is built in";
+const NO_P521: &str = "the curve P-521 is not built in: ES256 and ES384 are";
 
 pub(crate) fn absent(name: &str) -> Option<&'static str> {
     ABSENT.iter().find(|(other, _)| *other == name).map(|(_, why)| *why)

@@ -2,7 +2,7 @@
 //!
 //! A case begins with `== title`; its mapping follows, then inputs (`-- `), each with what it maps to: `=> ` and the
 //! payload, `=> <deleted>`, `=@ ` and the metadata, or `=! ` and a part of the error. In a payload `\n` is a newline.
-//! An input of `[[` parts `]]` separated by `||` is a batch of which the first message is mapped.
+//! An input of `<<` parts `>>` separated by `||` is a batch of which the first message is mapped.
 
 use bloblang::{Mapping, Message, Root};
 
@@ -33,7 +33,7 @@ fn check(name: &str, text: &str) {
 
 /// What an input maps to, in the words of the file; an error is cut to what was expected of it.
 fn mapped(mapping: &Mapping, input: &str, expected: &str) -> String {
-    let batch: Vec<Message> = match input.strip_prefix("[[").and_then(|rest| rest.strip_suffix("]]")) {
+    let batch: Vec<Message> = match input.strip_prefix("<<").and_then(|rest| rest.strip_suffix(">>")) {
         Some(parts) => parts.split("||").map(message).collect(),
         None => vec![message(input)],
     };
@@ -74,4 +74,4 @@ macro_rules! case_files {
     };
 }
 
-case_files!(language, general, strings, collections, numbers, formats, times, crypto, world);
+case_files!(language, general, strings, collections, numbers, formats, documents, times, crypto, world);
