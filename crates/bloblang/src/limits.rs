@@ -22,7 +22,7 @@ pub(crate) const TREE_DEPTH_MAX: u16 = 256;
 pub(crate) const BRACKETS_MAX: usize = 64;
 
 /// How deeply evaluations may nest at run time: maps that apply themselves, within expressions.
-pub(crate) const EVALUATION_DEPTH_MAX: usize = 1_200;
+pub(crate) const EVALUATION_DEPTH_MAX: usize = 800;
 
 /// How deeply a value may nest.
 pub(crate) const VALUE_DEPTH_MAX: u16 = 512;

@@ -19,16 +19,13 @@ impl Runner<'_> {
         value
     }
 
+    /// The evaluations nest in each other, so the frame of this one stays small: every arm is a call.
     fn node(&mut self, node: &Node) -> Outcome {
         match node {
             Node::Literal(value) => Ok(value.clone()),
-            Node::Place(Place::Meta) => Ok(Value::Object(self.metadata.clone())),
-            Node::Place(place) => self.look(*place).cloned(),
-            Node::Path(Place::Meta, path) => {
-                Ok(found(path::get(&Value::Object(self.metadata.clone()), path)))
-            }
-            Node::Path(place, path) => Ok(found(path::get(self.look(*place)?, path))),
-            Node::Field(target, path) => Ok(found(path::get(&self.evaluate(target)?, path))),
+            Node::Place(place) => self.path(*place, &[]),
+            Node::Path(place, path) => self.path(*place, path),
+            Node::Field(target, path) => self.field(target, path),
             Node::MetaKey(key) => Ok(self.metadata.get(key).cloned().unwrap_or_default()),
             Node::Array(items) => self.array(items),
             Node::Object(entries) => self.object(entries),
@@ -37,17 +34,30 @@ impl Runner<'_> {
             Node::Binary(binary) => self.binary(binary),
             Node::If(branches, otherwise) => self.branch(branches, otherwise.as_deref()),
             Node::Match(matched) => self.matched(matched),
-            Node::Bracket(bracket) => {
-                let (target, slot, body) = &**bracket;
-                let context = self.evaluate(target)?;
-                self.set_slot(*slot, context);
-                self.evaluate(body)
-            }
-            Node::Index(index) => self.index(&index.0, &index.1, &index.2),
-            Node::Slice(slice) => self.slice(&slice.0, &slice.1, &slice.2),
+            Node::Bracket(bracket) => self.bracket(bracket),
+            Node::Index(index) => self.index(index),
+            Node::Slice(slice) => self.slice(slice),
             Node::Function(site) => self.function(site),
             Node::Method(method) => self.method(&method.0, &method.1),
         }
+    }
+
+    fn path(&self, place: Place, path: &[Text]) -> Outcome {
+        if place == Place::Meta {
+            return Ok(found(path::get(&Value::Object(self.metadata.clone()), path)));
+        }
+        Ok(found(path::get(self.look(place)?, path)))
+    }
+
+    fn field(&mut self, target: &Node, path: &[Text]) -> Outcome {
+        let target = self.evaluate(target)?;
+        Ok(found(path::get(&target, path)))
+    }
+
+    fn bracket(&mut self, (target, slot, body): &(Node, usize, Node)) -> Outcome {
+        let context = self.evaluate(target)?;
+        self.set_slot(*slot, context);
+        self.evaluate(body)
     }
 
     /// What stands at a place.
@@ -146,14 +156,14 @@ impl Runner<'_> {
         Ok(Value::Nothing)
     }
 
-    fn index(&mut self, target: &Node, index: &Node, origin: &Origin) -> Outcome {
+    fn index(&mut self, (target, index, origin): &(Node, Node, Origin)) -> Outcome {
         let target = self.evaluate(target)?;
         let index = self.evaluate(index)?;
         let Some(index) = index.as_int() else { return Err(expected("integer", &index).from(origin)) };
         crate::library::index(&target, index, true).map_err(|failure| failure.from(origin))
     }
 
-    fn slice(&mut self, target: &Node, bounds: &[Option<Node>; 3], origin: &Origin) -> Outcome {
+    fn slice(&mut self, (target, bounds, origin): &(Node, [Option<Node>; 3], Origin)) -> Outcome {
         let target = self.evaluate(target)?;
         let mut known = [None; 3];
         for (known, bound) in known.iter_mut().zip(bounds) {

@@ -69,7 +69,6 @@ macro_rules! case_files {
         })*
 
         /// All cases, to be searched.
-        #[expect(dead_code, reason = "the table of coverage reads it")]
         pub(crate) const ALL: &[&str] = &[$(include_str!(concat!("cases/", stringify!($name), ".txt"))),*];
     };
 }
