@@ -3,6 +3,7 @@
 
 mod compile;
 mod diagnostic;
+mod explain;
 mod host;
 mod json;
 mod layout;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::compile::{self, Settings};
 use crate::diagnostic::CompileError;
+use crate::explain;
 use crate::host::{Host, System};
 use crate::message::{Mapped, Message};
 use crate::node::Program;
@@ -97,6 +98,13 @@ impl Mapping {
     pub fn mutate_in(&self, batch: &[Message], index: usize) -> Result<Mapped, RunError> {
         let document = batch.get(index).and_then(Message::document).cloned();
         run::run(&self.0, batch, index, document.unwrap_or(Value::Nothing))
+    }
+}
+
+impl Mapping {
+    /// Says in words what each assignment writes, what it reads, and what it asks of the message and the world.
+    pub fn explain(&self) -> String {
+        explain::explain(&self.0)
     }
 }
 

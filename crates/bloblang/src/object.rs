@@ -4,6 +4,9 @@ use std::ops::Deref;
 
 use crate::{Text, Value};
 
+/// Entries that an object has room for once it has one.
+const ENTRIES_AT_FIRST: usize = 8;
+
 /// Values by name, in the order of their names. A lookup is a binary search; an insertion moves what comes after.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Object {
@@ -34,6 +37,10 @@ impl Object {
         match self.find(&key) {
             Ok(at) => Some(std::mem::replace(&mut self.entries[at].1, value)),
             Err(at) => {
+                if self.entries.is_empty() {
+                    // One allocation for what most objects have.
+                    self.entries.reserve(ENTRIES_AT_FIRST);
+                }
                 self.entries.insert(at, (key, value));
                 None
             }

@@ -268,3 +268,25 @@ impl From<Object> for Value {
         Value::object(object)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_three_words() {
+        assert_eq!(size_of::<Value>(), 24);
+        assert_eq!(size_of::<(Text, Value)>(), 48);
+    }
+
+    #[test]
+    fn equality_is_that_of_the_language() {
+        let value = |json: &str| Value::from_json(json.as_bytes()).unwrap();
+        assert_eq!(value("1"), value("1.0"));
+        assert_eq!(value("18446744073709551615"), Value::Float(18_446_744_073_709_551_615.0));
+        assert_eq!(Value::bytes("a"), Value::text("a"));
+        assert_ne!(value("1"), value("\"1\""));
+        assert_ne!(value("null"), value("false"));
+        assert_eq!(value(r#"{"a":1,"b":2,"a":3}"#).to_json(), r#"{"a":3,"b":2}"#);
+    }
+}

@@ -156,8 +156,18 @@ impl<'c> Call<'c, '_> {
 }
 
 impl Prepared {
+    /// The regular expression that it is. It is looked at and not cloned: a clone would begin without its caches.
+    pub(crate) fn regex(&self) -> Outcome<&Regex> {
+        match self {
+            Prepared::Regex(regex) => Ok(regex),
+            Prepared::Map(_) | Prepared::Schema(_) | Prepared::Way(_) => {
+                fail!("the pattern is no regular expression")
+            }
+        }
+    }
+
     /// A regular expression; matching takes time in proportion to the text, whatever the expression.
-    pub(crate) fn regex(constants: &Constants) -> Result<Prepared, String> {
+    pub(crate) fn of_pattern(constants: &Constants) -> Result<Prepared, String> {
         let pattern = constants.text(0).ok_or("needs a pattern that is text")?;
         let regex = regex::RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build();
         regex.map(Prepared::Regex).map_err(|error| match error {
@@ -218,6 +228,6 @@ pub(crate) fn expected(expected: &str, value: &Value) -> Box<Failure> {
 impl Spec {
     /// A method with a regular expression as its first argument.
     pub(crate) const fn with_regex(self) -> Spec {
-        self.prepared(Prepared::regex)
+        self.prepared(Prepared::of_pattern)
     }
 }

@@ -3,7 +3,7 @@
 use regex::{Captures, Regex};
 
 use crate::library::call::{bytes, expected, like, text};
-use crate::library::{Accepts, Call, Param, Prepared, Spec};
+use crate::library::{Accepts, Call, Param, Spec};
 use crate::run::{Outcome, fail};
 use crate::{Object, Text, Value};
 
@@ -52,16 +52,18 @@ pub(crate) const METHODS: &[Spec] = &[
     }),
     Spec::method("join", &[Param::text("delimiter").optional()], join),
     Spec::method("re_match", &[Param::text("pattern")], |call, target| {
-        Ok(Value::Bool(regex(call)?.is_match(text(&target)?)))
+        Ok(Value::Bool(call.prepared()?.regex()?.is_match(text(&target)?)))
     })
     .with_regex(),
     Spec::method("re_find_all", &[Param::text("pattern")], |call, target| {
-        let regex = regex(call)?;
+        let prepared = call.prepared()?;
+        let regex = prepared.regex()?;
         Ok(Value::array(regex.find_iter(text(&target)?).map(|found| found.as_str().into()).collect()))
     })
     .with_regex(),
     Spec::method("re_find_all_submatch", &[Param::text("pattern")], |call, target| {
-        let regex = regex(call)?;
+        let prepared = call.prepared()?;
+        let regex = prepared.regex()?;
         let groups = |captures: Captures| {
             Value::array(
                 captures.iter().map(|group| group.map_or("", |group| group.as_str()).into()).collect(),
@@ -71,28 +73,22 @@ pub(crate) const METHODS: &[Spec] = &[
     })
     .with_regex(),
     Spec::method("re_find_object", &[Param::text("pattern")], |call, target| {
-        let regex = regex(call)?;
-        let found = regex.captures(text(&target)?).map(|captures| named_groups(&regex, &captures));
+        let prepared = call.prepared()?;
+        let regex = prepared.regex()?;
+        let found = regex.captures(text(&target)?).map(|captures| named_groups(regex, &captures));
         Ok(found.unwrap_or_else(|| Value::object(Object::new())))
     })
     .with_regex(),
     Spec::method("re_find_all_object", &[Param::text("pattern")], |call, target| {
-        let regex = regex(call)?;
-        let all = regex.captures_iter(text(&target)?).map(|captures| named_groups(&regex, &captures));
+        let prepared = call.prepared()?;
+        let regex = prepared.regex()?;
+        let all = regex.captures_iter(text(&target)?).map(|captures| named_groups(regex, &captures));
         Ok(Value::array(all.collect()))
     })
     .with_regex(),
     Spec::method("re_replace_all", &[Param::text("pattern"), Param::text("value")], re_replace_all)
         .with_regex(),
 ];
-
-/// The regular expression that the first argument is.
-fn regex(call: &Call) -> Outcome<Regex> {
-    match &*call.prepared()? {
-        Prepared::Regex(regex) => Ok(regex.clone()),
-        _ => fail!("the pattern is no regular expression"),
-    }
-}
 
 /// Groups by name, or by number when they have none.
 fn named_groups(regex: &Regex, captures: &Captures) -> Value {
@@ -104,7 +100,8 @@ fn named_groups(regex: &Regex, captures: &Captures) -> Value {
 }
 
 fn re_replace_all(call: &mut Call, target: Value) -> Outcome {
-    let regex = regex(call)?;
+    let prepared = call.prepared()?;
+    let regex = prepared.regex()?;
     let (whole, template) = (text(&target)?, call.text(1)?.to_owned());
     let (mut out, mut copied) = (String::new(), 0);
     for captures in regex.captures_iter(whole) {

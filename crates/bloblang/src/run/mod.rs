@@ -43,16 +43,21 @@ pub(crate) fn run(
     root: Value,
 ) -> Result<Mapped, RunError> {
     let Some(message) = batch.get(index) else { return Err(RunError::no_message(&program.body, index)) };
-    let mut runner = Runner::new(program, batch, index, root);
-    runner.metadata = Arc::clone(&message.metadata);
+    let mut runner = Runner::new(program, batch, index, root, Arc::clone(&message.metadata));
     if let Err(failure) = runner.steps(&program.body.steps) {
         return Err(RunError::new(*failure, &program.body));
     }
-    Ok(Mapped { metadata: Arc::clone(&runner.metadata), root: runner.root() })
+    Ok(runner.mapped())
 }
 
 impl<'a> Runner<'a> {
-    fn new(program: &'a Program, batch: &'a [Message], index: usize, root: Value) -> Runner<'a> {
+    fn new(
+        program: &'a Program,
+        batch: &'a [Message],
+        index: usize,
+        root: Value,
+        metadata: Arc<Object>,
+    ) -> Runner<'a> {
         Runner {
             program,
             body: &program.body,
@@ -62,19 +67,20 @@ impl<'a> Runner<'a> {
             slots: vec![Value::Nothing; program.body.slots],
             base: 0,
             root,
-            metadata: Arc::default(),
+            metadata,
             steps: program.limits.steps_max,
             bytes: program.limits.bytes_max,
             depth: 0,
         }
     }
 
-    fn root(self) -> Root {
-        match self.root {
+    fn mapped(self) -> Mapped {
+        let root = match self.root {
             Value::Nothing => Root::Unchanged,
             Value::Deleted => Root::Deleted,
             value => Root::New(value),
-        }
+        };
+        Mapped { root, metadata: self.metadata }
     }
 
     fn steps(&mut self, steps: &'a [Step]) -> Outcome<()> {
@@ -152,13 +158,14 @@ impl<'a> Runner<'a> {
     /// Runs another program on a message of its own, within this run's budget.
     pub(crate) fn nested(&mut self, program: &Program, message: &Message) -> Outcome<Root> {
         self.descend()?;
-        let mut runner = Runner::new(program, std::slice::from_ref(message), 0, Value::Nothing);
+        let (batch, metadata) = (std::slice::from_ref(message), Arc::clone(&message.metadata));
+        let mut runner = Runner::new(program, batch, 0, Value::Nothing, metadata);
         (runner.steps, runner.bytes, runner.depth) = (self.steps, self.bytes, self.depth);
         let done = runner.steps(&program.body.steps).map_err(|failure| failure.in_body(&program.body));
         (self.steps, self.bytes) = (runner.steps, runner.bytes);
         self.depth -= 1;
         done?;
-        Ok(runner.root())
+        Ok(runner.mapped().root)
     }
 
     pub(crate) fn set_slot(&mut self, slot: usize, value: Value) {

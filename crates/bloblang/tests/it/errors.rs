@@ -98,3 +98,23 @@ fn a_failed_run_shows_where() {
     assert!(error.render().contains("m.blobl:2:17"), "{}", error.render());
     assert!(error.render().contains("^^^^^^^^^"), "{}", error.render());
 }
+
+#[test]
+fn a_mapping_is_explained() {
+    let source = "import \"maps/things.blobl\"\nlet n = now()\nroot = this\nroot.a = this.x.y.map_each(e -> e + this.k) | @topic\n\
+        if this.ok { meta b = root.a }\nroot.c = this.z.apply(\"things\")";
+    let explained = compiler().compile(source).unwrap().explain();
+    let expected = "\
+line 2 sets a variable, asks `now`
+line 3 sets the document, reads `this`
+line 4 sets `a`, reads `@topic`, `this.k`, `this.x.y`
+line 5 decides, reads `this.ok`
+  line 5 sets metadata `b`, reads `root.a`
+line 6 sets `c`, reads `this.z`, applies `things`
+map shout, of maps/./more.blobl:
+  line 1 sets the document
+map things, of maps/things.blobl:
+  line 2 sets `first`, applies `shout`
+";
+    assert_eq!(explained, expected);
+}

@@ -173,7 +173,8 @@ static PARSERS: LazyLock<Vec<Mapping>> = LazyLock::new(|| {
         "string().(s -> \"x\".compare_argon2(s))",
         "string().(s -> \"x\".parse_jwt_es256(s))",
     ];
-    let compile = |query: &&str| bounded().compile(&format!("root = content().{query}")).expect("the mapping is right");
+    let compile =
+        |query: &&str| bounded().compile(&format!("root = content().{query}")).expect("the mapping is right");
     queries.iter().map(compile).collect()
 });
 
