@@ -112,6 +112,41 @@ proptest! {
     }
 }
 
+/// The mappings of all cases.
+fn sources() -> Vec<String> {
+    let cases = ALL.iter().flat_map(|text| text.split("\n== ").skip(1));
+    let source = |case: &str| {
+        case.lines().skip(1).take_while(|line| !line.starts_with("-- ")).collect::<Vec<_>>().join("\n")
+    };
+    cases.map(source).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// A mapping with a part of another in the midst of it compiles or is refused, and ends within its budget.
+    #[test]
+    fn what_is_spliced_ends(
+        which in any::<(prop::sample::Index, prop::sample::Index)>(),
+        at in any::<[prop::sample::Index; 4]>(),
+    ) {
+        let sources = sources();
+        let (a, b) = (which.0.get(&sources), which.1.get(&sources));
+        let place = |text: &str, index: &prop::sample::Index| text.floor_char_boundary(index.index(text.len() + 1));
+        let [from, to] = [place(a, &at[0]), place(a, &at[1])];
+        let [start, end] = [place(b, &at[2]), place(b, &at[3])];
+        let spliced = format!("{}{}{}", &a[..from.min(to)], &b[start.min(end)..start.max(end)], &a[from.max(to)..]);
+        let limits = bloblang::Limits { steps_max: 50_000, bytes_max: 1 << 20 };
+        match compiler().limits(limits).compile(&spliced) {
+            Err(error) => drop(error.render()),
+            Ok(mapping) => {
+                let message = Message::new(r#"{"a":[1,"b"],"b":{"c":2},"foo":"bar","value":"x,y","thing":null}"#);
+                drop(mapping.map(&message).map(|mapped| mapped.payload(&message)).map_err(|error| error.render()));
+            }
+        }
+    }
+}
+
 /// The mappings of all cases, laid out, are the same mappings.
 #[test]
 fn what_is_laid_out_means_the_same() {
