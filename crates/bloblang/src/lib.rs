@@ -19,6 +19,7 @@ mod path;
 pub mod reference;
 mod run;
 mod syntax;
+mod template;
 mod value;
 
 pub use compact_str::CompactString as Text;
@@ -30,4 +31,5 @@ pub use mapping::{Compiler, Mapping};
 pub use message::{Mapped, Message, Root};
 pub use object::{Array, Object};
 pub use run::RunError;
+pub use template::Template;
 pub use value::Value;

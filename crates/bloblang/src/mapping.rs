@@ -47,6 +47,10 @@ impl Compiler {
         self
     }
 
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0
+    }
+
     /// The source laid out: two blanks for each open bracket, nothing else changed. Only what can be read is laid out.
     pub fn format(&self, source: &str) -> Result<String, CompileError> {
         compile::format(source, &self.0)

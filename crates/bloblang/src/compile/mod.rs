@@ -37,14 +37,17 @@ struct Unit {
 pub(crate) fn compile(text: &str, settings: &Settings) -> Result<Program, CompileError> {
     let mut compiler = Compiler { settings, units: Vec::new(), seen: Vec::new(), diagnostics: Vec::new() };
     compiler.load(settings.name.clone(), text.to_owned(), settings.directory.clone());
-    let program = compiler.resolve();
-    match program {
-        Some(program) if compiler.diagnostics.is_empty() => Ok(program),
-        _ => {
-            compiler.diagnostics.truncate(PROBLEMS_MAX);
-            Err(CompileError { diagnostics: compiler.diagnostics })
-        }
-    }
+    compiler.finish()
+}
+
+/// Compiles a query within a text, from a place on; gives back how long it is, the brace that closes it included.
+pub(crate) fn query(text: &str, start: usize, settings: &Settings) -> Result<(Program, usize), CompileError> {
+    let source = Arc::new(Source { name: settings.name.clone(), text: text.to_owned() });
+    let parsed = syntax::parse_query(text, start);
+    let (tree, end) = parsed.map_err(|problem| CompileError { diagnostics: vec![problem.of(&source)] })?;
+    let unit = Unit { source, directory: settings.directory.clone(), tree };
+    let compiler = Compiler { settings, units: vec![unit], seen: Vec::new(), diagnostics: Vec::new() };
+    compiler.finish().map(|program| (program, end - start))
 }
 
 /// Lays a source out, if it can be read.
@@ -128,6 +131,16 @@ impl Compiler<'_> {
             Err(why) => {
                 let message = format!("`{}` cannot be imported", file.display());
                 self.tell(source, *Problem::new(span, message, why));
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<Program, CompileError> {
+        match self.resolve() {
+            Some(program) if self.diagnostics.is_empty() => Ok(program),
+            _ => {
+                self.diagnostics.truncate(PROBLEMS_MAX);
+                Err(CompileError { diagnostics: self.diagnostics })
             }
         }
     }

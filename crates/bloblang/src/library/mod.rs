@@ -35,6 +35,7 @@ pub(crate) use arrays::{index, slice};
 pub(crate) use call::{Call, Cell, Prepared};
 pub(crate) use encode::base64;
 pub(crate) use spec::{Accepts, Constants, Default, MORE, Param, Run, Spec, Touches};
+pub(crate) use types::to_text;
 
 /// All functions.
 pub(crate) fn functions() -> impl Iterator<Item = &'static Spec> {

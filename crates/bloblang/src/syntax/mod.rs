@@ -8,7 +8,7 @@ mod statement;
 
 pub(crate) use format::format;
 pub(crate) use literal::unquote;
-pub(crate) use statement::parse;
+pub(crate) use statement::{parse, parse_query};
 
 use crate::diagnostic::{Problem, Span};
 use crate::limits::TREE_DEPTH_MAX;
@@ -24,6 +24,15 @@ pub(crate) struct Tree {
     pub(crate) imports: Vec<(Text, Span)>,
     pub(crate) maps: Vec<Map>,
     pub(crate) statements: Vec<Statement>,
+}
+
+impl Tree {
+    /// A mapping that is one query: what it yields is the new document.
+    fn query(value: Expr) -> Tree {
+        let target_span = value.span;
+        let assign = Statement::Assign { target: Target::Root(Vec::new()), target_span, value };
+        Tree { statements: vec![assign], ..Tree::default() }
+    }
 }
 
 /// `map name { ... }`

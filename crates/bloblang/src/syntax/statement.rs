@@ -30,6 +30,19 @@ pub(crate) fn parse(text: &str) -> Result<Tree, Vec<Problem>> {
     if problems.is_empty() { Ok(tree) } else { Err(problems) }
 }
 
+/// Reads a query that a brace closes, within a text and from a place on; gives back where it ends, the brace included.
+pub(crate) fn parse_query(text: &str, start: usize) -> Parsed<(Tree, usize)> {
+    let mut scan = Scanner::new(text);
+    scan.at = start;
+    let value = scan.within(true, |scan| {
+        scan.skip_lines();
+        let value = scan.expression()?;
+        scan.skip_lines();
+        if scan.eat("}") { Ok(value) } else { Err(scan.unexpected("an operator, a method, or `}`")) }
+    })?;
+    Ok((Tree::query(value), scan.at))
+}
+
 impl Scanner<'_> {
     fn top_level(&mut self, tree: &mut Tree) -> Parsed<()> {
         let start = self.at;
@@ -65,8 +78,7 @@ impl Scanner<'_> {
         if !self.is_at_end() {
             return Ok(false);
         }
-        let target_span = value.span;
-        tree.statements.push(Statement::Assign { target: Target::Root(Vec::new()), target_span, value });
+        tree.statements.extend(Tree::query(value).statements);
         Ok(true)
     }
 

@@ -5,4 +5,5 @@ mod coverage;
 mod errors;
 mod fuzz;
 mod properties;
+mod templates;
 mod world;
