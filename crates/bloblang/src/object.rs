@@ -1,4 +1,7 @@
-//! Objects and arrays: the containers of a value, each of which knows how deeply it nests.
+//! Objects and arrays: the containers of a value, each of which knows how deep and how heavy it is.
+//!
+//! Containers are shared, so a few of them can stand for a tree of any size. What walks a tree is bounded by its weight,
+//! which counts a part as often as it is met.
 
 use std::cmp::Ordering;
 use std::ops::Deref;
@@ -12,13 +15,14 @@ const ENTRIES_AT_FIRST: usize = 8;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Object {
     depth: u16,
+    weight: usize,
     entries: Vec<(Text, Value)>,
 }
 
 impl Object {
     /// An object with nothing in it.
     pub const fn new() -> Object {
-        Object { depth: 0, entries: Vec::new() }
+        Object { depth: 0, weight: 0, entries: Vec::new() }
     }
 
     /// The value of a name.
@@ -35,13 +39,19 @@ impl Object {
     pub fn insert(&mut self, key: impl Into<Text>, value: Value) -> Option<Value> {
         let key = key.into();
         self.depth = self.depth.max(value.depth());
+        self.weight = self.weight.saturating_add(value.weight());
         match self.find(&key) {
-            Ok(at) => Some(std::mem::replace(&mut self.entries[at].1, value)),
+            Ok(at) => {
+                let before = std::mem::replace(&mut self.entries[at].1, value);
+                self.weight = self.weight.saturating_sub(before.weight());
+                Some(before)
+            }
             Err(at) => {
                 if self.entries.is_empty() {
                     // One allocation for what most objects have.
                     self.entries.reserve(ENTRIES_AT_FIRST);
                 }
+                self.weight = self.weight.saturating_add(key.len());
                 self.entries.insert(at, (key, value));
                 None
             }
@@ -50,17 +60,24 @@ impl Object {
 
     /// Takes a name out.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
-        self.find(key).ok().map(|at| self.entries.remove(at).1)
+        let at = self.find(key).ok()?;
+        let (key, value) = self.entries.remove(at);
+        self.weight = self.weight.saturating_sub(key.len().saturating_add(value.weight()));
+        Some(value)
     }
 
     /// Edits the value of a name in place; a name without one gets null first.
     pub(crate) fn edit<T>(&mut self, key: &str, edit: impl FnOnce(&mut Value) -> T) -> T {
         let at = self.find(key).unwrap_or_else(|at| {
             self.entries.insert(at, (key.into(), Value::Null));
+            self.weight = self.weight.saturating_add(key.len() + Value::Null.weight());
             at
         });
-        let done = edit(&mut self.entries[at].1);
-        self.depth = self.depth.max(self.entries[at].1.depth());
+        let value = &mut self.entries[at].1;
+        let before = value.weight();
+        let done = edit(value);
+        self.depth = self.depth.max(value.depth());
+        self.weight = self.weight.saturating_sub(before).saturating_add(value.weight());
         done
     }
 
@@ -84,6 +101,11 @@ impl Object {
         self.depth
     }
 
+    /// About how many bytes it takes when nothing is shared.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
+    }
+
     /// From entries in any order; of two with one name the later one counts.
     pub(crate) fn from_entries(mut entries: Vec<(Text, Value)>) -> Object {
         if !entries.is_sorted_by(|(a, _), (b, _)| order(a, b) == Ordering::Less) {
@@ -97,7 +119,9 @@ impl Object {
             });
         }
         let depth = entries.iter().map(|(_, value)| value.depth()).max().unwrap_or(0);
-        Object { depth, entries }
+        let weights = entries.iter().map(|(key, value)| key.len().saturating_add(value.weight()));
+        let weight = weights.fold(0, usize::saturating_add);
+        Object { depth, weight, entries }
     }
 
     fn find(&self, key: &str) -> Result<usize, usize> {
@@ -132,6 +156,7 @@ impl IntoIterator for Object {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Array {
     depth: u16,
+    weight: usize,
     items: Vec<Value>,
 }
 
@@ -141,9 +166,15 @@ impl Array {
         self.depth
     }
 
+    /// About how many bytes it takes when nothing is shared.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
+    }
+
     /// Appends a value.
     pub fn push(&mut self, value: Value) {
         self.depth = self.depth.max(value.depth());
+        self.weight = self.weight.saturating_add(value.weight());
         self.items.push(value);
     }
 
@@ -152,14 +183,18 @@ impl Array {
     /// # Panics
     /// When there is no such index, as that of a vector.
     pub(crate) fn remove(&mut self, index: usize) -> Value {
-        self.items.remove(index)
+        let value = self.items.remove(index);
+        self.weight = self.weight.saturating_sub(value.weight());
+        value
     }
 
     /// Edits the value at an index, if there is one.
     pub(crate) fn edit<T>(&mut self, index: usize, edit: impl FnOnce(&mut Value) -> T) -> Option<T> {
         let item = self.items.get_mut(index)?;
+        let before = item.weight();
         let done = edit(item);
         self.depth = self.depth.max(item.depth());
+        self.weight = self.weight.saturating_sub(before).saturating_add(item.weight());
         Some(done)
     }
 
@@ -180,6 +215,32 @@ impl Deref for Array {
 impl From<Vec<Value>> for Array {
     fn from(items: Vec<Value>) -> Array {
         let depth = items.iter().map(Value::depth).max().unwrap_or(0);
-        Array { depth, items }
+        let weight = items.iter().map(Value::weight).fold(0, usize::saturating_add);
+        Array { depth, weight, items }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(json: &str) -> Object {
+        Value::from_json(json.as_bytes()).unwrap().as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn the_weight_is_kept() {
+        let mut edited = object(r#"{"a":[1,"text"],"b":{"c":null}}"#);
+        edited.insert("d", Value::text("new"));
+        edited.insert("a", Value::Null);
+        edited.edit("b", |b| crate::path::set(b, &["c".into(), "x".into()], Value::Int(1)).unwrap());
+        edited.edit("e", |e| *e = Value::array(vec![Value::Int(1)]));
+        edited.remove("d");
+        assert_eq!(edited, object(r#"{"a":null,"b":{"c":{"x":1}},"e":[1]}"#));
+        let mut array = Array::from(vec![Value::Int(1), Value::text("text")]);
+        array.push(Value::Null);
+        array.edit(0, |first| *first = Value::text("longer"));
+        array.remove(1);
+        assert_eq!(array, Array::from(vec![Value::text("longer"), Value::Null]));
     }
 }

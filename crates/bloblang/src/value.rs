@@ -187,6 +187,18 @@ impl Value {
         }
     }
 
+    /// About how many bytes it takes with all that it holds, when nothing is shared.
+    pub(crate) fn weight(&self) -> usize {
+        let below = match self {
+            Value::String(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            Value::Array(array) => array.weight(),
+            Value::Object(object) => object.weight(),
+            _ => 0,
+        };
+        below.saturating_add(size_of::<Value>())
+    }
+
     /// About how many bytes it takes, what it holds not counted.
     pub(crate) fn size(&self) -> usize {
         match self {

@@ -39,11 +39,13 @@ pub(crate) const METHODS: &[Spec] = &[
     }),
     Spec::method("find", &[Param::any("value")], |call, target| {
         let wanted = call.value(0);
+        call.runner.walk(&target)?;
         let at = call.elements(target)?.iter().position(|item| *item == wanted);
         Ok(Value::Int(at.map_or(-1, |at| at as i64)))
     }),
     Spec::method("find_all", &[Param::any("value")], |call, target| {
         let wanted = call.value(0);
+        call.runner.walk(&target)?;
         let items = call.elements(target)?;
         let is_wanted = |(n, item): (usize, &Value)| (*item == wanted).then_some(Value::Int(n as i64));
         Ok(Value::array(items.iter().enumerate().filter_map(is_wanted).collect()))
@@ -142,6 +144,7 @@ fn first(call: &mut Call, items: Vec<Value>, is_wanted: impl Fn(bool) -> bool) -
 
 fn contains(call: &mut Call, target: Value) -> Outcome {
     let wanted = call.value(0);
+    call.runner.walk(&target)?;
     match &target {
         Value::String(_) | Value::Bytes(_) => {
             let (text, part) = (bytes(&target)?, bytes(&wanted)?);
@@ -238,6 +241,7 @@ fn sort_by(call: &mut Call, target: Value) -> Outcome {
 
 fn split(call: &mut Call, target: Value) -> Outcome {
     let delimiter = call.value(0);
+    call.runner.walk(&target)?;
     if let Value::Array(items) = &target {
         let segment = |segment: &[Value]| Value::array(segment.to_vec());
         return Ok(Value::array(items.split(|item| *item == delimiter).map(segment).collect()));

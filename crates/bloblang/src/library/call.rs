@@ -14,6 +14,9 @@ use crate::node::{Argument, Program, Site};
 use crate::run::{Failure, Outcome, Runner, fail};
 use crate::{Text, Value};
 
+/// Steps that it takes to make something of arguments that are not constant, a regular expression above all.
+const PREPARATION_STEPS: usize = 2_000;
+
 /// What a call works with.
 pub(crate) struct Call<'c, 'r> {
     pub(crate) runner: &'c mut Runner<'r>,
@@ -133,10 +136,11 @@ impl<'c> Call<'c, '_> {
     }
 
     /// What the arguments make: once if they are constant, else now.
-    pub(crate) fn prepared(&self) -> Outcome<Cow<'c, Prepared>> {
+    pub(crate) fn prepared(&mut self) -> Outcome<Cow<'c, Prepared>> {
         if let Some(prepared) = &self.site.prepared {
             return Ok(Cow::Borrowed(prepared));
         }
+        self.runner.spend(PREPARATION_STEPS)?;
         let Some(prepare) = self.site.spec.prepare else { fail!("nothing can be prepared here") };
         let values = (0..self.site.arguments.len()).map(|at| self.get(at)).collect();
         prepare(&Constants(values)).map(Cow::Owned).map_err(Failure::new)

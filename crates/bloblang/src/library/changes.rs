@@ -32,7 +32,7 @@ fn compare(
     to: &Value,
     changes: &mut Vec<Value>,
 ) -> Outcome<()> {
-    call.runner.reserve(at.len() * size_of::<Value>())?;
+    call.runner.reserve((at.len() + 1) * size_of::<Value>())?;
     let mut step = |call: &mut Call, key: Text, from: Option<&Value>, to: Option<&Value>| -> Outcome<()> {
         at.push(key);
         match (from, to) {

@@ -20,6 +20,7 @@ pub(crate) const METHODS: &[Spec] = &[
             Param::bool("escape_html").or(Default::Bool(true)),
         ],
         |call, target| {
+            call.runner.reserve(target.weight())?;
             let indent = (!call.flag(1)).then(|| call.text(0)).transpose()?;
             Ok(Value::bytes(target.to_pretty_json(indent, call.flag(2)).into_bytes()))
         },

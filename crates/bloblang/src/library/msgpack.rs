@@ -8,7 +8,8 @@ use crate::run::{Failure, Outcome, fail};
 use crate::{Object, Text, Value};
 
 pub(crate) const METHODS: &[Spec] = &[
-    Spec::method("format_msgpack", &[], |_, target| {
+    Spec::method("format_msgpack", &[], |call, target| {
+        call.runner.reserve(target.weight())?;
         let mut out = Vec::new();
         write(&mut out, &target);
         Ok(Value::bytes(out))

@@ -109,19 +109,9 @@ fn merge_all(call: &mut Call, mut target: Value, collision: Collision) -> Outcom
             return Err(expected("object or array", side));
         }
     }
-    call.runner.reserve(weight(&with))?;
+    call.runner.reserve(with.weight())?;
     merge(&mut target, with, collision);
     Ok(target)
-}
-
-/// About the bytes of a tree.
-fn weight(value: &Value) -> usize {
-    let below: usize = match value {
-        Value::Object(object) => object.iter().map(|(_, value)| weight(value)).sum(),
-        Value::Array(array) => array.iter().map(weight).sum(),
-        _ => 0,
-    };
-    value.size().saturating_add(below)
 }
 
 fn merge(target: &mut Value, with: Value, collision: Collision) {

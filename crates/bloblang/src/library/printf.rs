@@ -30,6 +30,7 @@ pub(crate) fn format(call: &mut Call, target: Value) -> Outcome {
         return Err(crate::library::call::expected("string", &target));
     };
     let arguments: Vec<Value> = call.values(0).cloned().collect();
+    call.runner.reserve(arguments.iter().map(Value::weight).fold(0, usize::saturating_add))?;
     let (mut out, mut rest, mut used) = (String::with_capacity(template.len() * 2), template, 0);
     while let Some(at) = rest.find('%') {
         out.push_str(&rest[..at]);

@@ -168,6 +168,7 @@ const SIGNATURE_STEPS: usize = 10_000;
 
 fn sign(call: &mut Call, claims: &Value, algorithm: Algorithm) -> Outcome {
     call.runner.spend(SIGNATURE_STEPS)?;
+    call.runner.reserve(claims.weight())?;
     let Value::Object(_) = claims else { return Err(expected("object", claims)) };
     let header = format!(r#"{{"alg":"{}","typ":"JWT"}}"#, algorithm.name());
     let part = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());

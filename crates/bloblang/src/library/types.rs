@@ -6,14 +6,20 @@ use crate::run::{Failure, Outcome, fail};
 use crate::{Value, moment, number};
 
 pub(crate) const METHODS: &[Spec] = &[
-    Spec::method("string", &[], |_, target| match &target {
+    Spec::method("string", &[], |call, target| match &target {
         Value::String(_) => Ok(target),
         Value::Bytes(bytes) => Ok(Value::from(String::from_utf8_lossy(bytes).into_owned())),
-        other => Ok(Value::from(to_text(other))),
+        other => {
+            call.runner.reserve(other.weight())?;
+            Ok(Value::from(to_text(other)))
+        }
     }),
-    Spec::method("bytes", &[], |_, target| match &target {
+    Spec::method("bytes", &[], |call, target| match &target {
         Value::Bytes(_) => Ok(target),
-        other => Ok(Value::bytes(to_text(other).into_bytes())),
+        other => {
+            call.runner.reserve(other.weight())?;
+            Ok(Value::bytes(to_text(other).into_bytes()))
+        }
     }),
     Spec::method("number", &[Param::new("default", Accepts::Number).optional()], |call, target| {
         let parsed = match &target {

@@ -194,6 +194,7 @@ impl<'t> Reader<'t> {
 
 fn format_xml(call: &mut Call, target: Value) -> Outcome {
     let Some(object) = target.as_object() else { return Err(expected("object", &target)) };
+    call.runner.reserve(target.weight())?;
     let indent = if call.flag(1) { None } else { Some(call.text(0)?.to_owned()) };
     let mut writer = Writer { out: String::new(), indent };
     let mut fields = object.iter();

@@ -10,7 +10,8 @@ use crate::run::{Failure, Outcome, fail};
 use crate::{Object, Text, Value, number};
 
 pub(crate) const METHODS: &[Spec] = &[
-    Spec::method("format_yaml", &[], |_, target| {
+    Spec::method("format_yaml", &[], |call, target| {
+        call.runner.reserve(target.weight())?;
         let mut out = String::new();
         write(&mut out, &target, 0);
         Ok(Value::bytes(out.into_bytes()))

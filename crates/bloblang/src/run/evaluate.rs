@@ -232,6 +232,9 @@ impl Runner<'_> {
             _ => {}
         }
         let right = self.evaluate(&binary.right)?;
+        if left.depth() > 0 {
+            self.walk(&left)?;
+        }
         let value = compare::operate(operator, &left, &right).map_err(|why| {
             let message = why.message(operator, (&left, &binary.left_text), (&right, &binary.right_text));
             Failure::new(message).at(binary.span)

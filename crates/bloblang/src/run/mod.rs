@@ -129,7 +129,7 @@ impl<'a> Runner<'a> {
             (Target::Root(path), value) => {
                 let written = path::set(&mut self.root, path, value);
                 written.map_err(|blocked| Failure::new(blocked.message(path)))?;
-                self.check_depth(&self.root)?;
+                self.check(&self.root)?;
             }
         }
         Ok(())
@@ -210,15 +210,25 @@ impl<'a> Runner<'a> {
     /// Counts a value that was made.
     pub(crate) fn made(&mut self, value: Value) -> Outcome {
         self.reserve(value.size())?;
-        self.check_depth(&value)?;
+        self.check(&value)?;
         Ok(value)
     }
 
-    fn check_depth(&self, value: &Value) -> Outcome<()> {
+    /// Whether a value can be walked: parts that it shares are met again and again.
+    fn check(&self, value: &Value) -> Outcome<()> {
         if value.depth() > VALUE_DEPTH_MAX {
             return Err(Failure::exhausted(format!("a value nests over {VALUE_DEPTH_MAX} deep")));
         }
+        let bytes_max = self.program.limits.bytes_max;
+        if value.weight() > bytes_max {
+            return Err(Failure::exhausted(format!("a value of over {bytes_max} bytes")));
+        }
         Ok(())
+    }
+
+    /// Takes the walk over a value from the budget.
+    pub(crate) fn walk(&mut self, value: &Value) -> Outcome<()> {
+        self.spend(value.weight() / 64)
     }
 
     fn descend(&mut self) -> Outcome<()> {

@@ -278,26 +278,32 @@ impl Scanner<'_> {
     }
 
     fn if_expression(&mut self, start: usize) -> Parsed<Expr> {
+        let (branches, otherwise) = self.branches(Self::expression)?;
+        Expr::new(Kind::If(branches, otherwise.map(Box::new)), self.since(start))
+    }
+
+    /// What follows `if`: conditions with their blocks, and perhaps the block of a last `else`.
+    pub(super) fn branches<T>(
+        &mut self,
+        read: impl Fn(&mut Self) -> Parsed<T>,
+    ) -> Parsed<(Vec<(Expr, T)>, Option<T>)> {
         let mut branches = Vec::new();
-        let mut otherwise = None;
         loop {
             self.skip_lines();
             let condition = self.within(false, Self::expression)?;
-            branches.push((condition, self.block(Self::expression)?));
+            branches.push((condition, self.block(&read)?));
             if !self.eat_else() {
-                break;
+                return Ok((branches, None));
             }
             self.skip_lines();
             if !self.eat_word("if") {
-                otherwise = Some(Box::new(self.block(Self::expression)?));
-                break;
+                return Ok((branches, Some(self.block(&read)?)));
             }
         }
-        Expr::new(Kind::If(branches, otherwise), self.since(start))
     }
 
     /// Steps over `else`, which may be on the next line.
-    pub(super) fn eat_else(&mut self) -> bool {
+    fn eat_else(&mut self) -> bool {
         let before = self.at;
         self.skip_lines();
         let is_next = self.eat_word("else");

@@ -1,7 +1,7 @@
 //! Statements: assignments, conditions, named maps and imports; and how to go on after a mistake.
 
 use super::scan::{Scanner, is_of_name};
-use super::{Expr, Map, Parsed, Statement, Target, Tree};
+use super::{Map, Parsed, Statement, Target, Tree};
 use crate::Text;
 use crate::diagnostic::Problem;
 use crate::limits::PROBLEMS_MAX;
@@ -97,7 +97,8 @@ impl Scanner<'_> {
     fn statement(&mut self) -> Parsed<Statement> {
         let start = self.at;
         if self.eat_keyword("if", |c| !matches!(c, '=' | '.')) {
-            return self.if_statement();
+            let (branches, otherwise) = self.branches(Self::statements)?;
+            return Ok(Statement::If { branches, otherwise: otherwise.unwrap_or_default() });
         }
         let target = if self.eat_keyword("let", is_of_name) {
             let name = self.name().ok_or_else(|| self.unexpected("the name of the variable"))?;
@@ -134,24 +135,6 @@ impl Scanner<'_> {
         }
         self.at = before;
         false
-    }
-
-    fn if_statement(&mut self) -> Parsed<Statement> {
-        let (mut branches, mut otherwise) = (Vec::<(Expr, Vec<Statement>)>::new(), Vec::new());
-        loop {
-            self.skip_lines();
-            let condition = self.within(false, Self::expression)?;
-            branches.push((condition, self.block(Self::statements)?));
-            if !self.eat_else() {
-                break;
-            }
-            self.skip_lines();
-            if !self.eat_word("if") {
-                otherwise = self.block(Self::statements)?;
-                break;
-            }
-        }
-        Ok(Statement::If { branches, otherwise })
     }
 
     /// The path of a field of the new document; `root` before it says nothing.
