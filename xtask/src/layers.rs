@@ -10,6 +10,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("flux-world", &[]),
     ("flux-scenario", &["flux-signal"]),
     ("flux-iso8583", &["flux-signal"]),
+    ("bloblang", &[]),
     ("flux-journal", &["flux-world"]),
     ("flux-pool", &["flux-world"]),
     ("flux-bus", &["flux-journal", "flux-signal", "flux-world"]),
@@ -72,7 +73,7 @@ const BINARY: &[&str] = &[
 ];
 
 /// Crates that must stay clear of the async runtime.
-const PURE: &[&str] = &["flux-signal", "flux-scenario", "flux-iso8583"];
+const PURE: &[&str] = &["bloblang", "flux-signal", "flux-scenario", "flux-iso8583"];
 
 pub(crate) fn check() -> Result<()> {
     let mut seen = 0;

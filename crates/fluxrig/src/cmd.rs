@@ -14,6 +14,7 @@ use crate::{
 
 mod activate;
 mod audit;
+mod blobl;
 mod check;
 mod completions;
 mod demo;
@@ -68,6 +69,7 @@ pub(crate) enum Command {
     /// Read and write messages in CBOR
     Msg(msg::Msg),
     Iso8583(iso8583::Iso8583),
+    Blobl(Box<blobl::Blobl>),
     /// Who a rack is, and whether what it keeps can be trusted
     Passport(passport::Passport),
     /// Look into a journal on disk, verify it, repair it
@@ -108,6 +110,7 @@ impl Command {
             Command::Spec(spec) => spec.run(),
             Command::Msg(msg) => msg.run(),
             Command::Iso8583(iso8583) => iso8583.run(),
+            Command::Blobl(blobl) => blobl.run(),
             Command::Passport(passport) => passport.run(),
             Command::Journal(journal) => journal.run(),
             Command::Dlq(dlq) => dlq.run(),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod alone;
+mod blobl;
 mod certificate;
 mod coat_check;
 mod commands;

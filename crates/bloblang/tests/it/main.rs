@@ -1,0 +1,9 @@
+//! The language as its users see it: mappings in, documents out.
+
+mod cases;
+mod coverage;
+mod errors;
+mod fuzz;
+mod properties;
+mod templates;
+mod world;
