@@ -159,7 +159,9 @@ fn range(call: &mut Call) -> Outcome {
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     call.runner.reserve(count.saturating_mul(size_of::<Value>()))?;
     call.runner.spend(count)?;
-    Ok(Value::array((0..count).map(|n| Value::Int(start.wrapping_add(step.wrapping_mul(n as i64)))).collect()))
+    Ok(Value::array(
+        (0..count).map(|n| Value::Int(start.wrapping_add(step.wrapping_mul(n as i64)))).collect(),
+    ))
 }
 
 /// A number of `counter` that a query yields; it is no negative one.

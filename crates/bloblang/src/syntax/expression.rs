@@ -1,7 +1,7 @@
 //! Expressions: operators by how tightly they bind, chains of paths and methods, and what they begin with.
 
 use super::scan::{Scanner, is_of_name};
-use super::{Argument, Call, Expr, Kind, Operator, Parsed};
+use super::{Argument, Branches, Call, Expr, Kind, Operator, Parsed};
 use crate::{Text, Value};
 
 const OPERATORS: [Operator; 14] = [
@@ -283,10 +283,7 @@ impl Scanner<'_> {
     }
 
     /// What follows `if`: conditions with their blocks, and perhaps the block of a last `else`.
-    pub(super) fn branches<T>(
-        &mut self,
-        read: impl Fn(&mut Self) -> Parsed<T>,
-    ) -> Parsed<(Vec<(Expr, T)>, Option<T>)> {
+    pub(super) fn branches<T>(&mut self, read: impl Fn(&mut Self) -> Parsed<T>) -> Parsed<Branches<T>> {
         let mut branches = Vec::new();
         loop {
             self.skip_lines();

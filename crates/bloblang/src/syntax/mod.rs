@@ -16,6 +16,9 @@ use crate::{Text, Value};
 
 pub(crate) type Parsed<T> = Result<T, Box<Problem>>;
 
+/// Conditions with their blocks, and the block of a last `else`.
+type Branches<T> = (Vec<(Expr, T)>, Option<T>);
+
 /// All of a source.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {

@@ -4,6 +4,7 @@ mod cases;
 mod coverage;
 mod errors;
 mod fuzz;
+mod host;
 mod properties;
 mod templates;
 mod world;
