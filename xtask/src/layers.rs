@@ -44,6 +44,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "flux-nats",
             "flux-scenario",
             "flux-world",
+            "fluxrig",
         ],
     ),
     // Runs the rack and its organs in a simulated world, and nothing imports it.
@@ -85,7 +86,7 @@ pub(crate) fn check() -> Result<()> {
             allowed.with_context(|| format!("{path}: `{name}` has no place in xtask/src/layers.rs"))?;
         let imports = manifest.get("dependencies").and_then(toml::Value::as_table);
         for import in imports.into_iter().flat_map(toml::Table::keys) {
-            let is_ours = import.starts_with("flux-");
+            let is_ours = import.starts_with("flux");
             ensure!(
                 !is_ours || allowed.contains(&import.as_str()),
                 "{path}: `{name}` must not import `{import}`"

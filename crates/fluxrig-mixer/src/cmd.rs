@@ -6,19 +6,22 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Parser, Subcommand};
+use flux_identity::rack_name;
 use flux_mixer::{Keyring, UnlockBy};
 use flux_world::World;
 use tracing_subscriber::EnvFilter;
 
 use crate::run;
 use crate::settings::{Cluster, ServerChoice, Settings};
+use crate::up::Up;
 
 /// The variable that has the passphrase of the keyring.
 const PASSPHRASE: &str = "FLUXRIG_MIXER_PASSPHRASE";
 
 const EXAMPLES: &str = "\
 Examples:
-  fluxrig-mixer --dev                                  a workstation: loopback, nobody is asked who they are
+  fluxrig-mixer up branch.yaml                         a workstation: the Mixer and a Rack that runs it, in one process
+  fluxrig-mixer --dev                                  the Mixer alone: loopback, nobody is asked who they are
   fluxrig-mixer --config /etc/fluxrig-mixer.toml       TLS of its own, tokens, every Rack with an identity
   fluxrig-mixer --state-dir /var/lib/mixer --name mixer.example
   fluxrig-mixer --bus tls://n1:4222,tls://n2:4222,tls://n3:4222 --replicas 3   on NATS servers that are there
@@ -38,8 +41,29 @@ pub(crate) struct Cli {
     command: Option<Command>,
 }
 
+const UP_EXAMPLES: &str = "\
+Examples:
+  fluxrig-mixer up                                     and `fluxrig scenario push`, `activate --wait`, `fluxrig topology`
+  fluxrig-mixer up branch.yaml --rack till-1
+  fluxrig-mixer up branch.yaml --server none --json-ready";
+
 #[derive(Subcommand)]
 enum Command {
+    /// A workstation: the Mixer as with --dev, and a Rack of it, in one process that Ctrl-C ends
+    ///
+    /// The Rack is enrolled at each start and runs what the Mixer has for it. Without a nats-server the bus is in the process too:
+    /// then no Rack on another machine can be reached. On Ctrl-C the Rack drains first, then the Mixer ends.
+    ///
+    /// Exit status: 0 after a clean drain, 1 when the Rack left or discarded something, 2 when either cannot start.
+    #[command(after_long_help = UP_EXAMPLES)]
+    Up {
+        /// A scenario that is to run from now on, under the name and the version that it says itself; else what is active
+        #[arg(value_name = "FILE")]
+        scenario: Option<PathBuf>,
+        /// What the Rack is called
+        #[arg(long, value_name = "NAME", default_value = "local")]
+        rack: String,
+    },
     /// Seal the keyring with another secret; the Mixer is not to run meanwhile
     ///
     /// What it is sealed with now is what the settings and the environment say.
@@ -66,7 +90,7 @@ struct Serve {
     #[arg(long)]
     dev: bool,
     /// Once it serves, print one JSON line: `{"api","bus","ca_fingerprint","insecure","pid",..}`, with `token` at the first start
-    #[arg(long)]
+    #[arg(long, global = true)]
     json_ready: bool,
     /// Directory for all that outlives the process; it wins over `base.state_dir`
     #[arg(long, global = true, value_name = "DIR", env = "FLUXRIG_MIXER_STATE_DIR")]
@@ -75,10 +99,10 @@ struct Serve {
     #[arg(long, value_name = "NAME")]
     name: Vec<String>,
     /// Where the API listens
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, global = true, value_name = "ADDRESS")]
     listen: Option<String>,
     /// Where the bus listens; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, global = true, value_name = "ADDRESS")]
     bus_listen: Option<String>,
     /// A bus that is there: `nats://` or `tls://` addresses of its servers, with commas; none is started. Wins over `cluster.url`
     #[arg(long, value_name = "URLS", conflicts_with_all = ["bus_listen", "server"])]
@@ -87,10 +111,16 @@ struct Serve {
     #[arg(long, value_name = "COUNT")]
     replicas: Option<u8>,
     /// The nats-server to run, or `none`
-    #[arg(long, value_name = "PROGRAM")]
+    #[arg(long, global = true, value_name = "PROGRAM")]
     server: Option<String>,
     /// What is logged: error, warn, info, debug, trace, or a filter
-    #[arg(long, env = "FLUXRIG_LOG", default_value = "info,async_nats=warn", value_name = "LEVEL")]
+    #[arg(
+        long,
+        global = true,
+        env = "FLUXRIG_LOG",
+        default_value = "info,async_nats=warn",
+        value_name = "LEVEL"
+    )]
     log_level: String,
 }
 
@@ -103,10 +133,15 @@ impl Cli {
         let filter = EnvFilter::try_new(&self.serve.log_level).context("--log-level")?;
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false).init();
         let world = World::real();
-        let settings = self.serve.settings(&world)?;
+        let is_dev = self.serve.dev || matches!(self.command, Some(Command::Up { .. }));
+        let settings = Serve { dev: is_dev, ..self.serve }.settings(&world)?;
         let unlock = unlock_by(&settings)?;
         match self.command {
-            None | Some(Command::ApiMarkdown) => run::run(world, settings, &unlock, json_ready),
+            None | Some(Command::ApiMarkdown) => run::run(world, settings, &unlock, json_ready, None),
+            Some(Command::Up { scenario, rack }) => {
+                let up = Up { rack: rack_name(&rack)?, scenario };
+                run::run(world, settings, &unlock, json_ready, Some(up))
+            }
             Some(Command::Reseal { to_key_file, to_passphrase_of }) => {
                 let to = match (to_key_file, to_passphrase_of) {
                     (Some(file), _) => UnlockBy::KeyFile(file),

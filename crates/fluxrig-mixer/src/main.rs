@@ -7,6 +7,7 @@ mod cmd;
 mod launcher;
 mod run;
 mod settings;
+mod up;
 
 use std::process::ExitCode;
 

@@ -1,16 +1,18 @@
 //! The Mixer as a process: opened, started in order, served, and ended in order.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use flux_bus::{Grants, Name};
-use flux_identity::{Flaw, Token};
+use flux_bus::{Bus, EmbeddedBus, Grants, Name};
+use flux_identity::{Flaw, Role, Scope, Token};
 use flux_mixer::api::{Served, ServerIdentity, routes, serve};
 use flux_mixer::limits::TEXT_BYTES_MAX;
-use flux_mixer::{Components, Fleet, Keyring, Mixer, MixerSettings, Refusal, UnlockBy};
+use flux_mixer::{Actor, Components, Fleet, Invite, Keyring, Mixer, MixerSettings, Refusal, UnlockBy};
 use flux_nats::NatsBus;
 use flux_nats::server::{ManagedServer, Program, Seeds, ServerConfig};
 use flux_scenario::hex::Hex;
@@ -25,6 +27,10 @@ use crate::cluster;
 use crate::cmd::{print, say, variable_of};
 use crate::launcher::by_way_of_us;
 use crate::settings::{ServerChoice, Settings};
+use crate::up::{self, Beside, Origin, Up};
+
+/// How long a Rack in this process has to enrol.
+const ENROLS_WITHIN: Duration = Duration::from_mins(5);
 
 /// Runs a Mixer until it is told to stop.
 pub(crate) fn run(
@@ -32,6 +38,7 @@ pub(crate) fn run(
     settings: Settings,
     unlock: &UnlockBy,
     is_json: bool,
+    up: Option<Up>,
 ) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let code = runtime.block_on(Box::pin(async {
@@ -49,10 +56,16 @@ pub(crate) fn run(
         let house = tokio::select! {
             biased;
             () = &mut stop => return Ok(ExitCode::SUCCESS),
-            house = Box::pin(House::start(world, settings, unlock)) => house?,
+            house = Box::pin(House::start(world, settings, unlock, up.as_ref())) => house?,
         };
-        house.tell(is_json)?;
-        Ok(house.run(stop).await)
+        match up {
+            None => {
+                house.announcement(is_json, None).say()?;
+                house.run(stop).await;
+                Ok(ExitCode::SUCCESS)
+            }
+            Some(up) => Box::pin(house.run_with(up.rack, is_json)).await,
+        }
     }));
     runtime.shutdown_background();
     code
@@ -81,11 +94,18 @@ struct House {
     /// The token for the API, at the first start.
     first: Option<Token>,
     names: Vec<String>,
+    /// The bus, where it is in this process.
+    here: Option<Arc<EmbeddedBus>>,
     _lock: DiskLock,
 }
 
 impl House {
-    async fn start(world: World, settings: Settings, unlock: &UnlockBy) -> anyhow::Result<House> {
+    async fn start(
+        world: World,
+        settings: Settings,
+        unlock: &UnlockBy,
+        up: Option<&Up>,
+    ) -> anyhow::Result<House> {
         let state_dir = &settings.base.state_dir;
         let lock = lock(&world, state_dir)?;
         let fleet = Name::new(&settings.base.name)?;
@@ -105,11 +125,17 @@ impl House {
         let parts = Components { world: world.clone(), keyring: keyring.clone(), catalog, shown };
         let (mixer, first) = Mixer::open(parts, mixer_settings(&settings, fleet)).await?;
         let mixer = Arc::new(mixer);
-        if let Some(path) = &settings.mixer.startup_scenario {
+        let (asked, first_of_all) =
+            (up.and_then(|up| up.scenario.as_deref()), &settings.mixer.startup_scenario);
+        if let Some(path) = asked.or(first_of_all.as_deref()) {
             let shown = path.display().to_string();
-            let text =
-                world.disk.read(path, TEXT_BYTES_MAX).with_context(|| format!("cannot read `{shown}`"))?;
-            mixer.start_with(text.to_vec()).await.map_err(|why| anyhow!("`{shown}`: {}", lines(&why)))?;
+            let text = world.disk.read(path, TEXT_BYTES_MAX);
+            let text = text.with_context(|| format!("cannot read `{shown}`"))?.to_vec();
+            let begun = match asked {
+                Some(_) => mixer.run_now(text).await,
+                None => mixer.start_with(text).await,
+            };
+            begun.map_err(|why| anyhow!("`{shown}`: {}", lines(&why)))?;
         }
         let server = match &settings.cluster.url {
             None => start_server(&world, &settings, &mixer, &certificates).await?,
@@ -117,6 +143,14 @@ impl House {
                 mixer.set_fleet(cluster::join(&world, &settings, &settings.cluster, url).await?);
                 None
             }
+        };
+        let here = match up {
+            Some(_) if mixer.bus_urls().is_empty() => {
+                let bus = up::bus(&world, state_dir, &keyring).await?;
+                mixer.set_fleet(Fleet { bus: bus.clone(), urls: Vec::new(), bus_ca: None, authority: None });
+                Some(bus)
+            }
+            Some(_) | None => None,
         };
         let is_open = settings.api.insecure;
         let identity = match is_open {
@@ -126,11 +160,11 @@ impl House {
         let routes = routes(mixer.clone(), is_open);
         let served = serve(&world, &settings.api.listen, routes, identity.clone()).await;
         let served = served.context("api.listen, or --listen")?;
-        Ok(House { world, mixer, served, server, certificates, identity, first, names, _lock: lock })
+        Ok(House { world, mixer, served, server, certificates, identity, first, names, here, _lock: lock })
     }
 
-    /// Says that it serves, and what one needs to know.
-    fn tell(&self, is_json: bool) -> anyhow::Result<()> {
+    /// What it says once it serves: what one needs to know.
+    fn announcement(&self, is_json: bool, rack: Option<&Name>) -> Announcement {
         let (api, bus, is_open) = (self.api(), self.mixer.bus_urls(), self.identity.is_none());
         let (fingerprint, token) = (self.mixer.fingerprint(), self.first.as_ref().map(Token::expose));
         if is_json {
@@ -141,24 +175,31 @@ impl House {
             if let Some(token) = token {
                 ready["token"] = token.into();
             }
-            return print(&ready.to_string());
+            if let Some(rack) = rack {
+                ready["rack"] = rack.as_str().into();
+            }
+            return Announcement::ToProgram(ready.to_string());
         }
-        let bus = if bus.is_empty() {
-            "none: no Rack on another machine can be reached".into()
-        } else {
-            bus.join(", ")
+        let bus = match &self.here {
+            Some(_) => "in this process: no Rack on another machine can be reached".into(),
+            None if bus.is_empty() => "none: no Rack on another machine can be reached".into(),
+            None => bus.join(", "),
         };
-        say(&format!("api   {api}\nbus   {bus}\nCA    {fingerprint}\n"));
+        let mut text = format!("api   {api}\nbus   {bus}\nCA    {fingerprint}\n");
+        if let Some(rack) = rack {
+            let directory = self.rack_dir(rack);
+            text += &format!("rack  {rack}: `fluxrig status --state-dir {}`\n", directory.display());
+        }
         if let Some(token) = token {
-            say(&format!(
+            text += &format!(
                 "\nThe first token for the API, shown now and never again:\n\n  {token}\n\n\
-                          fluxrig login --mixer {api} --token …\n"
-            ));
+                 fluxrig login --mixer {api} --token …\n"
+            );
         }
         if is_open {
-            say("\ninsecure: whoever is on this machine is an admin, and the API is not encrypted\n");
+            text += "\ninsecure: whoever is on this machine is an admin, and the API is not encrypted\n";
         }
-        Ok(())
+        Announcement::ToPerson(text)
     }
 
     fn api(&self) -> String {
@@ -169,8 +210,37 @@ impl House {
         }
     }
 
-    async fn run(self, stop: impl Future<Output = ()>) -> ExitCode {
-        let House { world, mixer, served, server, certificates, identity, .. } = self;
+    /// Where a Rack in this process keeps its state.
+    fn rack_dir(&self, rack: &Name) -> PathBuf {
+        self.mixer.settings().directory.join("racks").join(rack.as_str())
+    }
+
+    /// Runs with a Rack, which is the first to end: what it has in hand is finished while the Mixer is there.
+    async fn run_with(self, rack: Name, is_json: bool) -> anyhow::Result<ExitCode> {
+        let actor = Actor { who: "mixer".into(), role: Role::Admin, scope: Scope::default() };
+        let invite = Invite { rack: Some(rack.clone()), labels: BTreeMap::new(), lifetime: ENROLS_WITHIN };
+        let token = self.mixer.invite(&actor, invite).await?;
+        let bus = self.here.clone().map(|bus| bus as Arc<dyn Bus>);
+        let origin = Origin { mixer: self.api(), token, state_dir: self.rack_dir(&rack), bus };
+        let announcement = self.announcement(is_json, Some(&rack));
+        let mut beside = Beside::start(rack, origin)?;
+        let mut said = Ok(());
+        let stop = async {
+            if beside.is_up().await {
+                said = announcement.say();
+            }
+            if said.is_ok() {
+                beside.ended().await;
+            }
+        };
+        self.run(stop).await;
+        let code = beside.end().await;
+        said.and(code)
+    }
+
+    /// Serves until it is told to stop.
+    async fn run(self, stop: impl Future<Output = ()>) {
+        let House { world, mixer, served, server, certificates, identity, here, .. } = self;
         let keyring = mixer.keyring();
         tokio::select! {
             biased;
@@ -184,7 +254,29 @@ impl House {
         if let Some(server) = server {
             server.stop().await;
         }
-        ExitCode::SUCCESS
+        if let Some(here) = here
+            && let Err(why) = here.close().await
+        {
+            tracing::error!(%why, "what the bus keeps may not be on disk");
+        }
+    }
+}
+
+/// What is said once all is up, and to whom.
+enum Announcement {
+    ToProgram(String),
+    ToPerson(String),
+}
+
+impl Announcement {
+    fn say(self) -> anyhow::Result<()> {
+        match self {
+            Announcement::ToProgram(line) => print(&line),
+            Announcement::ToPerson(text) => {
+                say(&text);
+                Ok(())
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flux_bus::Bus;
 use flux_mesh::Line;
 use flux_nats::NatsBus;
 use flux_scenario::{Circuit, Settings};
@@ -14,17 +15,26 @@ pub(crate) struct BusOptions {
     /// In place of the address in the settings.
     pub(crate) url: Option<String>,
     /// What the Mixer of an enrolled rack gave it; an address of its own wins.
-    pub(crate) given: Option<flux_nats::Settings>,
+    pub(crate) given: Option<Given>,
     /// The settings it was started with.
     pub(crate) settings: Settings,
     /// What their files are relative to.
     pub(crate) directory: PathBuf,
 }
 
+/// The bus that a Mixer gives a rack.
+#[derive(Clone, Debug)]
+pub(crate) enum Given {
+    /// On a server, by these settings.
+    Server(Box<flux_nats::Settings>),
+    /// In the process of both.
+    Here(Arc<dyn Bus>),
+}
+
 /// The way to other racks, and the connections that it goes by.
 pub(crate) struct Way {
     pub(crate) line: Line,
-    connections: [Arc<NatsBus>; 2],
+    connections: Vec<Arc<NatsBus>>,
 }
 
 impl Way {
@@ -63,14 +73,17 @@ mod nats {
     use flux_nats::{Credentials, NatsBus, Settings, Tls};
     use flux_world::World;
 
-    use super::{BusOptions, Way};
+    use super::{BusOptions, Given, Way};
 
     /// Longest file of credentials.
     const CREDENTIALS_BYTES_MAX: usize = 64 << 10;
 
     pub(super) async fn connect(world: &World, options: &BusOptions) -> anyhow::Result<Way> {
         let settings = match (&options.given, &options.url) {
-            (Some(given), None) => given.clone(),
+            (Some(Given::Here(bus)), None) => {
+                return Ok(Way { line: Line::one(bus.clone()), connections: Vec::new() });
+            }
+            (Some(Given::Server(given)), None) => (**given).clone(),
             _ => settings(world, options)?,
         };
         let connect = async |what| {
@@ -78,7 +91,10 @@ mod nats {
             anyhow::Ok(Arc::new(NatsBus::connect_later(world, settings).await?))
         };
         let (data, control) = (connect("data").await?, connect("control").await?);
-        Ok(Way { line: Line { data: data.clone(), control: control.clone() }, connections: [data, control] })
+        Ok(Way {
+            line: Line { data: data.clone(), control: control.clone() },
+            connections: vec![data, control],
+        })
     }
 
     fn settings(world: &World, options: &BusOptions) -> anyhow::Result<Settings> {

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use flux_scenario::settings::Logging;
 
+pub use guest::Guest;
+
 use crate::{
     stdout,
     terminal::{self, LogOptions},
@@ -18,6 +20,7 @@ mod demo;
 mod dlq;
 mod explain;
 mod gears;
+mod guest;
 mod iso8583;
 mod journal;
 mod login;

@@ -14,6 +14,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+pub use cmd::Guest;
+
 use clap::Parser;
 use flux_gear::Registry;
 

@@ -30,7 +30,7 @@ use tokio::{
 
 use crate::{
     alarms::{Alarm, Alarms, millis},
-    bus::{BusOptions, Way},
+    bus::{BusOptions, Given, Way},
     control::{self, Answer, Asked, ControlSocket, Request},
     files::FilesNow,
     last_good::{LastGood, ToKeep},
@@ -73,7 +73,7 @@ pub(crate) struct RunOptions {
     pub(crate) vitals: Arc<Vitals>,
     /// What its Mixer wants, where it has one, and how to its bus.
     pub(crate) wishes: Option<watch::Receiver<Wish>>,
-    pub(crate) given: Option<flux_nats::Settings>,
+    pub(crate) given: Option<Given>,
 }
 
 /// A rack and what is around it in this process.

@@ -21,31 +21,36 @@ const SIGXFSZ: i32 = 25;
 /// How long a process may take to end that was told so twice.
 const ENDS_WITHIN: Duration = Duration::from_millis(500);
 
-/// SIGTERM, SIGINT, or the end of standard input where that was asked for.
+/// SIGTERM, SIGINT, or the end of whoever started us, where that was asked for.
 pub(crate) struct StopSignal {
     terminate: Signal,
     interrupt: Signal,
-    stdin: Option<watch::Receiver<()>>,
+    starter: Option<watch::Receiver<()>>,
 }
 
 impl StopSignal {
     /// Listens from now on. A log that reaches the limit of a file's size is no reason to stop: with a handler for that
     /// signal the write fails, as on a full disk.
     pub(crate) fn new(options: StopOptions) -> std::io::Result<StopSignal> {
+        StopSignal::with(options.until_stdin_ends.then(watch_stdin))
+    }
+
+    /// The same; a reason to stop is also that the other end of `starter` is gone.
+    pub(crate) fn with(starter: Option<watch::Receiver<()>>) -> std::io::Result<StopSignal> {
         drop(signal(SignalKind::from_raw(SIGXFSZ))?);
         insist()?;
         Ok(StopSignal {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            stdin: options.until_stdin_ends.then(watch_stdin),
+            starter,
         })
     }
 
-    /// The next reason to stop; the end of standard input counts once.
+    /// The next reason to stop; the end of whoever started us counts once.
     pub(crate) async fn wait(&mut self) {
-        let stdin = &mut self.stdin;
-        let stdin_ends = async {
-            match stdin {
+        let starter = &mut self.starter;
+        let starter_ends = async {
+            match starter {
                 Some(open) => while open.changed().await.is_ok() {},
                 None => std::future::pending().await,
             }
@@ -54,7 +59,7 @@ impl StopSignal {
             biased;
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
-            () = stdin_ends => self.stdin = None,
+            () = starter_ends => self.starter = None,
         }
     }
 }

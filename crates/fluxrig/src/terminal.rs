@@ -76,11 +76,16 @@ pub(crate) fn init_logging(options: &LogOptions, settings: &Logging) -> anyhow::
             lines.init();
         }
     }
+    log_panics_by_place();
+    Ok(thread)
+}
+
+/// Has panics logged without what they say: a gear's may quote a payload.
+pub(crate) fn log_panics_by_place() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic");
     }));
-    Ok(thread)
 }
 
 /// Sets what is logged: a level, or none for what was said at the start.

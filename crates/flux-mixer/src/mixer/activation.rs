@@ -140,10 +140,28 @@ impl Mixer {
     /// # Errors
     /// When it cannot be run, with everything that is wrong with it; and when another text has its name and tag.
     pub async fn start_with(&self, text: Vec<u8>) -> Result<(), Refusal> {
+        self.begin_with(text, |active| active.is_some()).await
+    }
+
+    /// Keeps a scenario, and has the fleet run it, whatever it ran.
+    ///
+    /// # Errors
+    /// As [`Mixer::start_with`].
+    pub async fn run_now(&self, text: Vec<u8>) -> Result<(), Refusal> {
+        self.begin_with(text, |_| false).await
+    }
+
+    async fn begin_with(
+        &self,
+        text: Vec<u8>,
+        stays: impl Fn(Option<&Activation>) -> bool,
+    ) -> Result<(), Refusal> {
         let actor = Actor { who: "mixer".into(), role: Role::Admin, scope: Scope::default() };
         let push = Push { sort: Sort::Scenario, text, note: "startup".into(), is_dry_run: false };
         let release = self.push(&actor, push).await?.release;
-        if self.active.now().is_none() {
+        let active = self.active.now().map(|(_, activation)| activation);
+        let is_it = |active: &Activation| active.name == release.name && active.tag == release.tag;
+        if !stays(active.as_ref()) && !active.as_ref().is_some_and(is_it) {
             self.activate_scenario(&actor, &release.name, &release.tag.to_string(), None, false).await?;
         }
         Ok(())

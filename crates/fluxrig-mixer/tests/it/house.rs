@@ -35,10 +35,18 @@ pub(crate) struct House {
 }
 
 impl Process {
-    fn start(command: &mut Command, log: PathBuf) -> Process {
+    pub(crate) fn start(command: &mut Command, log: PathBuf) -> Process {
         let out = File::create(&log).unwrap();
         command.stderr(out).stdin(Stdio::null());
         Process { child: command.spawn().unwrap(), log }
+    }
+
+    /// The same, and the first line that it prints.
+    pub(crate) fn start_and_read(command: &mut Command, log: PathBuf) -> (Process, String) {
+        let mut process = Process::start(command.stdout(Stdio::piped()), log);
+        let mut line = String::new();
+        BufReader::new(process.child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        (process, line)
     }
 
     pub(crate) fn log(&self) -> String {
@@ -66,6 +74,16 @@ impl Process {
     /// As a person would, by SIGTERM; returns the exit status.
     pub(crate) fn stop(&mut self) -> Option<i32> {
         kill(&self.child, Signal::TERM);
+        self.wait()
+    }
+
+    /// As a person would at the keyboard.
+    pub(crate) fn interrupt(&mut self) -> Option<i32> {
+        kill(&self.child, Signal::INT);
+        self.wait()
+    }
+
+    pub(crate) fn wait(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 }
@@ -105,11 +123,9 @@ impl House {
             .arg("--config")
             .arg(config)
             .arg("--state-dir")
-            .arg(self.directory.path().join("mixer"))
-            .stdout(Stdio::piped());
-        let mut process = Process::start(&mut command, self.directory.path().join("mixer.log"));
-        let mut line = String::new();
-        BufReader::new(process.child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+            .arg(self.directory.path().join("mixer"));
+        let log = self.directory.path().join("mixer.log");
+        let (process, line) = Process::start_and_read(&mut command, log);
         assert!(!line.is_empty(), "{}", process.log());
         let ready: Json = serde_json::from_str(&line).unwrap();
         if self.ready.is_null() {

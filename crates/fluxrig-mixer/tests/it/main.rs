@@ -21,4 +21,5 @@ mod releases;
 mod renewal;
 mod schemathesis;
 mod tutorial;
+mod up;
 mod watching;

@@ -203,7 +203,7 @@ impl RunEnrolled {
         run.by.rack.get_or_insert_with(|| identity.rack.to_string());
         run.state_dir = Some(path.clone());
         let enroller = enroller(&world, &identity, own, path)?;
-        run.leader = Some(Box::new(Leader { enroller, identity, passport, own: own_file, wish }));
+        run.leader = Some(Box::new(Leader { enroller, identity, passport, own: own_file, wish, bus: None }));
         run.run(log)
     }
 }

@@ -11,6 +11,7 @@ use clap::{Args, ValueHint};
 use flux_rack::Estate;
 use flux_scenario::{graph, units::Duration};
 use flux_world::{Disk, World};
+use tokio::sync::{oneshot, watch};
 
 use crate::{
     control::RackOptions,
@@ -79,6 +80,15 @@ pub(crate) struct Run {
     /// Who speaks for it to its Mixer, where it is enrolled.
     #[arg(skip)]
     pub(super) leader: Option<Box<Leader>>,
+    /// Whose process it is in.
+    #[arg(skip)]
+    host: Option<Host>,
+}
+
+/// Whoever has a rack in its process: it is told once the rack is up, and the rack ends with it.
+pub(super) struct Host {
+    pub(super) up: oneshot::Sender<()>,
+    pub(super) until: watch::Receiver<()>,
 }
 
 impl Run {
@@ -96,6 +106,34 @@ impl Run {
         let plan = options.read()?;
         let _log = terminal::init_logging(log, &plan.settings.logging)?;
         terminal::say(&plan.render());
+        self.run_plan(plan, options)
+    }
+
+    /// An enrolled rack, in the process of somebody else, who logs.
+    pub(super) fn beside(path: PathBuf, leader: Leader, host: Host) -> anyhow::Result<ExitCode> {
+        let rack = Some(leader.identity.rack.to_string());
+        let options =
+            PlanOptions { file: leader.wish.file.clone(), by: SettingsOptions { config: None, rack } };
+        let plan = options.read()?;
+        terminal::say(&plan.render());
+        ensure!(plan.circuit.is_some(), "the rack cannot run its part of the scenario");
+        let run = Run {
+            file: Some(options.file.clone()),
+            by: options.by.clone(),
+            dry_run: false,
+            state_dir: Some(path),
+            watch: false,
+            take_over: false,
+            take_over_within: Duration(std::time::Duration::ZERO),
+            bus: None,
+            stop: StopOptions::default(),
+            leader: Some(Box::new(leader)),
+            host: Some(host),
+        };
+        run.run_plan(plan, options)
+    }
+
+    fn run_plan(self, plan: Plan, options: PlanOptions) -> anyhow::Result<ExitCode> {
         let Some(circuit) = &plan.circuit else { return Ok(ExitCode::FAILURE) };
         if self.dry_run {
             stdout::print(graph::text(circuit))?;
@@ -168,11 +206,15 @@ impl Run {
         let runtime = terminal::runtime(plan.settings.rack.threads)?;
         let code = runtime.block_on(async {
             // Listening for signals first: one that arrives while booting must not kill half a rack.
-            let stop = StopSignal::new(self.stop)?;
+            let (up, until) = self.host.map(|Host { up, until }| (up, until)).unzip();
+            let stop = match until {
+                Some(until) => StopSignal::with(Some(until))?,
+                None => StopSignal::new(self.stop)?,
+            };
             let (estate, predecessor) = inheritance.unzip();
             let estate = estate.unwrap_or_default();
             let vitals = Arc::<Vitals>::default();
-            let given = self.leader.as_ref().and_then(|leader| leader.bus_settings());
+            let given = self.leader.as_ref().and_then(|leader| leader.given());
             let agent = self.leader.map(|leader| Agent::new(*leader, vitals.clone()));
             let (agent, wishes) = agent.unzip();
             let options = RunOptions {
@@ -195,6 +237,10 @@ impl Run {
                 (running, None) => running?,
             };
             running.go_on().await;
+            if let Some(up) = up {
+                // Who is gone is no less to be ended with.
+                let _ = up.send(());
+            }
             let speaking = async {
                 match agent {
                     Some(agent) => Box::pin(agent.run()).await,

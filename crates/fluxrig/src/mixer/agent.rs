@@ -6,7 +6,7 @@ use std::{path::PathBuf, sync::Arc, sync::atomic::Ordering, time::Duration};
 
 use flux_bus::{Bus, Error, Message, Name, Pattern, Subject, Subscription, subject};
 use flux_identity::{Heartbeat, OrdersChanged, SignedPassport};
-use flux_nats::{NatsBus, Settings};
+use flux_nats::NatsBus;
 use flux_scenario::edition::ContentHash;
 use flux_world::{Backoff, BackoffPolicy, Instant, World};
 use tokio::sync::watch;
@@ -17,7 +17,7 @@ use super::{
     identity::Identity,
     obedience::Wish,
 };
-use crate::running::Vitals;
+use crate::{bus::Given, running::Vitals};
 
 /// Between attempts to reach the bus.
 const POLICY: BackoffPolicy = BackoffPolicy {
@@ -48,6 +48,8 @@ pub(crate) struct Agent {
     own: Option<PathBuf>,
     /// What the Rack is to do.
     wish: watch::Sender<Wish>,
+    /// The bus of the Mixer, where it is in this process.
+    here: Option<Arc<dyn Bus>>,
     /// When it is asked again to make it anew.
     renew_at: Instant,
     /// When it was asked last.
@@ -66,19 +68,49 @@ pub(crate) struct Leader {
     pub(crate) own: Option<PathBuf>,
     /// What the Rack is to do.
     pub(crate) wish: Wish,
+    /// The bus of the Mixer, where it is in this process.
+    pub(crate) bus: Option<Arc<dyn Bus>>,
+}
+
+/// The bus of the Mixer, as the Rack reaches it.
+enum Reached {
+    Server(Box<NatsBus>),
+    Here(Arc<dyn Bus>),
+}
+
+impl Reached {
+    fn bus(&self) -> &dyn Bus {
+        match self {
+            Reached::Server(bus) => &**bus,
+            Reached::Here(bus) => &**bus,
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        match self {
+            Reached::Server(bus) => bus.is_connected(),
+            Reached::Here(_) => true,
+        }
+    }
 }
 
 impl Leader {
-    /// How the Rack connects to the bus of its Mixer.
-    pub(crate) fn bus_settings(&self) -> Option<Settings> {
-        self.identity.bus_settings(&self.enroller.state_dir)
+    /// How the Rack reaches the bus of its Mixer; none where the Mixer gave it none.
+    pub(crate) fn given(&self) -> Option<Given> {
+        given(self.bus.as_ref(), &self.identity, &self.enroller)
     }
+}
+
+fn given(here: Option<&Arc<dyn Bus>>, identity: &Identity, enroller: &Enroller) -> Option<Given> {
+    let on_server =
+        || identity.bus_settings(&enroller.state_dir).map(|settings| Given::Server(Box::new(settings)));
+    here.cloned().map(Given::Here).or_else(on_server)
 }
 
 impl Agent {
     /// With where what the Rack is to do can be read.
     pub(crate) fn new(leader: Leader, vitals: Arc<Vitals>) -> (Agent, watch::Receiver<Wish>) {
-        let Leader { enroller, identity, passport, own, wish } = leader;
+        let Leader { enroller, identity, passport, own, wish, bus: here } = leader;
         let world = enroller.client.world.clone();
         let began = world.clock.now();
         let (wish, wished) = watch::channel(wish);
@@ -93,6 +125,7 @@ impl Agent {
             passport,
             own,
             wish,
+            here,
             renew_at: began,
             asked_at: began,
         };
@@ -130,15 +163,20 @@ impl Agent {
         }
     }
 
-    async fn connect(&self) -> Result<NatsBus, Error> {
-        let settings = self.identity.bus_settings(&self.enroller.state_dir);
-        let settings = settings.ok_or_else(|| Error::Away("the Mixer runs no server".into()))?;
-        Box::pin(NatsBus::connect(&self.world, settings)).await
+    async fn connect(&self) -> Result<Reached, Error> {
+        match given(self.here.as_ref(), &self.identity, &self.enroller) {
+            Some(Given::Here(bus)) => Ok(Reached::Here(bus)),
+            Some(Given::Server(settings)) => {
+                let bus = Box::pin(NatsBus::connect(&self.world, *settings)).await?;
+                Ok(Reached::Server(Box::new(bus)))
+            }
+            None => Err(Error::Away("the Mixer runs no server".into())),
+        }
     }
 
     /// Says that the Rack lives for as long as somebody hears, and until it has another identity to connect with.
-    async fn speak(&mut self, bus: &NatsBus) -> Result<Renewed, Error> {
-        let clock = self.world.clock;
+    async fn speak(&mut self, reached: &Reached) -> Result<Renewed, Error> {
+        let (clock, bus) = (self.world.clock, reached.bus());
         let mut heard = self.listen(bus).await?;
         let mut beat_at = clock.now();
         loop {
@@ -146,7 +184,7 @@ impl Agent {
                 biased;
                 () = clock.sleep_until(self.renew_at) => None,
                 () = clock.sleep_until(beat_at) => {
-                    if !bus.is_connected() {
+                    if !reached.is_connected() {
                         return Err(Error::Away("the connection was lost".into()));
                     }
                     self.beat(bus).await?;
@@ -173,7 +211,7 @@ impl Agent {
         }
     }
 
-    async fn listen(&self, bus: &NatsBus) -> Result<Subscription, Error> {
+    async fn listen(&self, bus: &dyn Bus) -> Result<Subscription, Error> {
         let orders = Subject::of(subject::CONTROL, &self.identity.rack, &Name::new("orders")?);
         bus.subscribe(Pattern::from(&orders), NEWS_QUEUED_MAX).await
     }
@@ -184,7 +222,7 @@ impl Agent {
         news.is_ok_and(|news| news.orders != self.passport.orders.digest())
     }
 
-    async fn beat(&self, bus: &NatsBus) -> Result<(), Error> {
+    async fn beat(&self, bus: &dyn Bus) -> Result<(), Error> {
         let uptime = self.world.clock.now().saturating_duration_since(self.began);
         let heartbeat = Heartbeat {
             program: env!("CARGO_PKG_VERSION").into(),
