@@ -64,7 +64,7 @@ pub(crate) fn run(
                 house.run(stop).await;
                 Ok(ExitCode::SUCCESS)
             }
-            Some(up) => Box::pin(house.run_with(up.rack, is_json)).await,
+            Some(up) => Box::pin(house.run_with(up.rack, is_json, stop)).await,
         }
     }));
     runtime.shutdown_background();
@@ -216,7 +216,12 @@ impl House {
     }
 
     /// Runs with a Rack, which is the first to end: what it has in hand is finished while the Mixer is there.
-    async fn run_with(self, rack: Name, is_json: bool) -> anyhow::Result<ExitCode> {
+    async fn run_with(
+        self,
+        rack: Name,
+        is_json: bool,
+        stop: impl Future<Output = ()>,
+    ) -> anyhow::Result<ExitCode> {
         let actor = Actor { who: "mixer".into(), role: Role::Admin, scope: Scope::default() };
         let invite = Invite { rack: Some(rack.clone()), labels: BTreeMap::new(), lifetime: ENROLS_WITHIN };
         let token = self.mixer.invite(&actor, invite).await?;
@@ -226,10 +231,16 @@ impl House {
         let mut beside = Beside::start(rack, origin)?;
         let mut said = Ok(());
         let stop = async {
-            if beside.is_up().await {
+            // Once the Rack is up it hears itself when it is to stop.
+            let is_up = tokio::select! {
+                biased;
+                () = stop => false,
+                is_up = beside.is_up() => is_up,
+            };
+            if is_up {
                 said = announcement.say();
             }
-            if said.is_ok() {
+            if is_up && said.is_ok() {
                 beside.ended().await;
             }
         };

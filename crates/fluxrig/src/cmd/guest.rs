@@ -36,9 +36,8 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Enrols and runs the rack until it ends, on this thread. Whoever has it logs; panics are logged by their
-    /// place alone from now on. Exit status 0 after a clean
-    /// drain, 1 when something was left.
+    /// Enrols and runs the rack until it ends, on this thread. Whoever has it logs; panics are logged by their place alone from now
+    /// on. Exit status 0 after a clean drain, 1 when something was left.
     ///
     /// # Errors
     /// When it is not enrolled, when it cannot run what it is to run, and when another process has its state directory.
