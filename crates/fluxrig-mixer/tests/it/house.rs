@@ -73,16 +73,13 @@ impl Process {
 
     /// As a person would, by SIGTERM; returns the exit status.
     pub(crate) fn stop(&mut self) -> Option<i32> {
-        self.signal(Signal::TERM)
+        kill(&self.child, Signal::TERM);
+        self.wait()
     }
 
     /// As a person would at the keyboard.
     pub(crate) fn interrupt(&mut self) -> Option<i32> {
-        self.signal(Signal::INT)
-    }
-
-    fn signal(&mut self, signal: Signal) -> Option<i32> {
-        kill(&self.child, signal);
+        kill(&self.child, Signal::INT);
         self.wait()
     }
 
