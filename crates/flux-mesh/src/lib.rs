@@ -27,6 +27,7 @@ mod line;
 mod mark;
 mod outbox;
 mod outlet;
+mod pace;
 mod pack;
 mod receiver;
 mod report;

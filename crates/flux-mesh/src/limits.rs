@@ -26,8 +26,21 @@ pub const STREAM_BYTES_MAX: u64 = 64 << 20;
 /// What is sent beyond what the receiver has: the stream has room for it, with what the server adds, and for some of it twice.
 pub const WINDOW_BYTES_MAX: usize = 40 << 20;
 
+/// A record that has waited for so long is of a backlog, which makes way for what is live.
+pub const BACKLOG_AGE: Duration = Duration::from_secs(5);
+
+/// The longest rest between two bursts of a backlog.
+pub const REST_MAX: Duration = Duration::from_millis(100);
+
 /// Packs fetched at a time.
 pub const FETCH_PACKS_MAX: usize = 32;
+
+/// Packs fetched at a time where the bus answers within [`NEAR`]: what is asked for next is not long in coming, and other wires
+/// are not kept waiting for long.
+pub const FETCH_PACKS_NEAR: usize = 4;
+
+/// A bus that gives a few packs within this is near.
+pub const NEAR: Duration = Duration::from_millis(20);
 
 /// How long a delivery is on loan.
 pub const LEASE: Duration = Duration::from_secs(30);

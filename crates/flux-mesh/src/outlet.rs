@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flux_journal::Record;
 use flux_world::Instant;
 
-use crate::limits::{PACK_BYTES_MAX, PACK_RECORDS_MAX, STALL, WINDOW_BYTES_MAX};
+use crate::limits::{PACK_BYTES_MAX, PACK_RECORDS_MAX, STALL};
 use crate::mark::Mark;
 use crate::pack::{Content, OVERHEAD_BYTES, Pack, RECORD_OVERHEAD_BYTES};
 use crate::report::{Report, State};
@@ -65,9 +65,14 @@ impl Outlet {
         }
     }
 
-    /// Whether more may be sent before the receiver has some of it.
-    pub(crate) fn has_room(&self) -> bool {
-        self.out_bytes < WINDOW_BYTES_MAX
+    /// Whether more may be sent before the receiver has some of it, where so much may be out.
+    pub(crate) fn has_room(&self, out_bytes_max: usize) -> bool {
+        self.out_bytes < out_bytes_max
+    }
+
+    /// How many records of an outbox with records up to `end` were not sent.
+    pub(crate) fn behind(&self, end: u64) -> u64 {
+        end.saturating_sub(self.after)
     }
 
     /// Whether the receiver is not known to have all that was sent.

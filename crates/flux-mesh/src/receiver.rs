@@ -11,6 +11,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use flux_bus::{Delivery, Error, MeshWire, Message};
@@ -21,7 +22,7 @@ use parking_lot::Mutex;
 
 use crate::error::EndError;
 use crate::inlet::{Inlet, Taken};
-use crate::limits::{FETCH_PACKS_MAX, REPORT_EVERY, RETRY_BASE, RETRY_MAX, STALL};
+use crate::limits::{FETCH_PACKS_MAX, FETCH_PACKS_NEAR, NEAR, REPORT_EVERY, RETRY_BASE, RETRY_MAX, STALL};
 use crate::line::{self, Line};
 use crate::mark::{Mark, STAMP_BYTES, mark_of};
 use crate::pack::Pack;
@@ -146,12 +147,18 @@ impl Receiver {
         if !std::mem::replace(&mut self.status.lock().is_connected, true) {
             tracing::info!(wire = %self.wire.wire, "mesh wire receives");
         }
-        backoff.up(self.world.clock.now());
+        let clock = self.world.clock;
+        backoff.up(clock.now());
+        let mut packs_max = FETCH_PACKS_NEAR;
         loop {
-            let deliveries = match consumer.fetch(FETCH_PACKS_MAX, REPORT_EVERY).await {
+            let asked = clock.now();
+            let deliveries = match consumer.fetch(packs_max, REPORT_EVERY).await {
                 Ok(deliveries) => deliveries,
                 Err(error) => return error.into(),
             };
+            if deliveries.len() == packs_max {
+                packs_max = packs_next(packs_max, clock.now().saturating_duration_since(asked));
+            }
             self.status.lock().trouble = None;
             let is_idle = deliveries.is_empty();
             if let Err(why) = self.receive(inbox, deliveries).await {
@@ -266,6 +273,14 @@ impl Receiver {
     }
 }
 
+/// How much is asked for at a time, when as much as was asked for took so long to come.
+fn packs_next(packs: usize, took: Duration) -> usize {
+    match took < NEAR * (packs / FETCH_PACKS_NEAR) as u32 {
+        true => FETCH_PACKS_NEAR,
+        false => FETCH_PACKS_MAX,
+    }
+}
+
 /// Room for the head of a record beside its body.
 const RECORD_OVERHEAD_BYTES: usize = 64;
 
@@ -281,5 +296,18 @@ impl<'a> Inbox<'a> {
             mark = last.and_then(|last| mark_of(&last.body)).unwrap_or_default();
         }
         Ok(Self { journal, keeper, inlet: Inlet::new(mark) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn much_is_asked_for_at_a_time_where_the_bus_is_far() {
+        assert_eq!(packs_next(FETCH_PACKS_NEAR, NEAR / 2), FETCH_PACKS_NEAR);
+        assert_eq!(packs_next(FETCH_PACKS_NEAR, NEAR), FETCH_PACKS_MAX);
+        assert_eq!(packs_next(FETCH_PACKS_MAX, 10 * NEAR), FETCH_PACKS_MAX);
+        assert_eq!(packs_next(FETCH_PACKS_MAX, 5 * NEAR), FETCH_PACKS_NEAR, "it was only busy");
     }
 }

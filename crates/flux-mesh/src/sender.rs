@@ -21,11 +21,13 @@ use parking_lot::Mutex;
 
 use crate::error::EndError;
 use crate::limits::{
-    CHECK_EVERY, PACK_BYTES_MIN, PACK_RECORDS_MAX, REPORTS_MAX, RETRY_BASE, RETRY_MAX, STALL, STORES_MAX,
+    BACKLOG_AGE, CHECK_EVERY, PACK_BYTES_MIN, PACK_RECORDS_MAX, REPORTS_MAX, RETRY_BASE, RETRY_MAX, STALL,
+    STORES_MAX, WINDOW_BYTES_MAX,
 };
 use crate::line::{self, Line};
 use crate::outbox::Outbox;
 use crate::outlet::{Outlet, Wish};
+use crate::pace::Pace;
 use crate::pack::{Content, Pack};
 use crate::report::Report;
 
@@ -92,6 +94,8 @@ struct Run<'a> {
     journal: &'a Journal,
     records: flux_journal::Consumer,
     outlet: Outlet,
+    /// The pace, while what is sent is of a backlog.
+    pace: Option<Pace>,
     reports: Option<Subscription>,
     /// When the bus is tried again; none while it works.
     down_until: Option<Instant>,
@@ -140,6 +144,7 @@ impl<'a> Run<'a> {
             journal,
             records,
             outlet,
+            pace: None,
             reports: None,
             down_until: Some(clock.now()),
             contact: clock.now(),
@@ -158,7 +163,9 @@ impl<'a> Run<'a> {
 
     async fn next(&mut self) -> Result<Event, EndError> {
         let clock = self.sender.world.clock;
-        let may_read = self.ready.is_empty() && self.outlet.has_room();
+        let out_bytes_max = self.pace.as_ref().map_or(WINDOW_BYTES_MAX, Pace::burst_bytes);
+        let may_read = self.ready.is_empty() && self.outlet.has_room(out_bytes_max);
+        let rest_until = self.pace.as_ref().and_then(Pace::rest_until).unwrap_or_else(|| clock.now());
         let due = self.down_until.or_else(|| self.outlet.is_waiting().then(|| self.contact + CHECK_EVERY));
         let Self { reports, stores, records, .. } = self;
         let heard = async {
@@ -167,6 +174,10 @@ impl<'a> Run<'a> {
                 None => std::future::pending().await,
             }
         };
+        let rested = async {
+            clock.sleep_until(rest_until).await;
+            records.next(PACK_RECORDS_MAX).await
+        };
         // Not before all that is under way has come to an end: what failed of it goes again in its order.
         let connect = due.filter(|_| stores.is_empty());
         let event = tokio::select! {
@@ -174,7 +185,7 @@ impl<'a> Run<'a> {
             heard = heard => Event::Heard(heard),
             Some((parcel, stored)) = stores.next() => Event::Stored(parcel, stored),
             () = clock.sleep_until(connect.unwrap_or_else(|| clock.now())), if connect.is_some() => Event::Connect,
-            batch = records.next(PACK_RECORDS_MAX), if may_read => Event::Records(batch?),
+            batch = rested, if may_read => Event::Records(batch?),
         };
         Ok(event)
     }
@@ -250,6 +261,7 @@ impl<'a> Run<'a> {
         let Some(last) = batch.records.last() else { return Ok(()) };
         // What a crash takes back must not have been sent: its sequence would come to stand for something else.
         self.journal.on_disk(last.sequence + 1).await?;
+        self.keep_pace(batch.records[0].time_ns);
         let bytes_max = self.sender.line.data.body_bytes_max().max(PACK_BYTES_MIN);
         for pack in self.outlet.cut(&batch.records, bytes_max) {
             self.turns += 1;
@@ -257,6 +269,17 @@ impl<'a> Run<'a> {
             self.ready.push_back(Parcel { turn: self.turns, id, body: pack.encode().into() });
         }
         Ok(())
+    }
+
+    /// What has waited for long makes way for what is live.
+    fn keep_pace(&mut self, time_ns: i64) {
+        let age_ns = self.sender.world.clock.unix_ns().saturating_sub(time_ns);
+        if i128::from(age_ns) < BACKLOG_AGE.as_nanos() as i128 {
+            self.pace = None;
+            return;
+        }
+        let (behind, now) = (self.outlet.behind(self.journal.stats().next), self.now());
+        self.pace.get_or_insert_with(Pace::new).send(behind, now);
     }
 
     fn id(&self, pack: &Pack) -> MessageId {
@@ -292,6 +315,9 @@ impl<'a> Run<'a> {
             }
             Wish::Anew(epoch) => self.begin_anew(epoch)?,
         }
+        if let (Some(pace), false) = (&mut self.pace, self.outlet.is_waiting()) {
+            pace.arrived(self.outlet.behind(self.journal.stats().next), now);
+        }
         Ok(())
     }
 
@@ -306,6 +332,7 @@ impl<'a> Run<'a> {
     /// Sends from the first record on that the receiver has not; what is under way counts for nothing.
     fn begin_again(&mut self, mark: u64) {
         tracing::debug!(wire = %self.sender.wire.wire, mark, "mesh wire sends again");
+        self.pace = None;
         self.outlet.begin_again(mark, self.now());
         self.records.rewind();
         self.ready.clear();
