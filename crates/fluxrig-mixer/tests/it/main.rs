@@ -6,6 +6,7 @@
 mod ca;
 mod cluster;
 mod dev;
+mod faults;
 mod fleet;
 mod house;
 #[path = "../../../flux-nats/tests/it/cluster.rs"]

@@ -9,16 +9,16 @@ use serde_json::Value as Json;
 use crate::house::{House, Process, wait};
 use crate::nats_server::free_port;
 
-struct Sites {
-    house: House,
-    tills: u16,
-    ledger: TcpListener,
+pub(crate) struct Sites {
+    pub(crate) house: House,
+    pub(crate) tills: u16,
+    pub(crate) ledger: TcpListener,
     /// The scenario that the Mixer begins with.
     _first: tempfile::NamedTempFile,
 }
 
 impl Sites {
-    fn start() -> Option<Sites> {
+    pub(crate) fn start() -> Option<Sites> {
         let (tills, ledger) = (free_port(), TcpListener::bind("127.0.0.1:0").unwrap());
         let text = scenario("1.0.0", tills, ledger.local_addr().unwrap().port());
         let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
@@ -41,7 +41,7 @@ impl Sites {
         BufReader::new(stream).lines().map(Result::unwrap)
     }
 
-    fn synced(&self, racks: &[&Process]) {
+    pub(crate) fn synced(&self, racks: &[&Process]) {
         let topology = || serde_json::from_str::<Json>(&self.house.told(&["topology", "--json"])).unwrap();
         let log = || racks.iter().map(|rack| rack.log()).collect::<String>();
         wait(|| (topology()["is_synced"] == true).then_some(()), || format!("{} {}", topology(), log()));
