@@ -30,6 +30,11 @@ impl Allowance {
         is_allowed
     }
 
+    /// What was taken did not count.
+    fn give_back(&mut self) {
+        self.left = (self.left + 1.0).min(self.burst.into());
+    }
+
     /// Whether it is as it was at first, so that it need not be remembered.
     fn is_whole(&self, now: Instant) -> bool {
         self.left_at(now) >= self.burst.into()
@@ -67,6 +72,13 @@ impl<K: Ord> Allowances<K> {
         }
         known.entry(who).or_insert_with(|| Allowance::new(self.burst, self.each_second, now)).take(now)
     }
+
+    /// Whoever asked had a right to.
+    pub(crate) fn give_back(&self, who: &K) {
+        if let Some(allowance) = self.known.lock().get_mut(who) {
+            allowance.give_back();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -87,6 +99,8 @@ mod tests {
         let taken = (0..200).filter(|_| addresses.take(one, clock.now())).count();
         assert_eq!(taken, UNKNOWN_BURST as usize);
         assert!(addresses.take(two, clock.now()));
+        addresses.give_back(&one);
+        assert!(addresses.take(one, clock.now()) && !addresses.take(one, clock.now()));
         clock.sleep(Duration::from_secs(2)).await;
         let taken = (0..200).filter(|_| addresses.take(one, clock.now())).count();
         assert_eq!(taken, 2);

@@ -43,7 +43,11 @@ async fn enrol(
 ) -> Result<Response, Refusal> {
     let answer = context.mixer.enrol(&request, from).await?;
     let status = match answer {
-        Answer::Enrolled(_) => StatusCode::OK,
+        Answer::Enrolled(_) => {
+            // A thousand Racks behind one address are told at once that there is something new.
+            context.addresses.give_back(&from);
+            StatusCode::OK
+        }
         Answer::Pending { .. } => StatusCode::ACCEPTED,
     };
     Ok((status, Json(answer)).into_response())

@@ -166,6 +166,19 @@ async fn a_rack_is_enrolled_over_the_api_and_listed() {
     assert_eq!(health["counts"]["enrolled"], 1);
 }
 
+/// Racks that are known may ask as often as they have to, though all have one address.
+#[tokio::test]
+async fn a_rack_that_is_known_is_no_stranger() {
+    let site = Site::new(false).await;
+    let north = TestRack::new("north");
+    let token = site.house.invite(None, std::time::Duration::from_secs(60)).await;
+    site.house.enrolled(&north, Some(&token)).await;
+    for _ in 0..2 * UNKNOWN_BURST {
+        let request = json!({ "request": north.request(None) });
+        assert_eq!(site.ask(Method::POST, "/racks/enrol", "", Some(request)).await.0, StatusCode::OK);
+    }
+}
+
 /// What a Rack is told to do is in its next passport, for one and for all of some labels.
 #[tokio::test]
 async fn a_rack_is_told_what_to_do() {
