@@ -18,8 +18,13 @@ pub(crate) const METHODS: &[Spec] = &[
         Ok(Value::Bool(bytes(&target)?.ends_with(call.bytes(0)?)))
     }),
     Spec::method("index_of", &[Param::text("value")], |call, target| {
-        let found = text(&target)?.find(call.text(0)?);
-        Ok(Value::Int(found.map_or(-1, |at| at as i64)))
+        let whole = text(&target)?;
+        // What is text is counted in characters, as `length` and `slice` count it.
+        let place = |at: usize| match target {
+            Value::Bytes(_) => at,
+            _ => whole[..at].chars().count(),
+        };
+        Ok(Value::Int(whole.find(call.text(0)?).map_or(-1, |at| place(at) as i64)))
     }),
     Spec::method("repeat", &[Param::int("count")], repeat),
     Spec::method("replace_all", &[Param::text("old"), Param::text("new")], |call, target| {

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use bloblang::{Compiler, Limits, Mapping, Message};
+use proptest::prelude::*;
 
 use crate::world::compiler;
 
@@ -187,4 +188,39 @@ fn contents() {
             drop(mapping.map(&message).map(|mapped| mapped.payload(&message)));
         }
     });
+}
+
+/// What a parser does take, with some bytes of it changed, cut or doubled.
+fn mangled() -> impl Strategy<Value = Vec<u8>> {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/__fuzz__/fuzz__contents/corpus");
+    let mut files: Vec<_> =
+        std::fs::read_dir(corpus).expect("the corpus").map(|file| file.expect("a file").path()).collect();
+    files.sort();
+    let contents: Vec<Vec<u8>> =
+        files.iter().map(|file| std::fs::read(file).expect("a file of the corpus")).collect();
+    let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4u8), 1..4);
+    (prop::sample::select(contents), edits).prop_map(|(mut content, edits)| {
+        for (place, byte, edit) in edits {
+            let at = place.index(content.len() + 1);
+            match edit {
+                0 if at < content.len() => content[at] = byte,
+                1 => content.insert(at, byte),
+                2 => content.truncate(at),
+                _ => content.extend_from_within(..at),
+            }
+        }
+        content
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn what_is_almost_right_is_read_or_refused(content in mangled()) {
+        let message = Message::new(content);
+        for mapping in PARSERS.iter() {
+            drop(mapping.map(&message).map(|mapped| mapped.payload(&message)));
+        }
+    }
 }
