@@ -44,12 +44,14 @@ impl Cluster {
             None => (None, "127.0.0.1".to_owned()),
         };
         let routes: Vec<String> = (0..NODES).map(|at| format!("{}:{}", place(at).1, free_port())).collect();
+        // By its name it is told from another one that is found on a port that was free just now.
+        let name = routes[0].replace(['.', ':'], "-");
         let node = |at: usize| {
             let (namespace, host) = place(at);
             let others: Vec<String> =
                 routes.iter().map(|route| format!("\"nats-route://{route}\"")).collect();
             let text = format!(
-                "server_name: n{at}\ncluster {{ name: c, listen: \"{}\", routes: [{}] }}\nping_interval: 2s\nping_max: 2\n{more}",
+                "server_name: n{at}\ncluster {{ name: \"{name}\", listen: \"{}\", routes: [{}] }}\nping_interval: 2s\nping_max: 2\n{more}",
                 routes[at],
                 others.join(", ")
             );

@@ -15,7 +15,7 @@ use flux_world::World;
 use tempfile::TempDir;
 
 /// Within this a server is up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
