@@ -141,7 +141,12 @@ impl Route {
 
     /// An answer without a body.
     pub(super) fn answers_nothing(self, what: &'static str) -> Route {
-        self.answer(Answer { status: 204, what, media: "", schema: None })
+        self.answers_bare(204, what)
+    }
+
+    /// The same of another status.
+    pub(super) fn answers_bare(self, status: u16, what: &'static str) -> Route {
+        self.answer(Answer { status, what, media: "", schema: None })
     }
 
     fn answer(mut self, answer: Answer) -> Route {

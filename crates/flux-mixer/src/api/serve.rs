@@ -165,7 +165,8 @@ async fn requests(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
         .max_buf_size(64 << 10)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+        .with_upgrades();
     if let Err(why) = served.await {
         tracing::debug!(%peer, %why, "a connection to the API ends");
     }

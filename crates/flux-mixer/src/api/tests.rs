@@ -17,6 +17,7 @@ mod described;
 mod releases;
 mod repeated;
 mod scoped;
+mod socket;
 
 struct Site {
     house: House,
@@ -82,8 +83,11 @@ async fn each_route_has_its_role() {
     ];
     for route in all() {
         let path = route.path.replace("{id}", "0000000000000000").replace("{tag}", "1.0.0");
-        let path =
-            path.replace("{name}", "nobody").replace("{type}", "log").replace("/events", "/events?once=true");
+        let path = path
+            .replace("{name}", "nobody")
+            .replace("{type}", "log")
+            .replace("/events", "/events?once=true")
+            .replace("?once=true/socket", "/socket");
         let method = route.method;
         let Some(needs) = route.role else {
             if method == Method::GET {
