@@ -101,7 +101,11 @@ impl Mixer {
                     }
                 },
             },
-            Some(record) if record.state == RackState::Revoked && checked.request.token.is_some() => {
+            // Anybody can ask for a name, and somebody who was invited under it is not kept out by that.
+            Some(record)
+                if matches!(record.state, RackState::Revoked | RackState::Pending)
+                    && checked.request.token.is_some() =>
+            {
                 let found = self.invitation(checked).await.map_err(told)?;
                 self.welcome(checked, Some(&record), found).await.map_err(told)
             }

@@ -49,7 +49,13 @@ impl Mixer {
         backoff.up(clock.now());
         let mut sweep = clock.now() + SWEEP_EVERY;
         let mut look = clock.now() + self.settings.heartbeat / 2;
+        let mut tell_at = clock.now();
         loop {
+            // What cannot be told for now holds up no heartbeat.
+            let untold = async move {
+                self.untold().await;
+                clock.sleep_until(tell_at).await;
+            };
             let next = async {
                 match &mut heard {
                     Some(heard) => heard.next().await,
@@ -62,10 +68,10 @@ impl Mixer {
                     self.sweep().await;
                     sweep = clock.now() + SWEEP_EVERY;
                 }
-                () = self.untold() => {
-                    clock.sleep(TELL_AGAIN).await;
+                () = untold => {
                     // Logged where it fails.
                     let _ = self.tell_revocations().await;
+                    tell_at = clock.now() + TELL_AGAIN;
                 }
                 () = clock.sleep_until(look) => {
                     look = clock.now() + self.settings.heartbeat / 2;

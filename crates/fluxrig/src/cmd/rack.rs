@@ -117,7 +117,10 @@ impl Enrol {
             }
         };
         let pinned = token.as_ref().map(|token| token.fingerprint);
-        let fingerprint = self.fingerprint.map(|given| given.0).or(pinned);
+        // Once enrolled, it is the CA that was pinned then.
+        let kept = before.as_ref().filter(|before| before.rack == rack);
+        let kept = kept.and_then(|before| flux_identity::parse_fingerprint(&before.fingerprint).ok());
+        let fingerprint = self.fingerprint.map(|given| given.0).or(pinned).or(kept);
         let address = self.mixer.parse()?;
         let client = Client { address, fingerprint, token: None, world: world.clone() };
         let labels = labels(&self.label)?;

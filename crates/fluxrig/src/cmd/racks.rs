@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use super::rack::labels;
 use crate::{
     http::escaped,
-    mixer::{Client, LoginOptions},
+    mixer::{Client, LoginOptions, refused},
     stdout, terminal,
     watching::{Picture, Row, Scene, watch},
 };
@@ -211,11 +211,21 @@ impl One {
 impl Several {
     async fn set(&self, world: &World, duty: Duty) -> anyhow::Result<()> {
         let client = self.login.client(world)?;
-        let mut told = Vec::new();
-        for name in &self.names {
-            let path = format!("/racks/{}/duty", rack_name(name)?);
-            let rack: RackView = client.ask(Method::PUT, &path, Some(&json!({ "duty": duty }))).await?;
-            told.push(rack.name.to_string());
+        let (mut told, mut failed) = (Vec::new(), None);
+        let names = self.names.iter().map(|name| rack_name(name)).collect::<Result<Vec<_>, _>>()?;
+        for name in names {
+            let path = format!("/racks/{name}/duty");
+            match client.ask::<RackView>(Method::PUT, &path, Some(&json!({ "duty": duty }))).await {
+                Ok(rack) => told.push(rack.name.to_string()),
+                // Of one that is refused, the others know nothing.
+                Err(why) => {
+                    let is_refused = refused(&why).is_some();
+                    failed.get_or_insert(why);
+                    if !is_refused {
+                        break;
+                    }
+                }
+            }
         }
         if self.names.is_empty() {
             let body = json!({ "duty": duty, "labels": labels(&self.label)? });
@@ -224,10 +234,12 @@ impl Several {
             told.extend(racks.filter_map(Json::as_str).map(str::to_owned));
         }
         if self.json {
-            return stdout::line(json!({ "racks": told }));
+            stdout::line(json!({ "racks": told }))?;
+        } else {
+            let racks = if told.is_empty() { "no racks".to_owned() } else { told.join(", ") };
+            stdout::line(format_args!("told to be {duty}: {racks}"))?;
         }
-        let racks = if told.is_empty() { "no racks".to_owned() } else { told.join(", ") };
-        stdout::line(format_args!("told to be {duty}: {racks}"))
+        failed.map_or(Ok(()), Err)
     }
 }
 

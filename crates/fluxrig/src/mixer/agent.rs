@@ -157,7 +157,9 @@ impl Agent {
             let wait = backoff.wait(clock.now(), &entropy);
             tokio::select! {
                 biased;
-                () = clock.sleep_until(self.renew_at) => self.renew().await,
+                () = clock.sleep_until(self.renew_at) => {
+                    self.renew().await;
+                }
                 () = clock.sleep(wait) => {}
             }
         }
@@ -200,8 +202,9 @@ impl Agent {
             };
             match news {
                 None => {
-                    self.renew().await;
-                    return Ok(Renewed);
+                    if self.renew().await {
+                        return Ok(Renewed);
+                    }
                 }
                 Some(news) if self.is_new(&news) => {
                     self.renew_at = self.renew_at.min(self.asked_at + ASKS_AT_MOST_EVERY);
@@ -237,12 +240,13 @@ impl Agent {
         bus.publish(Message::new(to, body)).await
     }
 
-    /// Has what the Rack was given made anew, with new keys; what it has stays good meanwhile.
-    async fn renew(&mut self) {
+    /// Has what the Rack was given made anew, with new keys; what it has stays good meanwhile. Whether it was.
+    async fn renew(&mut self) -> bool {
         let renewed = self.enroller.ask(None, Some(&self.identity)).await;
         let own = self.enroller.passport.public_key();
         self.asked_at = self.world.clock.now();
         self.renew_at = self.asked_at + AGAIN;
+        let is_renewed = matches!(renewed, Ok(Outcome::Enrolled(_)));
         match renewed {
             Ok(Outcome::Enrolled(identity)) => {
                 self.identity = *identity;
@@ -263,6 +267,7 @@ impl Agent {
                 None => tracing::warn!(why = %format!("{why:#}"), "the identity is not made anew yet"),
             },
         }
+        is_renewed
     }
 
     /// Has the Rack do what a new passport says.

@@ -17,7 +17,7 @@ async fn events_come_over_a_socket_too() {
     let served = served.await.unwrap();
     let address = served.address();
     let connect = async |query: &str, token: &str| {
-        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let stream = tokio::net::TcpSocket::new_v4().unwrap().connect(address).await.unwrap();
         let mut request =
             format!("ws://{address}/api/v1/events/socket{query}").into_client_request().unwrap();
         let shown = format!("Bearer {token}").parse().unwrap();
