@@ -71,6 +71,15 @@ pub const CHANGED_LINES_MAX: usize = 1_000;
 /// Plans that the difference of two scenarios has.
 pub const DIFFERING_PLANS_MAX: usize = 64;
 
+/// Keys for the bus that a Rack may have at once. Those of all that are revoked go to the server in one message.
+pub const BUS_KEYS_MAX: usize = 8;
+
+/// Heartbeats of a Rack that are taken in at once, and more of them each second.
+pub const HEARTBEATS_BURST: u32 = 10;
+
+/// Connections to the API from one address.
+pub const CONNECTIONS_OF_ADDRESS_MAX: usize = 256;
+
 /// Requests one token may make at once.
 pub const TOKEN_BURST: u32 = 1_000;
 

@@ -171,6 +171,7 @@ impl Mixer {
             audit,
         };
         mixer.resume().await?;
+        mixer.void_again().await?;
         let first = mixer.first_token().await?;
         Ok((mixer, first))
     }

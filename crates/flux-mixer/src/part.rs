@@ -15,7 +15,10 @@ struct Here<'a> {
 }
 
 /// The groups that a Rack with these labels is in.
-fn groups_of<'a>(scenario: &'a Scenario, labels: &BTreeMap<String, String>) -> impl Iterator<Item = &'a str> {
+pub(crate) fn groups_of<'a>(
+    scenario: &'a Scenario,
+    labels: &BTreeMap<String, String>,
+) -> impl Iterator<Item = &'a str> {
     let has = |wanted: &BTreeMap<String, String>| {
         !wanted.is_empty() && wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
     };

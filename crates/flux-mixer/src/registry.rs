@@ -12,8 +12,9 @@ use flux_world::{Clock, Instant};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
+use crate::allowance::Allowance;
 use crate::checks::Offer;
-use crate::limits::{PENDING_MAX, RACKS_MAX};
+use crate::limits::{HEARTBEATS_BURST, PENDING_MAX, RACKS_MAX};
 use crate::refusal::Refusal;
 use crate::shelf::Shelf;
 
@@ -59,6 +60,8 @@ struct Heard {
     heartbeat: Heartbeat,
     /// What was last told of it.
     told: Liveness,
+    /// How much more of it is heard.
+    allowance: Allowance,
 }
 
 /// Which Racks.
@@ -175,19 +178,26 @@ impl Registry {
         }
     }
 
-    /// A heartbeat came. Of a Rack that is not active there is nothing to be heard. Whether it says that it obeys others
-    /// than before.
-    pub(crate) fn hear(&self, rack: &Name, heartbeat: Heartbeat) -> bool {
+    /// A heartbeat came. Whether the Rack says that it obeys others than before; none where it is not heard: a Rack that is not
+    /// active, or that says more than there is to say.
+    pub(crate) fn hear(&self, rack: &Name, heartbeat: Heartbeat) -> Option<bool> {
         let is_active =
             self.racks.read().get(rack).is_some_and(|(record, _)| record.state == RackState::Active);
         if !is_active {
-            return false;
+            return None;
         }
         let (at, unix_ms, orders) = (self.clock.now(), self.clock.unix_ms(), heartbeat.orders);
         let mut heard = self.heard.write();
-        let told = heard.get(rack).map_or(Liveness::Offline, |heard| heard.told);
-        let before = heard.insert(rack.clone(), Heard { at, unix_ms, heartbeat, told });
-        before.is_none_or(|before| before.heartbeat.orders != orders)
+        let before = heard.get(rack);
+        let told = before.map_or(Liveness::Offline, |heard| heard.told);
+        let is_other = before.is_none_or(|before| before.heartbeat.orders != orders);
+        let mut allowance =
+            before.map_or_else(|| Allowance::new(HEARTBEATS_BURST, 2, at), |heard| heard.allowance);
+        if !allowance.take(at) {
+            return None;
+        }
+        heard.insert(rack.clone(), Heard { at, unix_ms, heartbeat, told, allowance });
+        Some(is_other)
     }
 
     /// The Racks that are heard of otherwise than when this was asked last.
@@ -220,6 +230,13 @@ impl Registry {
         let belongs = |record: &Record| matches!(record.state, RackState::Active | RackState::Suspended);
         let members = racks.values().filter(|(record, _)| belongs(record));
         members.map(|(record, _)| (record.name.clone(), record.labels.clone())).collect()
+    }
+
+    /// The Racks that have no word on the bus, though they were given one.
+    pub(crate) fn barred(&self) -> Vec<Record> {
+        let racks = self.racks.read();
+        let is_barred = |record: &Record| matches!(record.state, RackState::Suspended | RackState::Revoked);
+        racks.values().map(|(record, _)| record).filter(|record| is_barred(record)).cloned().collect()
     }
 
     /// What each active Rack says that it has.

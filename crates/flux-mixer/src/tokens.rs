@@ -28,6 +28,9 @@ pub struct Invitation {
     pub rack: Option<Name>,
     /// Labels that the Rack gets.
     pub labels: BTreeMap<String, String>,
+    /// Which Racks who made it may see: nobody gets by it what those may not have.
+    #[serde(default)]
+    pub scope: Scope,
     /// Who made it.
     pub made_by: String,
 }

@@ -67,7 +67,8 @@ impl Answers {
             Some(Asked { state: Stand::CutOff, .. }) => Err(Refusal::Conflict(
                 "the first request with this `Idempotency-Key` was cut off: look whether it was done, and use a new key".into(),
             )),
-            None if asked.len() >= IDEMPOTENT_MAX => {
+            // Nobody alone has all there is room for.
+            None if asked.len() >= IDEMPOTENT_MAX || asked.keys().filter(|other| other.0 == key.0).count() >= IDEMPOTENT_MAX / 4 => {
                 Err(Refusal::TooMany("too many idempotency keys are remembered: ask without one, or later".into()))
             }
             None => {

@@ -1,8 +1,9 @@
 //! Connections to the API: HTTP/1.1, over TLS with a certificate that can be exchanged while it runs.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -10,7 +11,7 @@ use flux_world::{Clock, ListenOptions, Listener, Stream, World};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
@@ -23,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use super::caller::Peer;
 use super::write_deadline::WriteDeadline;
 use crate::ca::Certified;
-use crate::limits::{CONNECTIONS_MAX, HEAD_DEADLINE};
+use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_OF_ADDRESS_MAX, HEAD_DEADLINE};
 
 /// How long nobody is accepted after that failed: it may be for want of descriptors.
 const ACCEPT_AGAIN: std::time::Duration = std::time::Duration::from_millis(50);
@@ -122,15 +123,18 @@ impl Served {
     /// Serves until it is dropped, and all connections with it.
     pub async fn run(mut self) {
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let addresses = Arc::new(Mutex::new(BTreeMap::new()));
         let mut connections = JoinSet::new();
         loop {
             while connections.try_join_next().is_some() {}
             let Ok(place) = room.clone().acquire_owned().await else { return };
             match self.listener.accept().await {
                 Ok(stream) => {
+                    // One address does not have all there is room for.
+                    let Some(counted) = Counted::of(&addresses, stream.peer.ip()) else { continue };
                     let (routes, tls, clock) = (self.routes.clone(), self.tls.clone(), self.clock);
                     connections.spawn(async move {
-                        let _place = place;
+                        let _place = (place, counted);
                         connection(stream, routes, tls, clock).await;
                     });
                 }
@@ -138,6 +142,37 @@ impl Served {
                     tracing::warn!(%why, "a connection to the API is not accepted");
                     self.clock.sleep(ACCEPT_AGAIN).await;
                 }
+            }
+        }
+    }
+}
+
+/// A connection of an address, counted while it is there.
+struct Counted {
+    of: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
+    address: IpAddr,
+}
+
+impl Counted {
+    /// None where the address has as many as it may.
+    fn of(addresses: &Arc<Mutex<BTreeMap<IpAddr, usize>>>, address: IpAddr) -> Option<Counted> {
+        let mut counts = addresses.lock();
+        let count = counts.entry(address).or_default();
+        if *count >= CONNECTIONS_OF_ADDRESS_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(Counted { of: addresses.clone(), address })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut counts = self.of.lock();
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Which scenario the fleet is to run, what of it each Rack is to run, and which of them do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flux_bus::{Bus, Error, Key, Message, Name, Revision, Subject, subject};
@@ -254,6 +254,20 @@ impl Mixer {
         let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
         let is_synced = scenario.is_some().then(|| counts.behind + counts.unknown == 0 && missing.is_empty());
         Topology { mixer: self.settings.name.clone(), scenario, counts, missing, is_synced, racks, next }
+    }
+
+    /// Whether a Rack that is invited within a scope gets nothing of the active scenario that is not for that scope: it has none of
+    /// the names there, and is in no group but by the labels of the scope.
+    pub(super) fn is_within(
+        &self,
+        scope: &Scope,
+        rack: Option<&Name>,
+        labels: &BTreeMap<String, String>,
+    ) -> bool {
+        let Some(running) = self.active.running().filter(|_| !scope.is_whole()) else { return true };
+        let groups = |labels| part::groups_of(&running.scenario, labels).collect::<BTreeSet<_>>();
+        let is_named = rack.is_some_and(|rack| names(&running.scenario).contains(rack));
+        !is_named && groups(labels).is_subset(&groups(scope.labels()))
     }
 
     /// What Racks are to run. Not to be asked for while the registry is gone through.

@@ -95,11 +95,12 @@ impl Mixer {
         let about = invite.rack.as_ref().map_or("any rack", Name::as_str).to_owned();
         // What it lets in is in the scope of whoever made it.
         let labels = merged(actor.scope.labels(), &invite.labels);
-        if !actor.scope.covers(&labels) {
+        if !actor.scope.covers(&labels) || !self.is_within(&actor.scope, invite.rack.as_ref(), &labels) {
             return Err(self.out_of_scope(actor, "enrolment-token.make", &about, NOT_ITS_LABELS).await);
         }
         self.done(actor, "enrolment-token.make", &about, "").await?;
-        let invitation = Invitation { rack: invite.rack, labels, made_by: actor.who.clone() };
+        let invitation =
+            Invitation { rack: invite.rack, labels, scope: actor.scope.clone(), made_by: actor.who.clone() };
         self.invitations.make(invitation, Some(invite.lifetime)).await
     }
 

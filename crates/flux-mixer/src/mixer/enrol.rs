@@ -21,9 +21,10 @@ use flux_scenario::hex::Hex;
 use flux_scenario::passport::PublicKey;
 use flux_scenario::signed::Signed;
 
-use super::{Fleet, Mixer, merged};
+use super::{Fleet, Mixer};
 use crate::audit::{Note, Outcome};
 use crate::ca::Csr;
+use crate::limits::BUS_KEYS_MAX;
 use crate::refusal::Refusal;
 use crate::registry::Record;
 use crate::tokens::{Found, Invitation};
@@ -139,11 +140,15 @@ impl Mixer {
     ) -> Result<Answer, Refusal> {
         // What can be refused is refused before the token is spent.
         self.grants(&checked.request.rack, &BTreeMap::new())?;
+        let Invitation { scope, labels, .. } = &found.good;
+        if !self.is_within(scope, Some(&checked.request.rack), labels) {
+            return Err(Refusal::Token);
+        }
+        // What the Rack says of itself has no bearing: its labels decide what it gets.
         let (labels, made_by) = (found.good.labels.clone(), found.good.made_by.clone());
         if !self.invitations.use_up(found).await? {
             return Err(Refusal::Token);
         }
-        let labels = merged(&checked.request.labels, &labels);
         let detail =
             format!("{}: passport {}, invited by {made_by}", checked.reference, checked.key.fingerprint());
         self.note(checked, "rack.enrol", &detail).await?;
@@ -194,9 +199,13 @@ impl Mixer {
                 if record.state != RackState::Active || record.key != checked.key {
                     return Err(Refusal::Conflict("the rack was changed just now; ask again".into()));
                 }
+                record.bus_keys.retain(|_, until| *until > now);
+                if record.bus_keys.len() >= BUS_KEYS_MAX && !record.bus_keys.contains_key(bus_key) {
+                    let why = "the rack has as many keys for the bus as it may: renew with one of them";
+                    return Err(Refusal::TooMany(why.into()));
+                }
                 record.passport_number += 1;
                 record.certificate_expires_unix_ms = Some(expires_unix_ms);
-                record.bus_keys.retain(|_, until| *until > now);
                 record.bus_keys.insert(bus_key.clone(), expires_unix_ms);
                 (record.program, record.kinds) = (program.clone(), kinds.clone());
                 Ok(())

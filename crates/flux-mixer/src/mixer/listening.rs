@@ -101,7 +101,7 @@ impl Mixer {
             (Some(rack), Some(heartbeat)) => {
                 self.counts.heartbeats.fetch_add(1, Ordering::Relaxed);
                 let actual = heartbeat.orders;
-                if self.registry.hear(&rack, heartbeat) {
+                if self.registry.hear(&rack, heartbeat)? {
                     self.tell("rack.orders", rack.as_str());
                 }
                 self.behind(&rack, actual).map(|orders| (rack, orders))

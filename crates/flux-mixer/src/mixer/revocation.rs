@@ -88,6 +88,17 @@ impl Mixer {
         self.tell_revocations().await
     }
 
+    /// What was cut off when the Mixer ended is done, and what has expired meanwhile is forgotten, before a server is told.
+    pub(super) async fn void_again(&self) -> Result<(), Refusal> {
+        for record in self.registry.barred() {
+            let keys = record.bus_keys.keys();
+            if !keys.clone().all(|key| self.revocations.is_void(key)) {
+                self.make_void(&record).await?;
+            }
+        }
+        self.forget_expired().await
+    }
+
     /// Gives it back.
     pub(super) async fn make_good(&self, record: &Record) -> Result<(), Refusal> {
         for key in record.bus_keys.keys() {

@@ -11,6 +11,7 @@ use flux_scenario::signed::Signed;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 
 use super::*;
+use crate::limits::BUS_KEYS_MAX;
 
 mod synced;
 
@@ -171,8 +172,8 @@ async fn a_token_lets_one_rack_in_once() {
         (passport.rack, passport.key, passport.number),
         (name("north"), north.passport.public_key(), 1)
     );
-    assert_eq!(passport.labels["site"], "lisbon", "what the token says wins over what is claimed");
-    assert_eq!(passport.labels["rack"], "4");
+    assert_eq!(passport.labels["site"], "lisbon");
+    assert_eq!(passport.labels.get("rack"), None, "what a rack says of itself decides nothing");
     assert_eq!(enrolled.bus.unwrap().jwt, format!("north {} 2", north.bus_key));
     let taken = house.ask(&TestRack::new("south"), Some(&token)).await;
     assert_eq!(taken, Err(Refusal::Token), "it is used up");
@@ -314,6 +315,51 @@ async fn who_is_suspended_gets_its_word_back_and_who_is_revoked_does_not() {
     house.mixer.remove(&actor(), &rack).await.unwrap();
     assert!(house.mixer.rack(&rack).is_err());
     assert_eq!(house.mixer.revoked().len(), 2, "what it was given is void all the same");
+}
+
+/// What a Rack has to be told void of is bounded, whatever it asks for; and it never lacks a key that it has.
+#[tokio::test]
+async fn a_rack_has_so_many_keys_and_no_more() {
+    let house = House::new().await;
+    let mut north = TestRack::new("north");
+    let first = north.bus_key.clone();
+    house.enrolled(&north, Some(&house.invite(None, HOUR).await)).await;
+    for n in 1..BUS_KEYS_MAX {
+        north.bus_key = format!("UKEY{n}");
+        house.enrolled(&north, None).await;
+    }
+    north.bus_key = "UONETOOMANY".into();
+    assert!(matches!(house.ask(&north, None).await, Err(Refusal::TooMany(_))));
+    north.bus_key = first;
+    house.enrolled(&north, None).await;
+    house.mixer.revoke(&actor(), &name("north")).await.unwrap();
+    assert_eq!(house.mixer.revoked().len(), BUS_KEYS_MAX);
+}
+
+/// A name that a stranger asked for belongs to whoever shows a token for it.
+#[tokio::test]
+async fn a_name_is_not_held_by_asking_for_it() {
+    let house = House::new().await;
+    assert!(matches!(house.ask(&TestRack::new("hub"), None).await, Ok(Answer::Pending { .. })));
+    let hub = TestRack::new("hub");
+    house.enrolled(&hub, Some(&house.invite(Some("hub"), HOUR).await)).await;
+    assert_eq!(house.mixer.rack(&name("hub")).unwrap().fingerprint, hub.passport.public_key().fingerprint());
+}
+
+/// Who says more than there is to say is not heard, and no event is made of it.
+#[tokio::test]
+async fn a_rack_that_floods_is_heard_no_more_than_others() {
+    let house = House::new().await;
+    house.enrolled(&TestRack::new("north"), Some(&house.invite(None, HOUR).await)).await;
+    tokio::time::pause();
+    let heard = |n: u8| {
+        let orders = Some(flux_scenario::edition::ContentHash([n; 32]));
+        house.mixer.registry.hear(&name("north"), Heartbeat { orders, ..Heartbeat::default() }).is_some()
+    };
+    assert_eq!((0..200).filter(|n| heard(*n)).count(), crate::limits::HEARTBEATS_BURST as usize);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(heard(0));
+    tokio::time::resume();
 }
 
 #[tokio::test]

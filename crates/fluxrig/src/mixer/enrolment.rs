@@ -62,7 +62,9 @@ impl Enroller {
         before: Option<&Identity>,
     ) -> anyhow::Result<Outcome> {
         let tls_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let bus = BusKey::generate()?;
+        // Until it is time for another one, the key stays: each that is good is one more to make void.
+        let kept = before.filter(|before| made_unix_ms < before.renew_unix_ms());
+        let bus = kept.map_or_else(|| Ok(BusKey::generate()?), Identity::bus_key)?;
         let request = EnrolmentRequest {
             rack: self.rack.clone(),
             token: token.map(str::to_owned),

@@ -99,9 +99,14 @@ impl Identity {
             heartbeat_ms: answer.heartbeat_ms.max(1_000),
         };
         let passport = identity.passport(key)?;
-        let number =
-            before.map(|before| before.passport(key)).transpose()?.map_or(0, |passport| passport.number);
-        ensure!(passport.number >= number, "the passport in the answer is older than the one this rack has");
+        // One that was forgotten and came back is counted from the start.
+        let is_later = match before.map(|before| before.passport(key)).transpose()? {
+            Some(before) => {
+                passport.number >= before.number || passport.signed_unix_ms > before.signed_unix_ms
+            }
+            None => true,
+        };
+        ensure!(is_later, "the passport in the answer is older than the one this rack has");
         Ok(identity)
     }
 
@@ -177,7 +182,7 @@ impl Identity {
         Some(settings)
     }
 
-    fn bus_key(&self) -> anyhow::Result<BusKey> {
+    pub(super) fn bus_key(&self) -> anyhow::Result<BusKey> {
         Ok(BusKey::from_seed(&self.bus_seed)?)
     }
 

@@ -134,6 +134,20 @@ async fn whom_it_lets_in_is_in_its_scope() {
     let (_, own) = invite(json!({})).await;
     let path = format!("/enrolment-tokens/{}", own["id"].as_str().unwrap());
     assert_eq!(site.ask(Method::DELETE, &path, &porto, None).await.0, StatusCode::NO_CONTENT);
+    // What the scenario has for others nobody is let in to.
+    let scenario = "
+meta: {name: branch, version: 1.0.0}
+racks: [{name: hub}, {group: gold, match: {labels: {tier: gold}}}]
+gears: [{name: secret, type: 'null', deploy: hub}, {name: prize, type: 'null', deploy: gold}]
+";
+    site.house.mixer.start_with(scenario.into()).await.unwrap();
+    assert_eq!(invite(json!({"tier": "gold"})).await.1["code"], "FR0919");
+    let wanted = json!({ "rack": "hub" });
+    let (_, hub) = site.ask(Method::POST, "/enrolment-tokens", &porto, Some(wanted)).await;
+    assert_eq!(hub["code"], "FR0919");
+    let token = invite(json!({})).await.1["token"].as_str().unwrap().parse().unwrap();
+    let request = json!({ "request": TestRack::new("hub").request(Some(&token)) });
+    assert_eq!(site.ask(Method::POST, "/racks/enrol", "", Some(request)).await.1["code"], "FR0903");
 }
 
 #[tokio::test]
