@@ -96,7 +96,8 @@ impl Report {
         other.issues.into_iter().for_each(|issue| self.push(issue));
     }
 
-    pub(crate) fn retain(&mut self, keep: impl Fn(&Issue) -> bool) {
+    /// Leaves out the problems that somebody does not mind.
+    pub fn retain(&mut self, keep: impl Fn(&Issue) -> bool) {
         self.issues.retain(keep);
     }
 

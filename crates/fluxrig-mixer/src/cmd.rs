@@ -118,7 +118,7 @@ struct Serve {
         long,
         global = true,
         env = "FLUXRIG_LOG",
-        default_value = "info,async_nats=warn",
+        default_value = "info,async_nats=off",
         value_name = "LEVEL"
     )]
     log_level: String,

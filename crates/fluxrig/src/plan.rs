@@ -138,6 +138,12 @@ impl Plan {
         Path::new(source.name()).parent().unwrap_or(Path::new("")).to_owned()
     }
 
+    /// As it is for all racks that it names: every gear was tried, and which of them is meant need not be said.
+    pub(crate) fn for_every_rack(mut self) -> Plan {
+        self.report.retain(|issue| issue.code != Code::RackNotChosen);
+        self
+    }
+
     /// Whether it cannot run.
     pub(crate) fn has_errors(&self) -> bool {
         self.reports().any(Report::has_errors)

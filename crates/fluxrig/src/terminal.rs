@@ -53,7 +53,7 @@ pub(crate) fn init_logging(options: &LogOptions, settings: &Logging) -> anyhow::
         Level::Error => "error",
     };
     // What the client of the bus says of each connection, its user says better.
-    let own = options.log_level.clone().unwrap_or_else(|| format!("{level},async_nats=warn"));
+    let own = options.log_level.clone().unwrap_or_else(|| format!("{level},async_nats=off"));
     let filter = EnvFilter::new(&own);
     // A descriptor of its own: the lock of standard error is not held while a line waits for its reader.
     let sink = stderr().as_fd().try_clone_to_owned().context("cannot log to standard error")?;

@@ -85,10 +85,13 @@ impl Mixer {
         let hidden = |reason: &str| {
             Err((Refusal::NotEnrolled { reference: checked.reference.clone() }, reason.to_owned()))
         };
-        if self.revocations.is_void(&checked.request.bus_key) {
+        let is_same = known.as_ref().is_some_and(|record| record.key == checked.key);
+        // Who is barred is told that, and so are its keys.
+        let is_barred = |record: &Record| matches!(record.state, RackState::Suspended | RackState::Revoked);
+        let is_told = is_same && known.as_ref().is_some_and(is_barred);
+        if !is_told && self.revocations.is_void(&checked.request.bus_key) {
             return hidden("its key for the bus is void");
         }
-        let is_same = known.as_ref().is_some_and(|record| record.key == checked.key);
         match known {
             Some(record) if is_same => match record.state {
                 RackState::Active => self.renew(checked).await.map_err(told),

@@ -17,7 +17,7 @@ Each problem has a code; `fluxrig explain FR0201` says what is behind it.";
 /// Report every problem of a scenario, with its place and what to do
 ///
 /// Nothing is started: files are read, configurations are held against their schemas, wires are followed, and each gear
-/// is made and thrown away.
+/// is made and thrown away. Without --rack that is so for all racks that the scenario names.
 ///
 /// Exit status: 0 when clean or only warnings, 1 with errors, 2 when the file cannot be read or the usage is wrong.
 #[derive(Args)]
@@ -32,7 +32,7 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let plan = self.plan.read()?;
+        let plan = self.plan.read()?.for_every_rack();
         if self.json {
             stdout::line(plan.to_json())?;
         } else if plan.has_nothing_to_say() {

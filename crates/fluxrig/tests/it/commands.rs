@@ -15,6 +15,8 @@ fn check_tells_clean_from_broken_from_wrong_usage() {
     assert!(clean.stdout.ends_with(": no problems\n"), "{}", clean.stdout);
     let clean = ended(&["check", "--json", EXAMPLE], "");
     assert_eq!((clean.code, clean.stdout.as_str()), (Some(0), "{\"issues\":[]}\n"));
+    let of_several_racks = ended(&["check", &EXAMPLE.replace("payment-switch", "two-sites")], "");
+    assert_eq!((of_several_racks.code, of_several_racks.stderr.as_str()), (Some(0), ""));
     assert_eq!(ended(&["check", "/nowhere.yaml"], "").code, Some(2));
     assert_eq!(ended(&["check"], "").code, Some(2));
     assert_eq!(ended(&["check", EXAMPLE, "--no-such-option"], "").code, Some(2));
