@@ -61,6 +61,8 @@ pub struct RackView {
     pub labels: BTreeMap<String, String>,
     /// Fingerprint of its passport.
     pub fingerprint: String,
+    /// The address from which it asked last for what makes it one of the fleet.
+    pub address: Option<String>,
     /// Version of its program, as it said.
     pub program: String,
     /// Kinds of gears it offers, as it said.
@@ -79,6 +81,8 @@ pub struct RackView {
     pub duty: Duty,
     /// The least severe level that it is to log; none is its own.
     pub log_level: Option<LogLevel>,
+    /// How long its process has been up, as it said, in milliseconds.
+    pub uptime_ms: Option<u64>,
     /// Gears that run there, as it said.
     pub gears: Option<u64>,
     /// Alarms that are raised there, as it said.

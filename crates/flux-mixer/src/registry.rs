@@ -30,6 +30,9 @@ pub(crate) struct Record {
     /// Who it is.
     pub(crate) key: PublicKey,
     pub(crate) labels: BTreeMap<String, String>,
+    /// From where it asked last.
+    #[serde(default)]
+    pub(crate) address: Option<String>,
     pub(crate) program: String,
     pub(crate) kinds: Vec<String>,
     pub(crate) first_seen_unix_ms: u64,
@@ -314,6 +317,7 @@ fn view(record: &Record, heard: Option<&Heard>, liveness: Liveness) -> RackView 
         liveness,
         labels: record.labels.clone(),
         fingerprint: record.key.fingerprint(),
+        address: record.address.clone(),
         program: heard.map_or(&record.program, |heard| &heard.heartbeat.program).clone(),
         kinds: record.kinds.clone(),
         first_seen_unix_ms: record.first_seen_unix_ms,
@@ -323,6 +327,7 @@ fn view(record: &Record, heard: Option<&Heard>, liveness: Liveness) -> RackView 
         passport_number_actual: heard.map(|heard| heard.heartbeat.passport_number),
         duty: record.duty,
         log_level: record.log_level,
+        uptime_ms: heard.map(|heard| heard.heartbeat.uptime_ms),
         gears: heard.map(|heard| heard.heartbeat.gears),
         alarms: heard.map(|heard| heard.heartbeat.alarms),
     }
@@ -348,6 +353,7 @@ mod tests {
             state,
             key: PublicKey([1; 32]),
             labels: BTreeMap::from([("site".into(), name[..1].into())]),
+            address: None,
             program: "0.1.0".into(),
             kinds: Vec::new(),
             first_seen_unix_ms: 1,

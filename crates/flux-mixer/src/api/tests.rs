@@ -164,6 +164,7 @@ async fn a_rack_is_enrolled_over_the_api_and_listed() {
     assert_eq!((status, answer["state"].as_str()), (StatusCode::ACCEPTED, Some("pending")));
     let (_, page) = site.ask(Method::GET, "/racks?label=site=lisbon&state=active", &operator, None).await;
     assert_eq!((page["total"].as_u64(), page["racks"][0]["name"].as_str()), (Some(1), Some("north")));
+    assert_eq!(page["racks"][0]["address"], "127.0.0.1");
     let (_, page) = site.ask(Method::GET, "/racks?limit=1", &operator, None).await;
     assert_eq!((page["total"].as_u64(), page["next"].as_str()), (Some(2), Some("east")));
     let (_, health) = site.ask(Method::GET, "/health", "", None).await;

@@ -211,6 +211,7 @@ impl Mixer {
                 record.certificate_expires_unix_ms = Some(expires_unix_ms);
                 record.bus_keys.insert(bus_key.clone(), expires_unix_ms);
                 (record.program, record.kinds) = (program.clone(), kinds.clone());
+                record.address = Some(checked.who.clone());
                 Ok(())
             })
             .await?;
@@ -274,6 +275,7 @@ impl Mixer {
             state,
             key: checked.key,
             labels,
+            address: Some(checked.who.clone()),
             program,
             kinds,
             first_seen_unix_ms: self.world.clock.unix_ms(),
