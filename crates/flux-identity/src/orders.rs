@@ -41,12 +41,16 @@ pub enum Duty {
 /// The least severe level that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "they are what they are called")]
 pub enum LogLevel {
+    /// What failed.
     Error,
+    /// What may need somebody.
     Warn,
+    /// What happens now and then.
     Info,
+    /// What it does in detail.
     Debug,
+    /// Everything.
     Trace,
 }
 

@@ -261,8 +261,8 @@ fn lane() -> Json {
         "oneOf": [
             { "type": "string", "const": "hot", "description": "In memory, at most once." },
             { "type": "string", "const": "durable", "description": "Through a journal on disk, inside a rack, at least once." },
-            { "type": "string", "const": "guaranteed", "description": "Durable inside a rack; between racks, not in this version." },
-            { "type": "string", "const": "mesh", "description": "Between racks, at least once. Not in this version." },
+            { "type": "string", "const": "guaranteed", "description": "Durable inside a rack, mesh between racks." },
+            { "type": "string", "const": "mesh", "description": "Between racks: an outbox on the one disk, an inbox on the other, each message once." },
         ],
     })
 }
